@@ -1,0 +1,98 @@
+"""Which models are on this machine: the one bundled with the package and those in the user's models folder.
+
+Reads only small JSON files; torch-free, so that the app may list models before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ModelFolderError
+
+BUNDLED = Path(__file__).parent / "bundled"
+DEFAULT_MODEL = "homespun-v0"
+NEEDED_FILES = ("config.json", "model.safetensors")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What can be said of a model without opening its weights."""
+
+    name: str
+    path: Path
+    parameters: int | None
+    context_length: int | None  # tokens
+    licence: str | None
+    bundled: bool
+    size: int  # bytes of the weights file
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in `path`.
+
+    Raises:
+        ModelFolderError: missing, unreadable, or not a JSON object.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelFolderError(f"The model folder {path.parent} has no {path.name}. Is it complete?") from None
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"{path} cannot be read ({error}). Restore the model folder or choose another.") from None
+    if not isinstance(data, dict):
+        raise ModelFolderError(f"{path} does not hold a JSON object. Restore the model folder or choose another.")
+    return data
+
+
+def describe(path: Path) -> ModelInfo:
+    """The model in folder `path`.
+
+    Raises:
+        ModelFolderError: the folder or one of its needed files is missing or unreadable.
+    """
+    if not path.is_dir():
+        raise ModelFolderError(f"There is no model folder at {path}.")
+    for name in NEEDED_FILES:
+        if not (path / name).is_file():
+            raise ModelFolderError(f"The model folder {path} has no {name}. Is it complete?")
+    config = read_json(path / "config.json")
+    training = read_json(path / "training.json") if (path / "training.json").is_file() else {}
+    return ModelInfo(
+        name=str(training.get("name") or path.name),
+        path=path,
+        parameters=training.get("parameters"),
+        context_length=config.get("max_position_embeddings") or config.get("n_positions"),
+        licence=training.get("licence"),
+        bundled=path.parent == BUNDLED,
+        size=(path / "model.safetensors").stat().st_size,
+    )
+
+
+def list_models(*folders: Path) -> list[ModelInfo]:
+    """Every readable model folder right below `folders` (the bundled ones last); unreadable ones are left out."""
+    found = []
+    for folder in (*folders, BUNDLED):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                found.append(describe(path))
+            except ModelFolderError:
+                continue
+    return found
+
+
+def find(name: str, *folders: Path) -> ModelInfo:
+    """The model called `name`: a path of a model folder, or a folder's name below `folders` or among the bundled.
+
+    Raises:
+        ModelFolderError: no such model, or its folder is unreadable.
+    """
+    if "/" in name or "\\" in name or name.startswith("~"):
+        return describe(Path(name).expanduser())
+    for folder in (*folders, BUNDLED):
+        if name and (folder / name).is_dir():
+            return describe(folder / name)
+    known = ", ".join(sorted({info.path.name for info in list_models(*folders)})) or "none"
+    raise ModelFolderError(f"There is no model called {name!r}. Models here: {known}.")

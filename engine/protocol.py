@@ -1,0 +1,167 @@
+"""The typed messages between the app and the engine worker: one JSON object a line, over stdin and stdout.
+
+Owns the message classes and their encoding; torch-free. It opens no pipe and starts no process.
+
+A conversation over the pipe:
+
+    app → worker                    worker → app
+    Load(model="/path")             Loaded(...)            or Failed(request="load", ...)
+    Generate(request="7", ...)      Started(...), Delta(...)*, Done(...)   or Failed(request="7", ...)
+    Cancel(request="7")             the running reply ends with Done(reason="cancelled") within 100 ms
+    Shutdown()                      the worker exits with status 0
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from engine.errors import ProtocolError
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How the next token is chosen. `temperature` 0 is greedy; 0 or 1 switches a filter off (see each field)."""
+
+    temperature: float = 0.7
+    top_k: int = 0  # keep the k most likely tokens; 0: all
+    top_p: float = 0.95  # keep the smallest set with this much probability; 1: all
+    min_p: float = 0.0  # drop tokens below this share of the likeliest one's probability; 0: none
+    repetition_penalty: float = 1.1  # divide (multiply) positive (negative) logits of seen tokens; 1: off
+    max_tokens: int = 512
+    seed: int | None = None  # None: a new one each time, reported in Started
+    stop: tuple[str, ...] = ()  # strings that end the reply and are not part of it
+
+    def __post_init__(self) -> None:
+        checks = (
+            (self.temperature >= 0, "temperature must be 0 or more"),
+            (self.top_k >= 0, "top_k must be 0 or more"),
+            (0 < self.top_p <= 1, "top_p must be above 0 and at most 1"),
+            (0 <= self.min_p <= 1, "min_p must be between 0 and 1"),
+            (self.repetition_penalty > 0, "repetition_penalty must be above 0"),
+            (self.max_tokens >= 1, "max_tokens must be 1 or more"),
+        )
+        for ok, sentence in checks:
+            if not ok:
+                raise ValueError(sentence)
+        object.__setattr__(self, "stop", tuple(s for s in self.stop if s))
+
+
+@dataclass(frozen=True)
+class Message:
+    """Shared by both directions. Subclasses set `kind`, the name on the wire."""
+
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Load(Message):
+    kind: ClassVar[str] = "load"
+    model: str  # path of a model folder
+    device: str = "auto"  # auto, cpu, cuda or mps
+    precision: str = "auto"  # auto, fp32 or bf16
+
+
+@dataclass(frozen=True)
+class Generate(Message):
+    kind: ClassVar[str] = "generate"
+    request: str  # the caller's name for this reply; comes back with every answer
+    messages: tuple[dict[str, str], ...]  # {"role": "system"|"user"|"assistant", "content": ...}, oldest first
+    params: SamplingParams = field(default_factory=SamplingParams)
+    continue_last: bool = False  # the last message is an assistant's and is continued, not answered
+
+
+@dataclass(frozen=True)
+class Cancel(Message):
+    kind: ClassVar[str] = "cancel"
+    request: str
+
+
+@dataclass(frozen=True)
+class Shutdown(Message):
+    kind: ClassVar[str] = "shutdown"
+
+
+@dataclass(frozen=True)
+class Loaded(Message):
+    kind: ClassVar[str] = "loaded"
+    model: str  # path, as asked for
+    name: str
+    parameters: int
+    context_length: int  # tokens
+    device: str  # "cpu", "cuda", "mps"
+    device_note: str  # one line for people: which device, which precision, and any fallback
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Started(Message):
+    """The prompt is in the model; the first token follows."""
+
+    kind: ClassVar[str] = "started"
+    request: str
+    prompt_tokens: int
+    cached_tokens: int  # how many of them were still in the KV cache from the turn before
+    dropped_messages: int  # oldest messages left out because they did not fit the context
+    context_length: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Delta(Message):
+    kind: ClassVar[str] = "delta"
+    request: str
+    text: str  # always whole characters
+
+
+@dataclass(frozen=True)
+class Done(Message):
+    kind: ClassVar[str] = "done"
+    request: str
+    reason: FinishReason
+    tokens: int  # generated
+    tokens_per_second: float  # decode only, without the prompt
+    seconds_to_first_token: float
+    context_used: int  # prompt + reply, in tokens
+
+
+@dataclass(frozen=True)
+class Failed(Message):
+    kind: ClassVar[str] = "failed"
+    request: str  # "load" when loading failed
+    code: str  # EngineError.code, or "internal"
+    message: str  # fit to show to a person
+
+
+_KINDS: dict[str, type[Message]] = {
+    cls.kind: cls for cls in (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Done, Failed)
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line of UTF-8 JSON, newline included."""
+    return json.dumps({"kind": message.kind, **asdict(message)}, ensure_ascii=True).encode() + b"\n"
+
+
+def decode(line: bytes | str) -> Message:
+    """The message on `line`.
+
+    Raises:
+        ProtocolError: not JSON, an unknown kind, or missing or unexpected fields.
+    """
+    try:
+        data: dict[str, Any] = json.loads(line)
+        cls = _KINDS[data.pop("kind")]
+        unknown = set(data) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ProtocolError(f"Unexpected fields in a {cls.kind!r} message: {', '.join(sorted(unknown))}.")
+        if "params" in data:
+            data["params"] = SamplingParams(**data["params"])
+        if "messages" in data:
+            data["messages"] = tuple(data["messages"])
+        return cls(**data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"The engine's pipe carried a line that is no message: {line[:120]!r}.") from error
