@@ -1,0 +1,56 @@
+"""KVCache: the keys and values of the tokens read so far, in memory allocated once.
+
+Owns the tensors and the count of valid positions. It knows nothing of tokens or prompts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.config import GPTConfig
+
+
+class LayerCache:
+    """One layer's keys and values. Separate tensors a layer: slices of them are cheap views."""
+
+    def __init__(self, batch: int, config: GPTConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+        shape = (batch, config.n_kv_head, capacity, config.head_dim)
+        self.k = torch.zeros(shape, device=device, dtype=dtype)
+        self.v = torch.zeros(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store [B, K, T, D] behind what is there; returns everything so far, [B, K, S, D] each."""
+        end = self.length + k.shape[2]
+        self.k[:, :, self.length : end] = k
+        self.v[:, :, self.length : end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+
+class KVCache:
+    """The whole decoder's cache, for `capacity` tokens. `length` is how many it holds."""
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        *,
+        capacity: int | None = None,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.capacity = capacity or config.context_length
+        self.layers = [
+            LayerCache(batch, config, self.capacity, torch.device(device), dtype) for _ in range(config.n_layer)
+        ]
+
+    @property
+    def length(self) -> int:
+        return self.layers[0].length
+
+    def truncate(self, length: int) -> None:
+        """Forget everything from position `length` on, so that a common prefix can be used again."""
+        for layer in self.layers:
+            layer.length = min(layer.length, length)
