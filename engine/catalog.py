@@ -39,11 +39,17 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelFolderError(f"The model folder {path.parent} has no {path.name}. Is it complete?") from None
+        raise ModelFolderError(
+            f"The model folder {path.parent} has no {path.name}. Is it complete?"
+        ) from None
     except (OSError, ValueError) as error:
-        raise ModelFolderError(f"{path} cannot be read ({error}). Restore the model folder or choose another.") from None
+        raise ModelFolderError(
+            f"{path} cannot be read ({error}). Restore the model folder or choose another."
+        ) from None
     if not isinstance(data, dict):
-        raise ModelFolderError(f"{path} does not hold a JSON object. Restore the model folder or choose another.")
+        raise ModelFolderError(
+            f"{path} does not hold a JSON object. Restore the model folder or choose another."
+        )
     return data
 
 

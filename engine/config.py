@@ -37,7 +37,10 @@ class GPTConfig:
     def __post_init__(self) -> None:
         checks = (
             (min(self.vocab_size, self.context_length, self.n_layer, self.d_model, self.d_ff) >= 1, "sizes"),
-            (self.n_kv_head >= 1 and self.n_head % self.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),
+            (
+                self.n_kv_head >= 1 and self.n_head % self.n_kv_head == 0,
+                "n_head must be a multiple of n_kv_head",
+            ),
             (self.head_dim >= 2 and self.head_dim % 2 == 0, "head_dim must be even"),
         )
         for ok, what in checks:
@@ -65,7 +68,9 @@ def from_hugging_face(data: dict[str, Any]) -> GPTConfig:
 def _from_qwen3(data: dict[str, Any]) -> GPTConfig:
     rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
     if rope.get("rope_type", rope.get("type", "default")) != "default" or data.get("use_sliding_window"):
-        raise ModelFolderError("This model uses scaled RoPE or sliding-window attention, which this engine lacks.")
+        raise ModelFolderError(
+            "This model uses scaled RoPE or sliding-window attention, which this engine lacks."
+        )
     if data.get("hidden_act", "silu") != "silu":
         raise ModelFolderError(f"This engine lacks the activation {data['hidden_act']!r}.")
     return GPTConfig(

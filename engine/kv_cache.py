@@ -14,7 +14,9 @@ from engine.config import GPTConfig
 class LayerCache:
     """One layer's keys and values. Separate tensors a layer: slices of them are cheap views."""
 
-    def __init__(self, batch: int, config: GPTConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, batch: int, config: GPTConfig, capacity: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         shape = (batch, config.n_kv_head, capacity, config.head_dim)
         self.k = torch.zeros(shape, device=device, dtype=dtype)
         self.v = torch.zeros(shape, device=device, dtype=dtype)
@@ -43,7 +45,8 @@ class KVCache:
     ) -> None:
         self.capacity = capacity or config.context_length
         self.layers = [
-            LayerCache(batch, config, self.capacity, torch.device(device), dtype) for _ in range(config.n_layer)
+            LayerCache(batch, config, self.capacity, torch.device(device), dtype)
+            for _ in range(config.n_layer)
         ]
 
     @property

@@ -14,10 +14,22 @@ from engine.config import GPTConfig
 from engine.kv_cache import LayerCache
 
 
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square over the last dimension (Zhang & Sennrich 2019)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
+
+
 def make_norm(config: GPTConfig, width: int) -> nn.Module:
-    """RMSNorm (Zhang & Sennrich 2019) or LayerNorm (Ba et al. 2016) over the last dimension, `width` wide."""
+    """RMSNorm or LayerNorm (Ba et al. 2016) over the last dimension, `width` wide."""
     if config.norm == "rms":
-        return nn.RMSNorm(width, eps=config.norm_eps)
+        return RMSNorm(width, config.norm_eps)
     return nn.LayerNorm(width, eps=config.norm_eps)
 
 
@@ -47,8 +59,8 @@ class Attention(nn.Module):
         self.k = nn.Linear(config.d_model, kv_width, bias=config.attention_bias)
         self.v = nn.Linear(config.d_model, kv_width, bias=config.attention_bias)
         self.out = nn.Linear(width, config.d_model, bias=config.output_bias)
-        self.q_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else nn.Identity()
-        self.k_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else nn.Identity()
+        self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
         """[B, T, C] → [B, T, C]; `rope` are the tables' rows of these T positions, None for learned positions."""
