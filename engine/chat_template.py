@@ -21,6 +21,10 @@ CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+# For a base model, which was never taught to chat: it goes on with what it is given.
+COMPLETION = (
+    "{% for message in messages %}{{ message['content'] }}{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
+)
 END_OF_TURN, END_OF_TEXT = "<|im_end|>", "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", END_OF_TURN)
 
@@ -30,9 +34,7 @@ _SLOT = re.compile("\ufdd0(\\d+)\ufdd1")  # noncharacters: they cannot stand in 
 class ChatTemplate:
     """Renders chats for one tokenizer."""
 
-    def __init__(
-        self, tokenizer: Tokenizer, source: str = CHATML, names: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, tokenizer: Tokenizer, source: str = CHATML, names: dict[str, str] | None = None) -> None:
         self.tokenizer, self.source, self.names = tokenizer, source, names or {}
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _raise
@@ -58,9 +60,7 @@ class ChatTemplate:
         """Ids of `messages`; with `answer`, ready for the assistant's next words."""
         return self.encode_with_mask(messages, answer=answer)[0]
 
-    def encode_with_mask(
-        self, messages: list[dict[str, str]], *, answer: bool = False
-    ) -> tuple[list[int], list[int]]:
+    def encode_with_mask(self, messages: list[dict[str, str]], *, answer: bool = False) -> tuple[list[int], list[int]]:
         """(ids, mask): the mask is 1 on what the assistant has to say, each turn's end token included.
 
         Raises:

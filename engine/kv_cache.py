@@ -14,9 +14,7 @@ from engine.config import GPTConfig
 class LayerCache:
     """One layer's keys and values. Separate tensors a layer: slices of them are cheap views."""
 
-    def __init__(
-        self, batch: int, config: GPTConfig, capacity: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, batch: int, config: GPTConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
         shape = (batch, config.n_kv_head, capacity, config.head_dim)
         self.k = torch.zeros(shape, device=device, dtype=dtype)
         self.v = torch.zeros(shape, device=device, dtype=dtype)
@@ -29,6 +27,14 @@ class LayerCache:
         self.v[:, :, self.length : end] = v
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]
+
+    def reserve(self, capacity: int) -> None:
+        """Move to tensors that hold `capacity` tokens."""
+        for name in ("k", "v"):
+            old: Tensor = getattr(self, name)
+            new = old.new_zeros(*old.shape[:2], capacity, old.shape[3])
+            new[:, :, : self.length] = old[:, :, : self.length]
+            setattr(self, name, new)
 
 
 class KVCache:
@@ -45,8 +51,7 @@ class KVCache:
     ) -> None:
         self.capacity = capacity or config.context_length
         self.layers = [
-            LayerCache(batch, config, self.capacity, torch.device(device), dtype)
-            for _ in range(config.n_layer)
+            LayerCache(batch, config, self.capacity, torch.device(device), dtype) for _ in range(config.n_layer)
         ]
 
     @property
@@ -57,3 +62,11 @@ class KVCache:
         """Forget everything from position `length` on, so that a common prefix can be used again."""
         for layer in self.layers:
             layer.length = min(layer.length, length)
+
+    def reserve(self, capacity: int) -> None:
+        """Have room for `capacity` tokens, keeping what is there; never gives room back."""
+        if capacity <= self.capacity:
+            return
+        self.capacity = capacity
+        for layer in self.layers:
+            layer.reserve(capacity)

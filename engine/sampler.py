@@ -1,0 +1,57 @@
+"""Sampler: logits → the next token. Pure functions of their arguments; the random generator is one of them.
+
+The filters work one after the other, in the field's usual order: repetition penalty, temperature, top-k, top-p, min-p.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.protocol import SamplingParams
+
+# Nearly always the nucleus is among so many tokens, and picking them is far cheaper than sorting a vocabulary.
+HEAD = 256
+
+
+def sample(logits: Tensor, params: SamplingParams, seen: list[int], generator: torch.Generator | None = None) -> int:
+    """The next token for `logits` [vocabulary]; `seen` are the tokens the repetition penalty counts."""
+    if params.repetition_penalty != 1 and seen:
+        logits = penalize(logits, seen, params.repetition_penalty)
+    if params.temperature == 0:
+        return int(logits.argmax())
+    probabilities, tokens = distribution(logits, params)
+    return int(tokens[torch.multinomial(probabilities, 1, generator=generator)])
+
+
+def penalize(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
+    """Make `seen` tokens less likely: positive logits divided, negative ones multiplied (Keskar et al. 2019)."""
+    index = torch.tensor(sorted(set(seen)), device=logits.device)
+    values = logits[index]
+    return logits.index_copy(0, index, torch.where(values > 0, values / penalty, values * penalty))
+
+
+def distribution(logits: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
+    """(probabilities, tokens) that are left after the filters, likeliest first; both fp32/int64 on the CPU.
+
+    `temperature` must be above 0. Nucleus sampling: Holtzman et al. 2020; min-p: Nguyen et al. 2024.
+    """
+    probabilities = torch.softmax(logits.float().cpu() / params.temperature, dim=-1)
+    size = probabilities.numel()
+    values, tokens = torch.topk(probabilities, min(params.top_k or HEAD, size))
+    if not params.top_k and not _covers(values, params) and size > HEAD:
+        values, tokens = torch.sort(probabilities, descending=True)
+    if params.top_k:
+        values = values / values.sum()
+    if params.top_p < 1:
+        # A token stays while the ones before it hold less than top_p; so the likeliest always stays.
+        values = values[values.cumsum(0) - values < params.top_p]
+    if params.min_p > 0:
+        values = values[values >= params.min_p * values[0]]
+    return values / values.sum(), tokens[: len(values)]
+
+
+def _covers(values: Tensor, params: SamplingParams) -> bool:
+    """Whether everything the filters keep is certainly among these likeliest tokens."""
+    nucleus = params.top_p < 1 and float(values.sum()) >= params.top_p
+    return nucleus or (params.min_p > 0 and float(values[-1]) < params.min_p * float(values[0]))
