@@ -1,0 +1,46 @@
+# `make run` opens the chat, `make test` is the whole check. Both make their own environment in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test bench train-tiny bundled-model screenshot clean
+
+run: $(VENV)/.installed
+	@$(BIN)/homespun
+
+test: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest
+	$(BIN)/python packaging/check_wheel.py
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m tests.benchmarks
+
+# Raw text → tokenizer → pretraining → fine-tuning → a model you can open: homespun --model runs/tiny/model/tiny
+train-tiny: $(VENV)/.installed-test
+	$(BIN)/python -m training all training/recipes/tiny.toml --data training/sample --run runs/tiny
+
+# The model in the wheel, again from raw text. DATA is the folder its recipe's paths start in.
+bundled-model: $(VENV)/.installed-test
+	$(BIN)/python -m training all training/recipes/homespun-v0.toml --data $(DATA) --out engine/bundled
+
+screenshot: $(VENV)/.installed
+	$(BIN)/python -m assistant.screenshot packaging/screenshot.svg
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
