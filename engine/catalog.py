@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelFolderError
+from engine.protocol import SamplingParams
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "homespun-v0"
@@ -39,17 +40,13 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelFolderError(
-            f"The model folder {path.parent} has no {path.name}. Is it complete?"
-        ) from None
+        raise ModelFolderError(f"The model folder {path.parent} has no {path.name}. Is it complete?") from None
     except (OSError, ValueError) as error:
         raise ModelFolderError(
             f"{path} cannot be read ({error}). Restore the model folder or choose another."
         ) from None
     if not isinstance(data, dict):
-        raise ModelFolderError(
-            f"{path} does not hold a JSON object. Restore the model folder or choose another."
-        )
+        raise ModelFolderError(f"{path} does not hold a JSON object. Restore the model folder or choose another.")
     return data
 
 
@@ -75,6 +72,20 @@ def describe(path: Path) -> ModelInfo:
         bundled=path.parent == BUNDLED,
         size=(path / "model.safetensors").stat().st_size,
     )
+
+
+def sampling_defaults(path: Path) -> SamplingParams:
+    """How the model in folder `path` wants to be sampled (its generation_config.json); ours where it says nothing.
+
+    A damaged or odd file is not worth a failure: the defaults hold then.
+    """
+    try:
+        data = read_json(path / "generation_config.json")
+        greedy = data.get("do_sample") is False
+        given = {key: data[key] for key in ("temperature", "top_k", "top_p", "repetition_penalty") if key in data}
+        return SamplingParams(**({**given, "temperature": 0.0} if greedy else given))
+    except (ModelFolderError, TypeError, ValueError):
+        return SamplingParams()
 
 
 def list_models(*folders: Path) -> list[ModelInfo]:

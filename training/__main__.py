@@ -1,33 +1,53 @@
-"""`python -m training`: prepare | tokenizer | pretrain | sft | all, each on a recipe and a run folder."""
+"""`python -m training`: prepare | tokenizer | pretrain | sft | evaluate | export | all, of a recipe in a run folder."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from engine.errors import EngineError
 from training.recipe import Recipe, RecipeError, load_recipe
 
-STAGES = ("prepare", "tokenizer", "pretrain", "sft")
+STAGES = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asked for."""
+
+    recipe: Recipe
+    recipe_path: Path
+    run: Path
+    data: Path
+    out: Path
+    device: str
+    max_minutes: float
+    fresh: bool
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder [default: runs/<recipe's name>].")
-@click.option(
-    "--data", "root", type=click.Path(path_type=Path), default=".", help="Folder the sources' paths start in."
-)
+@click.option("--data", type=click.Path(path_type=Path), default=".", help="Folder the sources' paths start in.")
+@click.option("--out", type=click.Path(path_type=Path), help="Where export puts the model [default: <run>/model].")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--max-minutes", type=float, default=float("inf"), help="Stop with a checkpoint after so long.")
-@click.option(
-    "--fresh", is_flag=True, help="Do the stage again from its start; without it, go on where it stopped."
-)
+@click.option("--fresh", is_flag=True, help="Do the stage again from its start instead of going on where it stopped.")
 def main(
-    stage: str, recipe_path: Path, run: Path | None, root: Path, device: str, max_minutes: float, fresh: bool
+    stage: str,
+    recipe_path: Path,
+    run: Path | None,
+    data: Path,
+    out: Path | None,
+    device: str,
+    max_minutes: float,
+    fresh: bool,
 ) -> None:
     """Make a model from raw text. A stage that was stopped goes on from its last checkpoint."""
     try:
@@ -35,40 +55,49 @@ def main(
         run = run or Path("runs") / recipe_path.stem
         run.mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
+        job = Job(recipe, recipe_path, run, data, out or run / "model", device, max_minutes, fresh)
         for name in STAGES if stage == "all" else (stage,):
-            if not run_stage(name, recipe, run, root, device, max_minutes, fresh):
+            if not run_stage(name, job):
                 click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
                 sys.exit(3)
-    except RecipeError as error:
+    except (RecipeError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'the run folder'}: {error.strerror}.", err=True)
         sys.exit(2)
 
 
-def run_stage(
-    name: str, recipe: Recipe, run: Path, root: Path, device: str, minutes: float, fresh: bool
-) -> bool:
+def run_stage(name: str, job: Job) -> bool:
     """Do one stage; True when it is done, False when it was stopped."""
-    import torch
+    import torch  # late, so that --help and a wrong recipe answer at once
 
-    from training import prepare, shards, stages
+    from engine.device import choose
+    from training import evaluate, export, prepare, shards, stages
     from training import tokenizer as tokenizers
 
-    if fresh:
+    recipe, run = job.recipe, job.run
+    device: torch.device = choose(job.device).device
+    if job.fresh and name in ("pretrain", "sft"):
         shutil.rmtree(run / name, ignore_errors=True)
     if name == "prepare":
-        if fresh or not (run / "data_report.json").exists():
-            prepare.prepare(recipe.data, root, run)
+        if job.fresh or not (run / "data_report.json").exists():
+            prepare.prepare(recipe.data, job.data, run)
         return True
     if name == "tokenizer":
-        if fresh or not (run / "tokens_report.json").exists():
+        if job.fresh or not (run / "tokens_report.json").exists():
             tokenizers.train_tokenizer(recipe, run)
             report = shards.write_shards(recipe, run, stages.Tokenizer.load(run))
-            click.echo(
-                "\n".join(f"{row:34s} {values['tokens']:>10,} tokens" for row, values in report.items())
-            )
+            click.echo("\n".join(f"{row:34s} {values['tokens']:>10,} tokens" for row, values in report.items()))
+        return True
+    if name == "evaluate":
+        evaluate.evaluate(recipe, run, device)
+        return True
+    if name == "export":
+        export.export(recipe, run, job.out, job.recipe_path)
         return True
     stage = {"pretrain": stages.pretrain, "sft": stages.sft}[name]
-    return stage(recipe, run, torch.device(device), minutes)
+    return stage(recipe, run, device, job.max_minutes)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Shard:
         return len(self.offsets) - 1
 
 
-def write_shards(recipe: Recipe, run: Path, tokenizer: Tokenizer) -> dict[str, dict[str, float]]:
+def write_shards(recipe: Recipe, run: Path, tokenizer: Tokenizer) -> dict[str, dict[str, int]]:
     """Encode the run's documents into `run/shards/`; returns tokens and bytes a token, a row a source."""
     template = ChatTemplate(tokenizer)
     report = {}
@@ -46,9 +46,7 @@ def write_shards(recipe: Recipe, run: Path, tokenizer: Tokenizer) -> dict[str, d
             lengths = np.array([0, *(len(tokens) for tokens, _ in encoded)], dtype=np.int64)
             tokens = np.fromiter(chain.from_iterable(t for t, _ in encoded), dtype=np.uint16)
             tokens.tofile(base.with_suffix(".tokens"))
-            np.fromiter(chain.from_iterable(m for _, m in encoded), dtype=np.uint8).tofile(
-                base.with_suffix(".mask")
-            )
+            np.fromiter(chain.from_iterable(m for _, m in encoded), dtype=np.uint8).tofile(base.with_suffix(".mask"))
             np.save(base.with_suffix(".offsets.npy"), lengths.cumsum())
             size = documents_path(run, split, source.name).stat().st_size
             report[f"{split}/{source.name}"] = {

@@ -35,10 +35,8 @@ def pretrain(recipe: Recipe, run: Path, device: torch.device, max_minutes: float
     batches = PackedRows([open_shard(run, "train", s.name) for s in sources], sources, recipe.pretrain)
     once = [Source(s.name, s.path, s.licence) for s in sources]
     held_out = PackedRows([open_shard(run, "valid", s.name) for s in sources], once, recipe.pretrain)
-    valid = _first(held_out, recipe.pretrain)
-    return train(
-        _stage("pretrain", model, batches, valid, recipe.pretrain, run, tokenizer, device, max_minutes)
-    )
+    valid = first_batches(held_out, recipe.pretrain)
+    return train(_stage("pretrain", model, batches, valid, recipe.pretrain, run, tokenizer, device, max_minutes))
 
 
 def sft(recipe: Recipe, run: Path, device: torch.device, max_minutes: float) -> bool:
@@ -54,12 +52,12 @@ def sft(recipe: Recipe, run: Path, device: torch.device, max_minutes: float) -> 
     batches = Conversations([open_shard(run, "train", s.name) for s in sources], sources, recipe.sft, pad)
     once = [Source(s.name, s.path, s.licence, sft_epochs=1) for s in sources]
     held_out = Conversations([open_shard(run, "valid", s.name) for s in sources], once, recipe.sft, pad)
-    valid = _first(held_out, recipe.sft)
+    valid = first_batches(held_out, recipe.sft)
     stage = _stage("sft", model.to(device), batches, valid, recipe.sft, run, tokenizer, device, max_minutes)
     return train(stage)
 
 
-def _first(held_out: PackedRows | Conversations, recipe: TrainRecipe) -> list[MicroBatch]:
+def first_batches(held_out: PackedRows | Conversations, recipe: TrainRecipe) -> list[MicroBatch]:
     """Held-out micro-batches, up to the recipe's number of tokens."""
     batches: list[MicroBatch] = []
     for step in range(held_out.steps):
@@ -81,9 +79,7 @@ def _stage(
     max_minutes: float,
 ) -> Stage:
     if batches.steps == 0:
-        raise RecipeError(
-            f"The {name} stage has too little data for one step; add data or lower batch_tokens."
-        )
+        raise RecipeError(f"The {name} stage has too little data for one step; add data or lower batch_tokens.")
     template = ChatTemplate(tokenizer)
     token_bytes = torch.tensor([len(tokenizer.token_bytes(t)) for t in range(tokenizer.vocab_size)])
     end = {tokenizer.special(t) for t in tokenizer.special_tokens}

@@ -1,0 +1,75 @@
+"""The `export` stage: the tuned model as a model folder that the app, and transformers, open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from engine.chat_template import CHATML
+from engine.model_folder import save
+from training.card import model_card
+from training.evaluate import load_tuned
+from training.recipe import Recipe, RecipeError
+
+
+def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
+    """Write `out/<name>` from a run that has been tuned and evaluated; returns that folder.
+
+    Raises:
+        RecipeError: a stage before this one has not been done.
+    """
+    _, model = load_tuned(recipe, run)
+    evaluation = _read(run / "evaluation.json")
+    command = f"python -m training all {_short(recipe_path)} --data DATA"
+    training = {
+        "name": recipe.export.name,
+        "licence": recipe.export.licence,
+        "parameters": model.parameter_count(),
+        "recipe": recipe.to_dict(),
+        "data_hashes": data_hashes(recipe, run),
+        "parent": None,
+        "seeds": {"pretrain": recipe.pretrain.seed, "sft": recipe.sft.seed},
+        "metrics": {key: evaluation[key] for key in ("pretrain", "sft", "bits_per_byte")}
+        | {"checks": evaluation["checks"]["groups"]},
+    }
+    folder = out / recipe.export.name
+    e = recipe.export
+    save(
+        folder,
+        model,
+        _read(run / "tokenizer.json"),
+        CHATML,
+        generation={
+            "do_sample": True,
+            "temperature": e.temperature,
+            "top_p": e.top_p,
+            "repetition_penalty": e.repetition_penalty,
+        },
+        training=training,
+        card=model_card(recipe, evaluation, _read(run / "tokens_report.json"), command),
+    )
+    print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB of weights")
+    return folder
+
+
+def data_hashes(recipe: Recipe, run: Path) -> dict[str, str]:
+    """sha256 of each source's training tokens: what the model has read, exactly."""
+    return {
+        source.name: hashlib.sha256((run / "shards" / "train" / f"{source.name}.tokens").read_bytes()).hexdigest()
+        for source in recipe.data.sources
+    }
+
+
+def _short(path: Path) -> str:
+    """`path` from the repository's root, where it is below it; never a path of somebody's machine."""
+    here = Path(__file__).parent
+    return str(path.resolve().relative_to(here.parent)) if path.resolve().is_relative_to(here) else path.name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise RecipeError(f"{path} is missing. Run the stages before export first.")
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data
