@@ -58,12 +58,12 @@ def train(stage: Stage) -> bool:
         load_checkpoint(path, state)
     log = EventLog(stage.folder / "events.jsonl")
     log.write("start", stage=stage.name, step=state.step, steps=stage.batches.steps)
-    compute_loss = _loss_function(stage)
+    compute_loss = loss_function(stage)
     bar = tqdm(total=stage.batches.steps, initial=state.step, desc=stage.name, unit="step", mininterval=1.0)
     began = saved = time.monotonic()
     with stop_signals() as stop, bar:
         while state.step < stage.batches.steps:
-            metrics = _step(stage, state, compute_loss)
+            metrics = train_step(stage, state, compute_loss)
             log.write("step", step=state.step, tokens=state.tokens, **metrics)
             bar.update()
             bar.set_postfix(loss=f"{metrics['loss']:.3f}", tok_s=f"{metrics['tokens_per_second']:.0f}")
@@ -82,9 +82,7 @@ def train(stage: Stage) -> bool:
     return True
 
 
-def _step(
-    stage: Stage, state: TrainState, compute_loss: Callable[[Tensor, Tensor], Tensor]
-) -> dict[str, float]:
+def train_step(stage: Stage, state: TrainState, compute_loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
     """One optimizer step: gradients over all micro-batches, averaged over the tokens that count."""
     start = time.monotonic()
     scale = lr_scale(state.step, stage.batches.steps, stage.recipe)
@@ -123,12 +121,10 @@ def summed_loss(model: GPT, inputs: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats, summed over the targets that count; bf16 products, fp32 sums."""
     with torch.autocast(inputs.device.type, torch.bfloat16):
         logits = model(inputs)
-    return F.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
+    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
 
 
-def _loss_function(stage: Stage) -> Callable[[Tensor, Tensor], Tensor]:
+def loss_function(stage: Stage) -> Callable[[Tensor, Tensor], Tensor]:
     def loss(inputs: Tensor, targets: Tensor) -> Tensor:
         return summed_loss(stage.model, inputs, targets)
 

@@ -1,0 +1,25 @@
+"""`make bench`: every benchmark, or those named: python -m tests.benchmarks startup ask decode training."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from tests.benchmarks import ask, decode, startup, training
+
+ALL = {"startup": startup.main, "ask": ask.main, "decode": decode.main, "training": training.main}
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or list(ALL)
+    if unknown := [name for name in wanted if name not in ALL]:
+        print(f"Unknown benchmark {unknown[0]!r}; there are {', '.join(ALL)}.", file=sys.stderr)
+        return 2
+    print(f"median (smallest to largest); {platform.machine()}, Python {platform.python_version()}")
+    for name in wanted:
+        ALL[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

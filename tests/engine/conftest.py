@@ -1,0 +1,45 @@
+"""Fixtures of the engine's runtime tests: a tiny random model with a byte vocabulary, in memory and as a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.chat_template import CHATML, SPECIAL_TOKENS, ChatTemplate
+from engine.config import GPTConfig
+from engine.model import GPT, init_weights
+from engine.model_folder import LoadedModel, save
+from engine.tokenizer import Tokenizer
+from training.tokenizer import tokenizer_json
+
+TINY = GPTConfig(vocab_size=259, context_length=256, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer_json() -> dict:
+    return tokenizer_json({bytes([byte]): byte for byte in range(256)})
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer_json: dict) -> Path:
+    """A complete model folder with random weights; one token a byte."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = GPT(TINY)
+    init_weights(model, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.embedding.weight.mul_(20)  # livelier logits than a fresh model's, so that ties decide nothing
+    save(folder, model, byte_tokenizer_json, CHATML, generation={}, training={"name": "tiny"}, card="# tiny\n")
+    return folder
+
+
+@pytest.fixture
+def tiny(byte_tokenizer_json: dict, tiny_folder: Path) -> LoadedModel:
+    """The same model in memory; it never ends a reply by itself, so that lengths are known."""
+    from engine.model_folder import load
+
+    loaded = load(tiny_folder)
+    tokenizer = Tokenizer.load(tiny_folder)
+    assert set(SPECIAL_TOKENS) == set(tokenizer.special_tokens)
+    return LoadedModel("tiny", loaded.model, tokenizer, ChatTemplate(tokenizer), frozenset())

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine import device
+from engine.errors import DeviceError
+
+
+def test_cpu_is_always_there_and_the_note_says_so() -> None:
+    place = device.choose("cpu", "fp32")
+    assert (place.device.type, place.dtype) == ("cpu", torch.float32)
+    assert place.note.startswith("CPU")
+    assert "fp32" in place.note
+
+
+def test_auto_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "available", lambda: ["mps", "cpu"])
+    place = device.choose()
+    assert place.device.type == "mps"
+    assert "Apple" in place.note
+
+
+@pytest.mark.parametrize(("name", "precision"), [("tpu", "auto"), ("cpu", "int3")])
+def test_unknown_wishes_are_refused(name: str, precision: str) -> None:
+    with pytest.raises(DeviceError, match="choose"):
+        device.choose(name, precision)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match="no cuda device"):
+        device.choose("cuda")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+def test_cuda_runs_the_decoder() -> None:
+    from engine.config import GPTConfig
+    from engine.model import GPT, init_weights
+
+    model = GPT(GPTConfig(vocab_size=64, n_layer=2)).cuda()
+    init_weights(model)
+    tokens = torch.arange(8)[None]
+    torch.testing.assert_close(model(tokens.cuda()).cpu(), model.cpu()(tokens), atol=1e-3, rtol=1e-3)
