@@ -1,0 +1,85 @@
+"""`homespun ask`: one question, one answer on standard output. Nothing is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from assistant.engine_client import EngineClient
+from assistant.errors import UsageError
+from assistant.text import printable
+from engine.catalog import find, sampling_defaults
+from engine.protocol import Delta, Done, SamplingParams, Started
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The options of the command; None leaves the model's own default."""
+
+    model: str
+    models: Path
+    device: str = "auto"
+    system: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+def question(words: tuple[str, ...], piped: str | None) -> str:
+    """What is asked: the words of the command line, then what came through the pipe.
+
+    Raises:
+        UsageError: neither has anything in it.
+    """
+    text = "\n\n".join(part for part in (" ".join(words).strip(), printable(piped or "").strip()) if part)
+    if not text:
+        raise UsageError('There is nothing to ask. Try: homespun ask "Why is the sky blue?"')
+    return text
+
+
+def sampling(wishes: Wishes, path: Path) -> SamplingParams:
+    """The model's own settings with the wishes on top.
+
+    Raises:
+        UsageError: a value that cannot be.
+    """
+    given = {name: getattr(wishes, name) for name in ("temperature", "max_tokens", "seed")}
+    try:
+        return replace(sampling_defaults(path), **{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise UsageError(f"{str(error).capitalize()}.") from error
+
+
+async def ask(text: str, wishes: Wishes) -> None:
+    """Stream the answer to stdout; what one should know about it goes to stderr.
+
+    Raises:
+        EngineError, WorkerDied, UsageError: with a sentence each.
+    """
+    info = find(wishes.model, wishes.models)
+    params = sampling(wishes, info.path)
+    client = EngineClient(info.path, wishes.device)
+    messages = [{"role": "system", "content": wishes.system}] if wishes.system else []
+    messages.append({"role": "user", "content": text})
+    ended = True
+    try:
+        async for event in client.generate(messages, params):
+            if isinstance(event, Started) and event.dropped_messages:
+                print("(The beginning did not fit the model's context and was left out.)", file=sys.stderr)
+            elif isinstance(event, Delta):
+                # Raw into a file or pipe would be a fair wish too, but nobody wants escape codes a model made up.
+                sys.stdout.write(printable(event.text))
+                sys.stdout.flush()
+            elif isinstance(event, Done):
+                ended = event.reason == "stop"
+    finally:
+        await client.close()
+    sys.stdout.write("\n")
+    if not ended:
+        print("(The answer was cut at its longest allowed length.)", file=sys.stderr)
+
+
+def run(text: str, wishes: Wishes) -> None:
+    asyncio.run(ask(text, wishes))

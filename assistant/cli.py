@@ -1,0 +1,108 @@
+"""The command `homespun`. Imports almost nothing itself, so that --help and --version answer at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assistant.version import __version__
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Group(click.Group):
+    """A group whose expected errors become one sentence on stderr and exit status 2 (1 when the engine died)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader of our output has gone; there is nobody to tell
+            sys.exit(0)
+        except Exception as error:
+            from assistant.errors import AssistantError, WorkerDied
+            from engine.errors import EngineError
+
+            if not isinstance(error, AssistantError | EngineError):
+                raise
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1 if isinstance(error, WorkerDied) else 2)
+
+
+@click.group(cls=Group, context_settings=HELP, invoke_without_command=True)
+@click.version_option(__version__, "--version", "-V", prog_name="homespun")
+@click.option("--model", help="A model's name or the path of its folder.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where chats and models are kept.")
+@click.pass_context
+def main(ctx: click.Context, model: str | None, device: str, data_dir: Path | None) -> None:
+    """A private chat assistant in your terminal. Without a command it opens the chat.
+
+    Everything happens on this machine; nothing is sent anywhere.
+    """
+    ctx.obj = {"model": model, "device": device, "data_dir": data_dir}
+    if ctx.invoked_subcommand is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.UsageError('The chat needs a terminal. For one answer use: homespun ask "…"')
+        from assistant.app import run
+
+        run(model, device, data_dir)
+
+
+@main.command(context_settings=HELP)
+@click.argument("words", nargs=-1, metavar="[QUESTION]")
+@click.option("--model", help="A model's name or the path of its folder.")
+@click.option("--device", help="auto, cpu, cuda or mps.")
+@click.option("--system", help="An instruction that stands before the question.")
+@click.option("--temperature", type=float, help="0 is the likeliest answer; higher is livelier.")
+@click.option("--max-tokens", type=int, help="Longest answer, in tokens.")
+@click.option("--seed", type=int, help="The same seed gives the same answer.")
+@click.pass_obj
+def ask(obj: dict[str, Any], words: tuple[str, ...], model: str | None, device: str | None, **wishes: Any) -> None:
+    """Answer one QUESTION on standard output. Text that is piped in is put below it.
+
+    \b
+    homespun ask "Why is the sky blue?"
+    homespun ask "What is this about?" < letter.txt
+    """
+    from assistant import ask as asking
+    from assistant.paths import find_paths
+    from engine.catalog import DEFAULT_MODEL
+
+    piped = None if sys.stdin is None or sys.stdin.isatty() else _read_stdin()
+    text = asking.question(words, piped)
+    name = model or obj["model"] or DEFAULT_MODEL
+    models = find_paths(obj["data_dir"]).models
+    asking.run(text, asking.Wishes(model=name, models=models, device=device or obj["device"], **wishes))
+
+
+def _read_stdin() -> str:
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
+@main.command(context_settings=HELP)
+@click.pass_obj
+def models(obj: dict[str, Any]) -> None:
+    """List the models on this machine."""
+    from assistant.paths import find_paths
+    from engine.catalog import DEFAULT_MODEL, list_models
+
+    found = list_models(find_paths(obj["data_dir"]).models)
+    for info in found:
+        size = f"{info.parameters / 1e6:.1f} M parameters" if info.parameters else "unknown size"
+        mark = "  (default)" if info.bundled and info.path.name == DEFAULT_MODEL else ""
+        click.echo(f"{info.path.name:24s} {size:22s} {info.size / 1e6:7.1f} MB  {info.licence or ''}{mark}")
+    if not found:
+        click.echo("There are no models here.", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""EngineClient: the app's end of the engine worker's pipe. Starts it, loads the model, asks, cancels, starts it again.
+
+One reply at a time. What a reply means for a chat is `chat_service.py`; what is said over the pipe `engine/protocol.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shlex
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from assistant.errors import WorkerDied
+from engine.errors import EngineError, ProtocolError
+from engine.protocol import (
+    Cancel,
+    Delta,
+    Done,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Message,
+    SamplingParams,
+    Started,
+    decode,
+    encode,
+)
+
+LONGEST_LINE = 2**26  # bytes: a whole pasted book fits
+LOG_LIMIT = 1_000_000  # bytes; a longer log of the engine begins anew
+Answer = Started | Delta | Done
+
+
+class EngineFailure(EngineError):
+    """What the worker reported as Failed; `code` is the engine's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def worker_command() -> list[str]:
+    """How the worker is started. HOMESPUN_WORKER replaces it (for tests and for debugging)."""
+    if given := os.environ.get("HOMESPUN_WORKER"):
+        return shlex.split(given)
+    return [sys.executable, "-P", "-m", "engine.worker"]  # -P: a folder called `engine` here must not be imported
+
+
+class EngineClient:
+    """Talks to one worker with the model in folder `model`."""
+
+    def __init__(
+        self, model: Path, device: str = "auto", command: Sequence[str] | None = None, log: Path | None = None
+    ) -> None:
+        self.model, self.device = model, device
+        self.loaded: Loaded | None = None
+        self._command, self._log_path = list(command or worker_command()), log
+        self._process: asyncio.subprocess.Process | None = None
+        self._log: IO[bytes] | None = None
+        self._turn = asyncio.Lock()
+        self._numbers = itertools.count(1)
+        self._asked = ""
+
+    async def load(self) -> Loaded:
+        """Have the worker running and the model in it.
+
+        Raises:
+            EngineFailure: the model cannot be loaded.
+            WorkerDied: the worker could not be started or ended.
+        """
+        async with self._turn:
+            return await self._ensure_loaded()
+
+    async def generate(
+        self, messages: Sequence[dict[str, str]], params: SamplingParams, *, continue_last: bool = False
+    ) -> AsyncIterator[Answer]:
+        """Started, Deltas and Done of one reply.
+
+        Raises:
+            EngineFailure: the engine refuses (empty or too long a prompt, …).
+            WorkerDied: the worker ended in mid-reply; the next call starts a new one.
+        """
+        async with self._turn:
+            await self._ensure_loaded()
+            request = self._asked = str(next(self._numbers))
+            try:
+                await self._send(Generate(request, tuple(messages), params, continue_last))
+                async for answer in self._answers(request):
+                    yield answer
+                    if isinstance(answer, Done):
+                        return
+            finally:
+                self._asked = ""
+
+    async def cancel(self) -> None:
+        """End the reply that is being made; it then yields Done with what there is."""
+        if self._asked and self._process is not None:
+            with suppress(WorkerDied):
+                await self._send(Cancel(self._asked))
+
+    async def close(self) -> None:
+        """End the worker, whatever it is doing."""
+        await self._end()
+
+    async def _ensure_loaded(self) -> Loaded:
+        if self.loaded is not None and self._process is not None and self._process.returncode is None:
+            return self.loaded
+        await self._start()
+        await self._send(Load(str(self.model), self.device))
+        async for message in self._answers("load"):
+            if isinstance(message, Loaded):
+                self.loaded = message
+                return message
+        raise WorkerDied("The engine ended before the model was loaded.")
+
+    async def _start(self) -> None:
+        await self._end()
+        self._log = self._open_log()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=self._log or asyncio.subprocess.DEVNULL,
+                limit=LONGEST_LINE,
+                start_new_session=True,  # Ctrl-C in the terminal is for the app alone
+            )
+        except OSError as error:
+            raise WorkerDied(f"The engine could not be started: {error.strerror}.") from error
+
+    def _open_log(self) -> IO[bytes] | None:
+        if self._log_path is None:
+            return None
+        try:
+            fresh = self._log_path.exists() and self._log_path.stat().st_size > LOG_LIMIT
+            return self._log_path.open("wb" if fresh else "ab")
+        except OSError:
+            return None  # a read-only folder: chatting goes on without a log
+
+    async def _end(self) -> None:
+        process, self._process, self.loaded = self._process, None, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            # Closed by hand: otherwise the transport outlives the event loop and complains when it is collected.
+            process._transport.close()  # type: ignore[attr-defined]
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    async def _send(self, message: Message) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(encode(message))
+            await self._process.stdin.drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise await self._died() from error
+
+    async def _answers(self, request: str) -> AsyncIterator[Loaded | Answer]:
+        """Messages that answer `request`; a Failed one is raised, and so is the worker's end."""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            message = decode(line)
+            if isinstance(message, Loaded):
+                yield message
+            elif isinstance(message, Failed):
+                if message.request in (request, ""):
+                    raise EngineFailure(message.code, message.message)
+            elif isinstance(message, Started | Delta | Done):
+                if message.request == request:
+                    yield message
+            else:
+                raise ProtocolError(f"The engine sent a {message.kind!r} message, which only the app may send.")
+        raise await self._died()
+
+    async def _died(self) -> WorkerDied:
+        code = await self._process.wait() if self._process is not None else None
+        await self._end()
+        why = "out of memory, perhaps" if code == -9 else f"status {code}"
+        hint = f" Its log is {self._log_path}." if self._log_path is not None and self._log_path.exists() else ""
+        return WorkerDied(f"The engine stopped unexpectedly ({why}). It starts again with your next message.{hint}")

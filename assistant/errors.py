@@ -1,0 +1,30 @@
+"""The app's exception tree. `str(error)` is one or two sentences that a person can act on.
+
+AssistantError
+├── UsageError            the command line asks for something that cannot be
+├── StorageError          chats cannot be read or written
+│   └── NewerSchemaError  the database was written by a newer homespun
+└── WorkerDied            the engine's process ended in the middle of something
+"""
+
+from __future__ import annotations
+
+
+class AssistantError(Exception):
+    """Base of everything the app raises on purpose."""
+
+
+class UsageError(AssistantError):
+    pass
+
+
+class StorageError(AssistantError):
+    pass
+
+
+class NewerSchemaError(StorageError):
+    pass
+
+
+class WorkerDied(AssistantError):
+    pass

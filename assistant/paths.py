@@ -1,0 +1,52 @@
+"""Where things lie on disk: one data folder, by the system's habits, or where HOMESPUN_DATA_DIR says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The data folder and what is in it."""
+
+    data: Path
+
+    @property
+    def database(self) -> Path:
+        return self.data / "chats.db"
+
+    @property
+    def models(self) -> Path:
+        return self.data / "models"
+
+    @property
+    def engine_log(self) -> Path:
+        return self.data / "engine.log"
+
+    def make(self) -> None:
+        """Make the data folder, readable by its owner only.
+
+        Raises:
+            StorageError: it cannot be made or written to.
+        """
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"The data folder {self.data} cannot be made: {error.strerror}.") from error
+        if not os.access(self.data, os.W_OK | os.X_OK):
+            raise StorageError(f"The data folder {self.data} is read-only.")
+
+
+def find_paths(folder: Path | None = None) -> Paths:
+    """The paths below `folder`, HOMESPUN_DATA_DIR, or the system's place for an app's data, in this order."""
+    if folder is None and (named := os.environ.get("HOMESPUN_DATA_DIR")):
+        folder = Path(named).expanduser()
+    if folder is None:
+        from platformdirs import user_data_path
+
+        folder = user_data_path("homespun", appauthor=False)
+    return Paths(folder)

@@ -1,0 +1,101 @@
+"""Opening the database: pragmas, file modes, migrations with a backup, and errors put into words.
+
+What is stored and read is `store.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from assistant.errors import NewerSchemaError, StorageError
+from assistant.storage.migrations import migrations
+
+BUSY_MILLISECONDS = 5000
+
+
+def open_database(path: Path | None) -> Database:
+    """The database at `path`, brought up to date; in memory where `path` is None.
+
+    Raises:
+        NewerSchemaError: a newer homespun wrote it.
+        StorageError: it cannot be opened, is damaged, or the disk is full or read-only.
+    """
+    with storage_errors(path):
+        if path is not None:
+            # Made before SQLite does, so that it is never readable by others, not even for a moment.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+        db = Database(connection)
+        for pragma in (
+            f"busy_timeout = {BUSY_MILLISECONDS}",
+            "journal_mode = WAL",
+            "foreign_keys = ON",
+            "secure_delete = ON",
+            "synchronous = NORMAL",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        _migrate(db, path)
+    return db
+
+
+def _migrate(db: Database, path: Path | None) -> None:
+    """Apply what is pending: all or nothing, one process at a time, after a backup of anything that is there."""
+    known = {migration.name for migration in migrations._migrations}
+    applied = {migration.name for migration in migrations.applied(db)}
+    if unknown := applied - known:
+        raise NewerSchemaError(
+            f"The chats in {path} were written by a newer homespun (step {max(unknown)}). "
+            "Update homespun; nothing was changed."
+        )
+    if not migrations.pending(db):
+        return
+    if path is not None and applied:
+        backup = path.with_suffix(f".before-{min(known - applied)}.db")
+        if not backup.exists():
+            db.conn.execute("VACUUM INTO ?", [str(backup)])
+            backup.chmod(0o600)
+    with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
+        migrations.apply(db)
+    with suppress(sqlite3.OperationalError):  # SQLite before 3.42 has no such option
+        db.conn.execute("INSERT INTO messages_fts(messages_fts, rank) VALUES ('secure-delete', 1)")
+
+
+@contextmanager
+def transaction(db: Database) -> Iterator[None]:
+    """Everything inside happens, or nothing."""
+    db.conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.conn.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has rolled back already
+            db.conn.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def storage_errors(path: Path | None) -> Iterator[None]:
+    """SQLite's and the system's errors as StorageError, with a sentence that says what to do."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise StorageError(_sentence(error, path)) from error
+
+
+def _sentence(error: Exception, path: Path | None) -> str:
+    text = str(error).lower()
+    if "readonly" in text or "read-only" in text or isinstance(error, PermissionError):
+        return f"The chats in {path} cannot be written: the file or its folder is read-only."
+    if "full" in text or "no space" in text:
+        return f"The disk is full, so the chats in {path} cannot be written. Free some space and try again."
+    if "locked" in text:
+        return f"The chats in {path} are busy in another program. Close it and try again."
+    if "not a database" in text or "malformed" in text:
+        return f"The chats in {path} are damaged. The file was left as it is; move it away to begin anew."
+    return f"The chats in {path} cannot be used: {error}."

@@ -1,0 +1,56 @@
+"""The database's shape, as named steps in order. A step that has been released is never changed; new ones follow it."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("homespun")
+
+
+@migrations()
+def m001_chats_and_messages(db: Database) -> None:
+    """Chats, their messages as a tree, the words of messages for searching, and settings."""
+    for statement in (
+        """CREATE TABLE chats (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            title TEXT NOT NULL,
+            model TEXT NOT NULL,
+            system TEXT NOT NULL DEFAULT '',
+            params TEXT NOT NULL DEFAULT '{}',
+            draft TEXT NOT NULL DEFAULT '',
+            leaf INTEGER,
+            created TEXT NOT NULL,
+            updated TEXT NOT NULL,
+            archived INTEGER NOT NULL DEFAULT 0
+        )""",
+        """CREATE TABLE messages (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,
+            parent INTEGER REFERENCES messages(id) ON DELETE CASCADE,
+            role TEXT NOT NULL CHECK (role IN ('system', 'user', 'assistant')),
+            content TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('complete', 'streaming', 'stopped', 'failed')),
+            owner INTEGER,
+            model TEXT,
+            tokens INTEGER,
+            tokens_per_second REAL,
+            seconds_to_first_token REAL,
+            seed INTEGER,
+            created TEXT NOT NULL
+        )""",
+        "CREATE INDEX messages_chat ON messages(chat)",
+        "CREATE INDEX messages_parent ON messages(parent)",
+        "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE VIRTUAL TABLE messages_fts USING fts5(content, content='messages', content_rowid='id')",
+        """CREATE TRIGGER messages_ai AFTER INSERT ON messages BEGIN
+            INSERT INTO messages_fts(rowid, content) VALUES (new.id, new.content);
+        END""",
+        """CREATE TRIGGER messages_ad AFTER DELETE ON messages BEGIN
+            INSERT INTO messages_fts(messages_fts, rowid, content) VALUES ('delete', old.id, old.content);
+        END""",
+        """CREATE TRIGGER messages_au AFTER UPDATE OF content ON messages BEGIN
+            INSERT INTO messages_fts(messages_fts, rowid, content) VALUES ('delete', old.id, old.content);
+            INSERT INTO messages_fts(rowid, content) VALUES (new.id, new.content);
+        END""",
+    ):
+        db.conn.execute(statement)

@@ -1,0 +1,42 @@
+"""Small functions on text that people type, paste and read."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+# C0 and C1 controls but tab and newline, and the bidirectional overrides: they can rewrite a terminal or fool its reader.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MARKUP = re.compile(r"[#*_`>\[\]]+")
+TITLE_LENGTH = 40
+
+
+def printable(text: str) -> str:
+    """`text` without control characters; line ends become newlines; tabs, emoji and joiners stay."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def make_title(text: str) -> str:
+    """A chat's title out of its first message: the first line's whole words, 40 characters at most."""
+    lines = [line for line in printable(_MARKUP.sub("", text)).split("\n") if line.strip()]
+    line = " ".join(lines[0].split()) if lines else "New chat"
+    if len(line) <= TITLE_LENGTH:
+        return line
+    cut = line[:TITLE_LENGTH].rsplit(" ", 1)[0]
+    return cut.rstrip(" ,.;:") + "…"
+
+
+def ago(moment: str, now: datetime | None = None) -> str:
+    """An ISO time as a person would say it: "now", "5 min", "3 h", "yesterday", "4 Nov"."""
+    then = datetime.fromisoformat(moment)
+    now = now or datetime.now(then.tzinfo)
+    minutes = int((now - then).total_seconds() // 60)
+    if minutes < 1:
+        return "now"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h"
+    if minutes < 48 * 60:
+        return "yesterday"
+    return f"{then.day} {then:%b}" + (f" {then.year}" if then.year != now.year else "")
