@@ -67,7 +67,7 @@ async def ask(text: str, wishes: Wishes) -> None:
     try:
         async for event in client.generate(messages, params):
             if isinstance(event, Started) and event.dropped_messages:
-                print("(The beginning did not fit the model's context and was left out.)", file=sys.stderr)
+                sys.stderr.write("(The beginning did not fit the model's context and was left out.)\n")
             elif isinstance(event, Delta):
                 # Raw into a file or pipe would be a fair wish too, but nobody wants escape codes a model made up.
                 sys.stdout.write(printable(event.text))
@@ -78,7 +78,7 @@ async def ask(text: str, wishes: Wishes) -> None:
         await client.close()
     sys.stdout.write("\n")
     if not ended:
-        print("(The answer was cut at its longest allowed length.)", file=sys.stderr)
+        sys.stderr.write("(The answer was cut at its longest allowed length.)\n")
 
 
 def run(text: str, wishes: Wishes) -> None:

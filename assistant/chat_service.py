@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from assistant.engine_client import Answer, EngineClient
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, StorageError
 from assistant.storage.store import Message, Status, Store
 from assistant.text import make_title, printable
 from engine.catalog import ModelInfo, sampling_defaults
@@ -56,7 +57,9 @@ class ChatService:
         Raises:
             EngineError, WorkerDied: after what there is of the reply has been saved as failed.
         """
-        text, saved, status, numbers = "", time.monotonic(), "stopped", {}
+        text, saved = "", time.monotonic()
+        status: Status = "stopped"
+        numbers: dict[str, float] = {}
         try:
             async for event in self.client.generate(self._messages(turn), self.params):
                 if isinstance(event, Started):
@@ -65,7 +68,8 @@ class ChatService:
                     event = replace(event, text=printable(event.text))
                     text += event.text
                     if time.monotonic() - saved > FLUSH_SECONDS:
-                        self.store.flush(turn.reply, text)
+                        with suppress(StorageError):  # the disk may have room again by the end
+                            self.store.flush(turn.reply, text)
                         saved = time.monotonic()
                 else:
                     status = "stopped" if event.reason == "cancelled" else "complete"
@@ -75,7 +79,7 @@ class ChatService:
             status = "failed"
             raise
         finally:  # also when the app closes in the middle
-            self.store.finish(turn.reply, text, _as_status(status), **numbers)
+            self.store.finish(turn.reply, text, status, **numbers)
 
     async def stop(self) -> None:
         """Stop the reply that is being made; what there is of it stays."""
@@ -98,13 +102,9 @@ def _answered(messages: list[Message]) -> list[Message]:
     return kept
 
 
-def _numbers(done: Done) -> dict[str, int | float]:
+def _numbers(done: Done) -> dict[str, float]:
     return {
         "tokens": done.tokens,
         "tokens_per_second": done.tokens_per_second,
         "seconds_to_first_token": done.seconds_to_first_token,
     }
-
-
-def _as_status(status: str) -> Status:
-    return "complete" if status == "complete" else "failed" if status == "failed" else "stopped"

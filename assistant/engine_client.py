@@ -1,6 +1,6 @@
 """EngineClient: the app's end of the engine worker's pipe. Starts it, loads the model, asks, cancels, starts it again.
 
-One reply at a time. What a reply means for a chat is `chat_service.py`; what is said over the pipe `engine/protocol.py`.
+One reply at a time. What a reply means for a chat is `chat_service.py`; what is said is `engine/protocol.py`.
 """
 
 from __future__ import annotations
@@ -92,11 +92,17 @@ class EngineClient:
             try:
                 await self._send(Generate(request, tuple(messages), params, continue_last))
                 async for answer in self._answers(request):
-                    yield answer
+                    if not isinstance(answer, Loaded):
+                        yield answer
                     if isinstance(answer, Done):
                         return
             finally:
                 self._asked = ""
+
+    @property
+    def answering(self) -> bool:
+        """Whether a reply has been asked for and has not ended."""
+        return bool(self._asked)
 
     async def cancel(self) -> None:
         """End the reply that is being made; it then yields Done with what there is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-# C0 and C1 controls but tab and newline, and the bidirectional overrides: they can rewrite a terminal or fool its reader.
+# C0 and C1 controls but tab and newline, and the bidirectional overrides: they rewrite a terminal or fool a reader.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"[#*_`>\[\]]+")
 TITLE_LENGTH = 40

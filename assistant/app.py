@@ -1,0 +1,99 @@
+"""HomespunApp: puts paths, store, engine and screen together, and takes them apart again at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from assistant.chat_service import ChatService
+from assistant.engine_client import EngineClient
+from assistant.errors import StorageError
+from assistant.paths import find_paths
+from assistant.screens.chat import ChatScreen
+from assistant.storage.store import Store
+from assistant.themes import DARK, LIGHT
+from engine.catalog import DEFAULT_MODEL, find
+
+
+class HomespunApp(App[None]):
+    """The chat in the terminal.
+
+    Args:
+        model: a model's name or the path of its folder; the bundled one where it is None.
+        device: auto, cpu, cuda or mps.
+        data_dir: where chats are kept; the system's place where it is None.
+        command: how the engine worker is started, for tests.
+
+    Raises:
+        ModelFolderError: there is no such model.
+    """
+
+    TITLE = "homespun"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; drafts and chats stay"),
+        Binding("ctrl+p", "command_palette", "Commands", tooltip="All commands, themes too", priority=True),
+    ]
+
+    def __init__(
+        self,
+        model: str | None = None,
+        device: str = "auto",
+        data_dir: Path | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        paths = find_paths(data_dir)
+        info = find(model or DEFAULT_MODEL, paths.models)
+        self._warning = ""
+        try:
+            paths.make()
+            self.store = Store(paths.database)
+        except StorageError as error:
+            self._warning = f"{error} This chat is kept in memory only and is gone when you leave."
+            self.store = Store(None)
+        log = paths.engine_log if not self._warning else None
+        self.service = ChatService(self.store, EngineClient(info.path, device, command, log), info)
+
+    def on_mount(self) -> None:
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        wanted = self.store.setting("theme", DARK.name)
+        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
+        self.push_screen(ChatScreen(self.service, self._warning))
+
+    async def on_unmount(self) -> None:
+        await self.service.client.close()
+        self.store.close()
+
+    def _remember_theme(self, name: str) -> None:
+        try:
+            self.store.set("theme", name)
+        except StorageError as error:
+            self.notify(str(error), severity="warning")
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        """Everything that has a key, and Textual's own commands."""
+        yield from super().get_system_commands(screen)
+        if not isinstance(screen, ChatScreen):
+            return
+        for binding in screen.BINDINGS:
+            if isinstance(binding, Binding):
+                key = binding.key.split(",")[0]
+
+                async def run(action: str = binding.action) -> None:
+                    await screen.run_action(action)
+
+                yield SystemCommand(binding.tooltip or binding.description, f"Key: {key}", run)
+
+
+def run(model: str | None, device: str, data_dir: Path | None) -> None:
+    """Open the chat; returns when it is closed."""
+    HomespunApp(model, device, data_dir).run()

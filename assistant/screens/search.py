@@ -1,0 +1,68 @@
+"""Searching all chats: type, see the places, go to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList
+from textual.widgets.option_list import Option
+
+from assistant.errors import StorageError
+from assistant.storage.store import Hit
+
+
+class SearchScreen(ModalScreen[int | None]):
+    """The id of the chat that was chosen, or None. `search` is asked at every key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("escape", "dismiss(None)", "Close"),
+        ("down", "app.focus_next", "Results"),
+    ]
+
+    def __init__(self, search: Callable[[str], list[Hit]]) -> None:
+        super().__init__()
+        self._search = search
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide"):
+            yield Input(placeholder="Search all chats")
+            yield OptionList()
+            yield Label("", markup=False, classes="note")
+
+    @on(Input.Changed)
+    def _look(self, event: Input.Changed) -> None:
+        note, places = self.query_one(Label), self.query_one(OptionList)
+        places.clear_options()
+        try:
+            hits = self._search(event.value)
+        except StorageError as error:
+            note.update(str(error))
+            return
+        places.add_options(Option(_line(hit), id=f"{hit.chat}-{hit.message}") for hit in hits)
+        note.update("" if hits or not event.value.strip() else "Nothing found.")
+
+    @on(Input.Submitted)
+    def _first(self) -> None:
+        places = self.query_one(OptionList)
+        if places.option_count:
+            self._go(places.get_option_at_index(0).id)
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self._go(event.option_id)
+
+    def _go(self, option: str | None) -> None:
+        self.dismiss(int(option.split("-")[0]) if option else None)
+
+
+def _line(hit: Hit) -> Text:
+    line = Text(hit.title, style="bold", no_wrap=True, overflow="ellipsis")
+    line.append("\n" + " ".join(hit.snippet.split()), style="not bold dim")
+    return line

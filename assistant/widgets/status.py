@@ -1,0 +1,45 @@
+"""StatusLine: what the model is, how fast it was, how full its context is, and anything one must not overlook."""
+
+from __future__ import annotations
+
+from textual.widgets import Static
+
+from engine.protocol import Done, Loaded, Started
+
+
+class StatusLine(Static):
+    """One line; each part is kept until it is replaced."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__("", markup=False, id="status")
+        self._parts = {"model": model, "state": "loading the model …"}
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def loaded(self, message: Loaded) -> None:
+        self._parts |= {"model": message.name, "state": message.device_note}
+        self._parts["context"] = f"context 0/{message.context_length:,}"
+        self._show()
+
+    def failed(self, sentence: str) -> None:
+        self._parts["state"] = sentence
+        self._show()
+
+    def started(self, message: Started) -> None:
+        self._parts["context"] = f"context {message.prompt_tokens:,}/{message.context_length:,}"
+        self._limit = message.context_length
+        dropped = message.dropped_messages
+        self._parts["dropped"] = f"{dropped} oldest messages left out" if dropped else ""
+        self._parts["speed"] = "…"
+        self._show()
+
+    def done(self, message: Done) -> None:
+        speed = f"{message.tokens_per_second:.0f} tok/s" if message.tokens_per_second else f"{message.tokens} tokens"
+        self._parts["speed"] = f"{speed}, first after {message.seconds_to_first_token:.1f} s"
+        self._parts["context"] = f"context {message.context_used:,}/{self._limit:,}"
+        self._show()
+
+    def _show(self) -> None:
+        order = ("model", "dropped", "speed", "context", "state")
+        self.update("  ·  ".join(self._parts[name] for name in order if self._parts.get(name)))
