@@ -30,10 +30,10 @@ class HelpScreen(ModalScreen[None]):
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         super().__init__()
-        self._bindings = list(bindings)
+        self._listed = list(bindings)
 
     def compose(self) -> ComposeResult:
-        rows = [*TYPING, *((_key(b.key), b.tooltip or b.description) for b in self._bindings)]
+        rows = [*TYPING, *((_key(b.key), b.tooltip or b.description) for b in self._listed)]
         table = "\n".join(f"| {key} | {what} |" for key, what in rows)
         with VerticalScroll(classes="dialog wide"):
             yield Markdown(INTRO + table, open_links=False)
