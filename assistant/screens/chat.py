@@ -53,6 +53,7 @@ class ChatScreen(Screen[None]):
         self._live: tuple[Turn, ReplyView, str] | None = None  # the reply being made, its view, its text
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
+        self._draft = ""  # as of the last key
         self._sidebar = True
 
     def compose(self) -> ComposeResult:
@@ -255,7 +256,8 @@ class ChatScreen(Screen[None]):
     # Drafts
 
     @on(TextArea.Changed, "#prompt")
-    def _typed(self) -> None:
+    def _typed(self, event: TextArea.Changed) -> None:
+        self._draft = event.text_area.text
         if self._draft_timer is not None:
             self._draft_timer.stop()
         self._draft_timer = self.set_timer(DRAFT_SECONDS, self._save_draft)
@@ -265,8 +267,9 @@ class ChatScreen(Screen[None]):
             return  # nothing was typed since
         self._draft_timer.stop()
         self._draft_timer = None
+        prompts = self.query(Prompt)  # none any more when the app is closing
         try:
-            self._store.save_draft(self.chat, self.query_one(Prompt).text)
+            self._store.save_draft(self.chat, prompts.first().text if prompts else self._draft)
         except StorageError as error:
             self.notify(str(error), severity="error")
 

@@ -13,10 +13,10 @@ LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown
 NOTES = {"stopped": "stopped", "failed": "not finished"}
 
 WELCOME = """\
-homespun is a chat assistant that runs on this computer alone. Nothing you type leaves it.
-It can greet, answer simple questions, explain, rewrite and invent short texts, in English.
-The bundled model is tiny and was made from raw text by this very project: expect mistakes, above all in facts.
-Type below and press Enter. Esc stops a reply, F1 shows all keys, Ctrl+P all commands."""
+Private: everything stays on this computer.
+I can chat, explain, rewrite and write a little.
+I am tiny and home-made: expect wrong facts.
+Enter sends · Esc stops · F1 help · Ctrl+P more"""
 
 
 class QuestionView(Vertical):
@@ -81,7 +81,6 @@ class ReplyView(Vertical):
 class Transcript(VerticalScroll):
     """All messages of the chat on screen. It follows a growing reply until the reader scrolls up."""
 
-    BORDER_TITLE = ""
     can_focus = True
 
     async def show(self, messages: list[Message], live: ReplyView | None = None, live_id: int = 0) -> None:

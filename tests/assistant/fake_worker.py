@@ -1,0 +1,79 @@
+"""A worker without a model: speaks the protocol, says what FAKE_WORKER tells it to. For the app's tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from engine.protocol import Cancel, Delta, Done, Failed, Generate, Load, Loaded, Shutdown, Started, decode, encode
+
+MODE = os.environ.get("FAKE_WORKER", "")  # "", slow, die, die-once:PATH, no-model, slow-load, drop
+cancelled: set[str] = set()
+
+
+def send(message) -> None:
+    sys.stdout.buffer.write(encode(message))
+    sys.stdout.buffer.flush()
+
+
+def answer(request: Generate) -> None:
+    words = request.messages[-1]["content"]
+    if words == "TOO LONG":
+        send(Failed(request.request, "prompt_too_long", "This message is too long for the model: shorten it."))
+        return
+    send(Started(request.request, 10, 0, 2 if MODE == "drop" else 0, 1024, 7))
+    text = f"You said: **{words[:40]}**" if words != "ESCAPE" else "a\x1b]0;evil\x07b"
+    pieces = [text[i : i + 5] for i in range(0, len(text), 5)]
+    if MODE == "slow":
+        pieces += [" more"] * 1000
+    for index, piece in enumerate(pieces):
+        if request.request in cancelled:
+            send(Done(request.request, "cancelled", index, 50.0, 0.1, 10 + index))
+            return
+        send(Delta(request.request, piece))
+        if MODE == "die" or (MODE.startswith("die-once:") and not os.path.exists(MODE[9:])):
+            if MODE != "die":
+                open(MODE[9:], "w").close()
+            os._exit(9)
+        time.sleep(0.02 if MODE == "slow" else 0)
+    send(Done(request.request, "stop", len(pieces), 50.0, 0.1, 10 + len(pieces)))
+
+
+def main() -> None:
+    jobs: list[Generate] = []
+    ready = threading.Condition()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            message = decode(line)
+            if isinstance(message, Cancel):
+                cancelled.add(message.request)
+            elif isinstance(message, Shutdown):
+                break
+            else:
+                with ready:
+                    jobs.append(message)
+                    ready.notify()
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        with ready:
+            while not jobs:
+                ready.wait()
+            job = jobs.pop(0)
+        if isinstance(job, Load):
+            if MODE == "slow-load":
+                time.sleep(1.0)
+            if MODE == "no-model":
+                send(Failed("load", "model_folder", "The weights cannot be read: the file is cut short."))
+            else:
+                send(Loaded(job.model, "fake", 1000, 1024, "cpu", "CPU, a fake", 0.1))
+        else:
+            answer(job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,386 @@
+"""The app through Textual's Pilot, with the fake worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.widgets import Footer, Input, Static
+
+from assistant.app import HomespunApp
+from assistant.screens.chat import ChatScreen
+from assistant.screens.help import HelpScreen
+from assistant.storage.store import Store
+from assistant.widgets.chat_list import ChatList
+from assistant.widgets.prompt import Prompt
+from assistant.widgets.status import StatusLine
+from assistant.widgets.transcript import QuestionView, ReplyView, Transcript
+
+
+class Driver:
+    """The app under test and what one can see of it."""
+
+    def __init__(self, app: HomespunApp, pilot) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def screen(self) -> ChatScreen:
+        return next(s for s in self.app.screen_stack if isinstance(s, ChatScreen))
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.screen.query_one(Prompt)
+
+    @property
+    def status(self) -> str:
+        return str(self.screen.query_one(StatusLine).content)
+
+    @property
+    def replies(self) -> list[str]:
+        return [view._body.source for view in self.screen.query(ReplyView)]
+
+    @property
+    def notes(self) -> list[str]:
+        return [str(n.content) for n in self.screen.query(".note").results(Static) if n.display]
+
+    @property
+    def notified(self) -> str:
+        return " ".join(n.message for n in self.app._notifications)
+
+    async def until(self, ready, seconds: float = 15.0) -> None:
+        limit = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < limit, f"waited in vain; status {self.status!r}, replies {self.replies}"
+            await self.pilot.pause(0.02)
+
+    async def send(self, text: str) -> None:
+        self.prompt.fill(text)
+        await self.pilot.press("enter")
+        await self.pilot.pause()
+
+    async def ask(self, text: str) -> None:
+        await self.send(text)
+        await self.until(lambda: self.screen._live is None)
+        await self.pilot.pause()
+
+
+@pytest.fixture
+def opened(model: Path, data: Path, command: list[str]):
+    @asynccontextmanager
+    async def opened(size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driver]:
+        app = HomespunApp(str(model), data_dir=data, command=command)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            yield Driver(app, pilot)
+
+    return opened
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 10)])
+async def test_a_question_is_answered_at_any_size(opened, size) -> None:
+    async with opened(size) as it:
+        await it.ask("Hello")
+        assert it.replies == ["You said: **Hello**"]
+        assert it.prompt.text == ""
+        assert "50 tok/s" in it.status
+        assert "context 14/1,024" in it.status
+        assert it.screen.query_one(ChatList).display == (size[0] >= 72)
+        for widget in (it.prompt, it.screen.query_one(StatusLine), it.screen.query_one(Footer)):
+            assert widget.region.height >= 1
+            assert widget.region.bottom <= size[1]
+
+
+async def test_first_start_says_what_this_is_in_four_lines(opened) -> None:
+    async with opened() as it:
+        welcome = it.screen.query_one("#welcome", Static)
+        assert len(str(welcome.content).splitlines()) == 4
+        assert welcome.content_size.height == 4, "no line is broken at 80 columns"
+        await it.ask("Hello")
+        assert not it.screen.query("#welcome")
+
+
+async def test_it_is_there_before_the_model_and_a_question_waits(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow-load")
+    async with opened() as it:
+        assert "loading" in it.status
+        await it.send("Hello")
+        assert "still loading" in it.notes[0]
+        await it.until(lambda: it.replies == ["You said: **Hello**"])
+        assert "CPU, a fake" in it.status
+
+
+async def test_stop_keeps_the_partial_reply(opened, data, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow")
+    async with opened() as it:
+        await it.send("Tell me everything")
+        await it.until(lambda: "more" in "".join(it.replies))
+        await it.send("typed while it speaks")
+        assert it.prompt.text == "typed while it speaks", "what is typed meanwhile stays"
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen._live is None, 3)
+        assert "stopped" in it.notes
+        shown = it.replies[0]
+    reply = Store(data / "chats.db").history(1)[-1]
+    assert reply.status == "stopped"
+    assert reply.content.startswith("You said")
+    assert reply.content.strip() == shown.strip()
+
+
+async def test_escape_while_loading_takes_the_question_back_to_rest(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow-load")
+    async with opened() as it:
+        await it.send("Hello")
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen._live is None, 3)
+        monkeypatch.setenv("FAKE_WORKER", "")
+        await it.ask("Again")
+        assert it.replies[-1] == "You said: **Again**"
+
+
+async def test_newline_key_and_enter(opened) -> None:
+    async with opened() as it:
+        await it.pilot.press("a", "ctrl+j", "b")
+        assert it.prompt.text == "a\nb"
+        await it.pilot.press("enter")
+        await it.until(lambda: it.replies == ["You said: **a\nb**"])
+
+
+async def test_a_large_paste_comes_in_whole_without_control_characters(opened, data) -> None:
+    text = "line with emoji 👩‍👩‍👧 and tab\t.\n" * 6000
+    async with opened() as it:
+        it.prompt.post_message(events.Paste("\x1b[31m" + text.replace("\n", "\r\n") + "\x00"))
+        await it.until(lambda: it.prompt.text != "")
+        assert it.prompt.text == "[31m" + text
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen._live is None and it.replies != [])
+        assert any("all of them sent" in note for note in it.notes)
+    assert Store(data / "chats.db").history(1)[0].content == ("[31m" + text).strip("\n")
+
+
+async def test_an_empty_prompt_is_not_sent(opened) -> None:
+    async with opened() as it:
+        await it.send("   \n ")
+        assert not it.screen.query(QuestionView)
+        assert "nothing to send" in it.notified
+
+
+async def test_new_rename_delete(opened) -> None:
+    async with opened() as it:
+        await it.ask("First chat")
+        await it.pilot.press("ctrl+n")
+        await it.ask("Second chat")
+        chats = it.screen.query_one(ChatList)
+        assert [str(o.prompt).splitlines()[0] for o in chats.options] == ["Second chat", "First chat"]
+        await it.pilot.press("f2")
+        await it.pilot.pause()
+        it.app.screen.query_one(Input).value = "A better name"
+        await it.pilot.press("enter")
+        await it.until(lambda: "A better name" in str(it.screen.query_one("#title", Static).content))
+        await it.pilot.press("f8")
+        await it.pilot.pause()
+        await it.pilot.press("n")
+        await it.pilot.pause()
+        assert chats.option_count == 2
+        await it.pilot.press("f8")
+        await it.pilot.pause()
+        await it.pilot.press("y")
+        await it.until(lambda: chats.option_count == 1)
+        assert it.screen.query("#welcome")
+
+
+async def test_search_goes_to_the_chat(opened) -> None:
+    async with opened() as it:
+        await it.ask("About elephants")
+        await it.pilot.press("ctrl+n")
+        await it.ask("About mice")
+        await it.pilot.press("ctrl+f")
+        await it.pilot.pause()
+        await it.pilot.press(*"elephants")
+        await it.pilot.pause()
+        await it.pilot.press("enter")
+        await it.until(lambda: it.replies == ["You said: **About elephants**"])
+
+
+async def test_another_chat_may_be_looked_at_while_a_reply_is_made(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow")
+    async with opened((120, 40)) as it:
+        await it.send("Long one")
+        await it.until(lambda: "more" in "".join(it.replies))
+        await it.pilot.press("ctrl+n")
+        await it.pilot.pause()
+        assert it.replies == []
+        await it.screen._open(1)
+        before = len(it.replies[0])
+        await it.until(lambda: len(it.replies[0]) > before + 20)
+        assert it.replies[0].startswith("You said: **Long one** more more")
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen._live is None, 3)
+
+
+async def test_regenerate(opened) -> None:
+    async with opened() as it:
+        await it.ask("Hello")
+        await it.pilot.press("f5")
+        await it.until(lambda: it.screen._live is None)
+        assert it.replies == ["You said: **Hello**"]
+        assert len(it.app.store._all("SELECT id FROM messages")) == 3
+
+
+async def test_help_lists_every_key(opened) -> None:
+    async with opened((120, 40)) as it:
+        await it.pilot.press("f1")
+        await it.pilot.pause()
+        assert isinstance(it.app.screen, HelpScreen)
+        text = it.app.screen.query_one("Markdown").source
+        for words in ("Stop the reply", "Begin a new chat", "Ctrl+J", "Search all chats", "All commands"):
+            assert words in text
+        await it.pilot.press("escape")
+
+
+async def test_themes_are_remembered(opened) -> None:
+    async with opened() as it:
+        assert it.app.theme == "homespun-dark"
+        await it.pilot.press("ctrl+t")
+        await it.pilot.pause()
+        assert it.app.theme == "homespun-light"
+    async with opened() as it:
+        await it.pilot.pause()
+        assert it.app.theme == "homespun-light"
+
+
+async def test_every_command_is_in_the_palette(opened) -> None:
+    async with opened() as it:
+        titles = {c.title for c in it.app.get_system_commands(it.screen)}
+        assert {"Begin a new chat", "Search all chats", "Delete this chat for good", "Theme"} <= titles
+
+
+async def test_drafts_survive_leaving(opened) -> None:
+    async with opened() as it:
+        await it.ask("Hello")
+        it.prompt.fill("half a thou")
+        await it.pilot.pause()
+        await it.pilot.press("ctrl+n")
+        it.prompt.fill("unsent and new")
+        await it.pilot.pause()
+    async with opened() as it:
+        assert it.prompt.text == "unsent and new"
+        await it.screen._open(1)
+        assert it.prompt.text == "half a thou"
+
+
+async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_the_text_comes_back(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "no-model")
+    async with opened() as it:
+        await it.until(lambda: "could not be loaded" in it.status)
+        assert "cut short" in it.notified
+        await it.ask("My long question")
+        assert "cut short" in " ".join(it.notes)
+        assert it.prompt.text == "My long question"
+
+
+async def test_a_worker_that_dies_keeps_the_partial_reply_and_the_next_question_works(
+    opened, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("FAKE_WORKER", f"die-once:{tmp_path / 'died'}")
+    async with opened() as it:
+        await it.ask("Hello")
+        assert it.replies == ["You s"]
+        assert any("stopped unexpectedly" in note for note in it.notes)
+        await it.ask("Again")
+        assert it.replies[-1] == "You said: **Again**"
+
+
+async def test_a_prompt_too_long_is_a_sentence_and_comes_back(opened) -> None:
+    async with opened() as it:
+        await it.ask("TOO LONG")
+        assert any("shorten it" in note for note in it.notes)
+        assert it.prompt.text == "TOO LONG"
+        it.prompt.fill("")
+        await it.ask("short")
+        assert it.replies[-1] == "You said: **short**"
+
+
+async def test_left_out_turns_are_told_of(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "drop")
+    async with opened((120, 40)) as it:
+        await it.ask("Hello")
+        assert "2 oldest messages left out" in it.status
+
+
+async def test_escape_codes_in_a_reply_are_not_shown(opened) -> None:
+    async with opened() as it:
+        await it.ask("ESCAPE")
+        assert it.replies == ["a]0;evilb"]
+
+
+async def test_a_data_folder_that_cannot_be_made_leaves_a_chat_in_memory(opened, data: Path) -> None:
+    data.write_text("a file stands where the folder should be")
+    async with opened() as it:
+        assert "in memory only" in str(it.screen.query_one("#warning", Static).content)
+        await it.ask("Hello")
+        assert it.replies == ["You said: **Hello**"]
+
+
+async def test_a_disk_that_fills_up_leaves_the_text_in_the_prompt(opened) -> None:
+    async with opened() as it:
+        await it.ask("Hello")
+        connection = it.app.store._db.conn
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        text = "long text " * 20_000
+        await it.send(text)
+        assert it.prompt.text == text
+        assert "disk is full" in it.notified
+
+
+async def test_kill_minus_nine_in_mid_reply_loses_at_most_the_last_second(model, data, command) -> None:
+    code = f"""
+import asyncio, os, pathlib, signal
+os.environ["FAKE_WORKER"] = "slow"
+from assistant.app import HomespunApp
+from assistant.widgets.prompt import Prompt
+async def main():
+    app = HomespunApp({str(model)!r}, data_dir=pathlib.Path({str(data)!r}), command={command!r})
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        app.screen.query_one(Prompt).fill("Tell me")
+        await pilot.press("enter")
+        while not any(m.content for m in app.store.history(1)[1:]):
+            await pilot.pause(0.05)
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.DEVNULL)
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    question, reply = Store(data / "chats.db").history(1)
+    assert question.content == "Tell me"
+    assert reply.status == "stopped"
+    assert reply.content.startswith("You said: **Tell me**")
+    if os.name == "posix":  # the worker must not outlive the app
+        await asyncio.sleep(0.3)
+        found = subprocess.run(["pgrep", "-f", command[1]], capture_output=True, text=True).stdout.split()
+        assert not found
+
+
+async def test_following_the_reply_stops_when_the_reader_scrolls_up(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow")
+    async with opened((40, 12)) as it:
+        transcript = it.screen.query_one(Transcript)
+        await it.send("Go")
+        await it.until(lambda: transcript.max_scroll_y > 3)
+        await it.until(lambda: transcript.scroll_y >= transcript.max_scroll_y - 1)
+        transcript.focus()
+        await it.pilot.press("home")
+        await it.pilot.pause(0.4)
+        assert transcript.scroll_y < transcript.max_scroll_y - 1
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen._live is None, 3)

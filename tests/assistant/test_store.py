@@ -1,0 +1,236 @@
+"""The store: what is promised about chats on disk, against the real file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import NewerSchemaError, StorageError
+from assistant.storage import database
+from assistant.storage.migrations import migrations
+from assistant.storage.store import Store
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chats.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Store:
+    return Store(path)
+
+
+def turn(store: Store, chat: int | None, question: str, answer: str) -> int:
+    chat, _, reply = store.begin_turn(chat, question, question[:20], "m")
+    store.finish(reply, answer, "complete", tokens=3)
+    return chat
+
+
+def test_a_chat_is_there_again_after_reopening(path: Path) -> None:
+    store = Store(path)
+    chat = turn(store, None, "What is up?", "Not *much*. 👍")
+    turn(store, chat, "And now?", "Still nothing.")
+    store.close()
+    again = Store(path)
+    assert [m.content for m in again.history(chat)] == ["What is up?", "Not *much*. 👍", "And now?", "Still nothing."]
+    assert [c.title for c in again.chats()] == ["What is up?"]
+
+
+def test_the_file_is_private(store: Store, path: Path) -> None:
+    turn(store, None, "a", "b")
+    for file in path.parent.glob("chats.db*"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_pragmas(store: Store) -> None:
+    values = {
+        p: store._db.conn.execute(f"PRAGMA {p}").fetchone()[0]
+        for p in ("journal_mode", "foreign_keys", "secure_delete")
+    }
+    assert values == {"journal_mode": "wal", "foreign_keys": 1, "secure_delete": 1}
+
+
+def test_a_question_and_its_reply_are_written_together_or_not_at_all(store: Store, monkeypatch) -> None:
+    insert, calls = store._insert, []
+
+    def second_fails(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise sqlite3.OperationalError("database or disk is full")
+        return insert(*args)
+
+    monkeypatch.setattr(store, "_insert", second_fails)
+    with pytest.raises(StorageError, match="disk is full"):
+        store.begin_turn(None, "hello", "hello", "m")
+    assert store.chats() == []
+
+
+def test_a_sibling_takes_the_old_replys_place_and_the_old_one_stays(store: Store) -> None:
+    chat = turn(store, None, "q", "first")
+    reply = store.begin_again(chat, "m")
+    store.finish(reply, "second", "complete")
+    assert [m.content for m in store.history(chat)] == ["q", "second"]
+    assert store._all("SELECT count(*) AS n FROM messages")[0]["n"] == 3
+
+
+@pytest.mark.parametrize("text", ["don't", '"quoted', "AND OR NOT", "col:umn", "(", "*", "naïve", "-x", "100%"])
+def test_any_text_can_be_searched_for(store: Store, text: str) -> None:
+    turn(store, None, f"before {text} after", "reply")
+    assert [hit.title for hit in store.search(text)] or text in "(*", text
+
+
+def test_search_finds_words_pieces_of_cjk_and_shows_the_place(store: Store) -> None:
+    turn(store, None, "I don't like rain in the spring", "ok")
+    turn(store, None, "我们今天去北京看长城", "好")
+    assert "«don't»" in store.search("don't")[0].snippet
+    assert "«北京»" in store.search("北京")[0].snippet
+    assert store.search("sprin")[0].title.startswith("I don't")
+    assert store.search("  ") == []
+    assert store.search("nowhere") == []
+
+
+def test_deleted_text_is_gone_from_the_index_and_from_the_files(store: Store, path: Path) -> None:
+    chat = turn(store, None, "the zanzibarsecret word", "yes, zanzibarsecret")
+    other = turn(store, None, "something else", "ok")
+    store.delete(chat)
+    assert store.search("zanzibarsecret") == []
+    assert [c.id for c in store.chats()] == [other]
+    store.close()
+    for file in path.parent.glob("chats.db*"):
+        assert b"zanzibarsecret" not in file.read_bytes(), file
+
+
+def test_a_killed_process_leaves_its_partial_reply(path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from assistant.storage.store import Store\n"
+        f"store = Store(Path({str(path)!r}))\n"
+        "chat, _, reply = store.begin_turn(None, 'a question', 'a question', 'm')\n"
+        "store.flush(reply, 'half an ans')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    store = Store(path)
+    (chat,) = store.chats()
+    question, reply = store.history(chat.id)
+    assert (question.content, reply.content, reply.status) == ("a question", "half an ans", "stopped")
+
+
+def test_a_second_instance_leaves_the_firsts_reply_alone_and_both_can_write(path: Path) -> None:
+    first = Store(path)
+    chat, _, reply = first.begin_turn(None, "q", "q", "m")
+    code = (
+        "from pathlib import Path; from assistant.storage.store import Store\n"
+        f"store = Store(Path({str(path)!r}))\n"
+        "store.begin_turn(None, 'from the second', 'second', 'm')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert first.history(chat)[-1].status == "streaming"
+    first.finish(reply, "done", "complete")
+    assert {c.title for c in first.chats()} == {"q", "second"}
+
+
+def _open_at_once(path: str) -> None:
+    Store(Path(path)).close()
+
+
+def test_many_first_starts_at_once(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_open_at_once, args=(str(path),)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [p.exitcode for p in processes] == [0] * 4
+    assert turn(Store(path), None, "works", "yes") == 1
+
+
+def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
+    store = Store(path)
+    store._db["_sqlite_migrations"].insert({"migration_set": "homespun", "name": "m999_future", "applied_at": "2030"})
+    store.close()
+    before = path.read_bytes()
+    with pytest.raises(NewerSchemaError, match=r"newer homespun.*m999_future"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_an_upgrade_makes_a_backup_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn(Store(path), None, "old chat", "old reply")
+
+    def m002_test(db) -> None:
+        db.conn.execute("ALTER TABLE chats ADD COLUMN extra TEXT")
+
+    monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
+    migrations(name="m002_test")(m002_test)
+    store = Store(path)
+    (backup,) = path.parent.glob("*.before-*.db")
+    assert sqlite3.connect(backup).execute("SELECT title FROM chats").fetchall() == [("old chat",)]
+    assert "extra" in {c.name for c in store._db["chats"].columns}
+
+
+def test_a_failing_upgrade_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(path).close()
+
+    def m002_bad(db) -> None:
+        db.conn.execute("ALTER TABLE chats ADD COLUMN half TEXT")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
+    migrations(name="m002_bad")(m002_bad)
+    with pytest.raises(StorageError, match="disk is full"):
+        Store(path)
+    monkeypatch.undo()
+    assert "half" not in {c.name for c in Store(path)._db["chats"].columns}
+
+
+def test_a_damaged_file_is_left_as_it_is(path: Path) -> None:
+    path.write_bytes(b"this is no database at all, but it is somebody's file" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="damaged"):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(store: Store) -> None:
+    chat = turn(store, None, "q", "a")
+    pages = store._db.conn.execute("PRAGMA page_count").fetchone()[0]
+    store._db.conn.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError, match="disk is full"):
+        store.begin_turn(chat, "x" * 100_000, "x", "m")
+    assert [m.content for m in store.history(chat)] == ["q", "a"]
+    store._db.conn.execute("PRAGMA max_page_count = 100000")
+    turn(store, chat, "q2", "a2")
+    assert len(store.history(chat)) == 4
+
+
+def test_a_locked_database_is_a_sentence(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_MILLISECONDS", 50)
+    other = Store(path)
+    store._db.conn.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="busy"):
+        other.begin_turn(None, "q", "q", "m")
+
+
+def test_a_read_only_file_is_a_sentence(path: Path) -> None:
+    store = Store(path)
+    store._db.conn.execute("PRAGMA query_only = ON")  # what a read-only mount does, for root too
+    with pytest.raises(StorageError, match="read-only"):
+        store.begin_turn(None, "q", "q", "m")
+
+
+def test_drafts(store: Store) -> None:
+    store.save_draft(None, "not begun")
+    assert store.draft(None) == "not begun"
+    chat = turn(store, None, "q", "a")
+    assert store.draft(None) == ""
+    store.save_draft(chat, "half a ques")
+    assert store.draft(chat) == "half a ques"
+    turn(store, chat, "half a question", "a")
+    assert store.draft(chat) == ""
