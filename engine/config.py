@@ -68,9 +68,7 @@ def from_hugging_face(data: dict[str, Any]) -> GPTConfig:
 def _from_qwen3(data: dict[str, Any]) -> GPTConfig:
     rope = data.get("rope_parameters") or data.get("rope_scaling") or {}
     if rope.get("rope_type", rope.get("type", "default")) != "default" or data.get("use_sliding_window"):
-        raise ModelFolderError(
-            "This model uses scaled RoPE or sliding-window attention, which this engine lacks."
-        )
+        raise ModelFolderError("This model uses scaled RoPE or sliding-window attention, which this engine lacks.")
     if data.get("hidden_act", "silu") != "silu":
         raise ModelFolderError(f"This engine lacks the activation {data['hidden_act']!r}.")
     return GPTConfig(

@@ -51,12 +51,8 @@ def load(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = 
         )
     ends = data.get("eos_token_id")
     end_tokens = {ends} if isinstance(ends, int) else set(ends or ())
-    end_tokens |= {
-        tokenizer.special_tokens[t] for t in (END_OF_TEXT, END_OF_TURN) if t in tokenizer.special_tokens
-    }
-    return LoadedModel(
-        info.name, model, tokenizer, ChatTemplate.load(folder, tokenizer), frozenset(end_tokens)
-    )
+    end_tokens |= {tokenizer.special_tokens[t] for t in (END_OF_TEXT, END_OF_TURN) if t in tokenizer.special_tokens}
+    return LoadedModel(info.name, model, tokenizer, ChatTemplate.load(folder, tokenizer), frozenset(end_tokens))
 
 
 def save(
@@ -77,9 +73,7 @@ def save(
     config: GPTConfig = model.config
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     documents = {
-        "config.json": to_hugging_face(
-            config, end_token=end, pad_token=pad, dtype=str(dtype).removeprefix("torch.")
-        ),
+        "config.json": to_hugging_face(config, end_token=end, pad_token=pad, dtype=str(dtype).removeprefix("torch.")),
         "tokenizer.json": tokenizer_json,
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -94,9 +88,7 @@ def save(
     }
     try:
         for name, data in documents.items():
-            (temporary / name).write_text(
-                json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            (temporary / name).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(card, encoding="utf-8")
         state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
         save_file(to_qwen3(state), temporary / "model.safetensors", metadata={"format": "pt"})

@@ -69,9 +69,7 @@ class Load(Message):
 class Generate(Message):
     kind: ClassVar[str] = "generate"
     request: str  # the caller's name for this reply; comes back with every answer
-    messages: tuple[
-        dict[str, str], ...
-    ]  # {"role": "system"|"user"|"assistant", "content": ...}, oldest first
+    messages: tuple[dict[str, str], ...]  # {"role": "system"|"user"|"assistant", "content": ...}, oldest first
     params: SamplingParams = field(default_factory=SamplingParams)
     continue_last: bool = False  # the last message is an assistant's and is continued, not answered
 
@@ -166,6 +164,4 @@ def decode(line: bytes | str) -> Message:
             data["messages"] = tuple(data["messages"])
         return cls(**data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ProtocolError(
-            f"The engine's pipe carried a line that is no message: {line[:120]!r}."
-        ) from error
+        raise ProtocolError(f"The engine's pipe carried a line that is no message: {line[:120]!r}.") from error

@@ -17,7 +17,9 @@ from engine.errors import ModelFolderError
 
 # The split patterns of GPT-2 and of Qwen2/Qwen3: facts of those formats, known to transformers and llama.cpp.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-QWEN2_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @lru_cache(maxsize=1)
@@ -33,9 +35,7 @@ class Tokenizer:
 
     def __init__(self, ranks: dict[bytes, int], special: dict[str, int], pattern: str) -> None:
         self.ranks, self.special_tokens, self.pattern = ranks, special, pattern
-        self._encoding = tiktoken.Encoding(
-            "homespun", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special
-        )
+        self._encoding = tiktoken.Encoding("homespun", pat_str=pattern, mergeable_ranks=ranks, special_tokens=special)
         self.vocab_size = max([*ranks.values(), *special.values()]) + 1
 
     @classmethod
@@ -49,9 +49,7 @@ class Tokenizer:
         try:
             return cls(*_parse(data))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelFolderError(
-                f"{folder / 'tokenizer.json'} is no byte-level BPE tokenizer ({error})."
-            ) from error
+            raise ModelFolderError(f"{folder / 'tokenizer.json'} is no byte-level BPE tokenizer ({error}).") from error
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, taken literally: a special token's name in it is ordinary text."""

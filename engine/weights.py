@@ -121,14 +121,10 @@ def fill(config: GPTConfig, state: dict[str, Tensor], device: torch.device, dtyp
     problems = {
         "missing": sorted(expected.keys() - state.keys()),
         "unexpected": sorted(state.keys() - expected.keys()),
-        "of the wrong shape": sorted(
-            k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape
-        ),
+        "of the wrong shape": sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape),
     }
     faults = [
-        f"{what}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
-        for what, names in problems.items()
-        if names
+        f"{what}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}" for what, names in problems.items() if names
     ]
     if faults:
         raise ModelFolderError(f"The weights do not fit config.json ({'; '.join(faults)}).")

@@ -36,8 +36,7 @@ def reading_order(shards: list[Shard], sources: list[Source], seed: int) -> np.n
         readings = round(shard.count * source.epochs)
         epoch = np.arange(readings) // max(shard.count, 1)
         document = np.concatenate(
-            [random.permutation(shard.count) for _ in range(int(np.ceil(source.epochs)))]
-            or [np.zeros(0, np.int64)]
+            [random.permutation(shard.count) for _ in range(int(np.ceil(source.epochs)))] or [np.zeros(0, np.int64)]
         )[:readings]
         share = (epoch + random.random(readings)) / max(source.epochs, 1e-9)
         points.append(source.start + (source.end - source.start) * np.minimum(share, 1.0))
@@ -55,9 +54,7 @@ class PackedRows:
         self.batch_rows = max(recipe.batch_tokens // recipe.context // self.micro_rows, 1) * self.micro_rows
         self.order = reading_order(shards, sources, recipe.seed)
         lengths = np.concatenate([np.zeros(1, np.int64), self._lengths()])
-        self.ends = (
-            lengths.cumsum()
-        )  # where in the stream each reading starts; the last entry is the stream's length
+        self.ends = lengths.cumsum()  # where in the stream each reading starts; the last entry is the stream's length
         self.steps = int((self.ends[-1] - 1) // (self.batch_rows * self.context))
 
     def _lengths(self) -> np.ndarray:

@@ -72,9 +72,7 @@ def from_json(row: dict[str, Any]) -> Document:
         return {"messages": [{"role": m["role"], "content": m["content"]} for m in row["messages"]]}
     if "instruction" in row:
         asked = "\n\n".join(part for part in (row["instruction"], row.get("input")) if part)
-        return {
-            "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": row["output"]}]
-        }
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": row["output"]}]}
     return {"text": row["text"]}
 
 

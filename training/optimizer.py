@@ -27,9 +27,7 @@ def make_optimizers(model: GPT, recipe: TrainRecipe) -> list[torch.optim.Optimiz
     optimizers: list[torch.optim.Optimizer] = []
     if recipe.optimizer == "muon":
         if not hasattr(torch.optim, "Muon"):
-            raise RecipeError(
-                'Muon needs torch 2.9 or newer; install it or set optimizer = "adamw" in the recipe.'
-            )
+            raise RecipeError('Muon needs torch 2.9 or newer; install it or set optimizer = "adamw" in the recipe.')
         optimizers.append(torch.optim.Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay))
     else:
         groups[0]["params"] = [*matrices, *tables]

@@ -34,16 +34,12 @@ def prepare(recipe: DataRecipe, root: Path, run: Path) -> dict[str, dict[str, in
     for source in recipe.sources:
         report[source.name] = dict(_prepare_source(source, recipe, root, run, seen))
         log.write("prepared", source=source.name, **report[source.name])
-        print(
-            f"{source.name:28s} " + "  ".join(f"{k} {v}" for k, v in report[source.name].items()), flush=True
-        )
+        print(f"{source.name:28s} " + "  ".join(f"{k} {v}" for k, v in report[source.name].items()), flush=True)
     (run / "data_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def _prepare_source(
-    source: Source, recipe: DataRecipe, root: Path, run: Path, seen: set[bytes]
-) -> Counter[str]:
+def _prepare_source(source: Source, recipe: DataRecipe, root: Path, run: Path, seen: set[bytes]) -> Counter[str]:
     count: Counter[str] = Counter(kept=0, valid=0, short=0, broken=0, duplicate=0, characters=0)
     files = {split: documents_path(run, split, source.name).open("w", encoding="utf-8") for split in SPLITS}
     with files["train"], files["valid"]:
@@ -60,9 +56,7 @@ def _prepare_source(
                 count["duplicate"] += 1
                 continue
             seen.add(mark)
-            split = (
-                "valid" if int.from_bytes(mark[:4], "big") % 10_000 < recipe.valid_percent * 100 else "train"
-            )
+            split = "valid" if int.from_bytes(mark[:4], "big") % 10_000 < recipe.valid_percent * 100 else "train"
             count["kept"] += 1
             count["valid"] += split == "valid"
             count["characters"] += len(as_text(document))

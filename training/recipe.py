@@ -177,9 +177,7 @@ def _check(recipe: Recipe, path: Path) -> None:
                 f"[{name}] valid_every, sample_every must be 1 or more",
             ),
         ]
-    rules += [
-        (0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1") for s in recipe.data.sources
-    ]
+    rules += [(0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1") for s in recipe.data.sources]
     for ok, sentence in rules:
         if not ok:
             raise RecipeError(f"{path}: {sentence}.")

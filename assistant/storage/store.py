@@ -83,6 +83,8 @@ class Store:
         """For good: secure_delete overwrites the text, and the log that still held it is emptied."""
         self._run("DELETE FROM chats WHERE id = ?", chat)
         with storage_errors(self.path):
+            if sqlite3.sqlite_version_info < (3, 42):  # its index has no secure-delete: only a merge drops old words
+                self._db.conn.execute("INSERT INTO messages_fts(messages_fts) VALUES ('optimize')")
             self._db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def draft(self, chat: int | None) -> str:
