@@ -86,7 +86,7 @@ class ChatTemplate:
         values: dict[str, Any] = {"messages": slots, "add_generation_prompt": answer, **self.names}
         try:
             return self._template.render(**values)
-        except (jinja2.TemplateError, TypeError, ValueError, KeyError) as error:
+        except (jinja2.TemplateError, TypeError, LookupError, ValueError, ArithmeticError) as error:
             raise TemplateError(f"The model's chat template cannot render this chat: {error}.") from error
 
 

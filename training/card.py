@@ -70,7 +70,8 @@ def _checks(checks: dict[str, Any]) -> str:
     note = (
         f"Each check in `training/checks.toml` was asked {checks['seeds']} times with different seeds. A reply passes "
         "when it holds an expected word, ends by itself and does not repeat itself: necessary for a good "
-        "answer, not sufficient. *Unseen* counts only questions that do not stand word for word in the training data.\n\n"
+        "answer, not sufficient. *Unseen* counts only questions that do not stand word for word in what it was "
+        "trained on.\n\n"
     )
     after = f"\n\n{checks['loops_or_endless']} of {total['tried']} replies ran in circles or did not end by themselves."
     return note + _table(("group", "passed", "unseen questions only"), rows) + after

@@ -22,7 +22,9 @@ SEPARATOR = "<|endoftext|>"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff\ufffe\uffff]")
 _BLANK = re.compile(r"[ \t\u00a0]+")
 _LINES = re.compile(r"\n{3,}")
-_PLACEHOLDER = re.compile(r"\[(?:your|my|user|bot|insert|name)[^\]\n]{0,40}\]", re.IGNORECASE)
+# A speaker's name that a generator never filled in ("Hi, [User 1's name]!"). A letter's "[your name]" is for the reader
+# to fill in and stays.
+_PLACEHOLDER = re.compile(r",?\s*\[(?:user|bot|persona|assistant|speaker)\s?\d*(?:'s)?(?: name)?\]", re.IGNORECASE)
 
 
 def read_source(source: Source, root: Path) -> Iterator[Document]:
@@ -44,9 +46,9 @@ def read_source(source: Source, root: Path) -> Iterator[Document]:
 
 
 def _read_file(path: Path) -> Iterator[Document]:
-    raw = bz2.open(path) if path.suffix == ".bz2" else path.open("rb")
+    opener = bz2.open if path.suffix == ".bz2" else open
     name = path.name.removesuffix(".bz2")
-    with raw, io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
+    with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
         if name.endswith(".jsonl"):
             yield from (from_json(json.loads(line)) for line in file if line.strip())
         elif name.endswith(".txt"):
@@ -89,15 +91,17 @@ def clean_text(text: str) -> str:
 
 
 def clean(document: Document) -> Document | None:
-    """`document` cleaned; None for a chat with an empty turn, a placeholder, or turns that do not alternate."""
+    """`document` cleaned; None for a chat with an empty turn or turns that do not alternate."""
     if "text" in document:
         return {"text": clean_text(document["text"])}
-    messages = [{"role": m["role"], "content": clean_text(m["content"])} for m in document["messages"]]
+    messages = [
+        {"role": m["role"], "content": _PLACEHOLDER.sub("", clean_text(m["content"]))} for m in document["messages"]
+    ]
     if messages and messages[-1]["role"] == "user":
         messages.pop()  # nobody answers it
     turns = [m["role"] for m in messages if m["role"] != "system"]
     alternate = turns == ["user", "assistant"] * (len(turns) // 2)
-    whole = all(m["content"] and not _PLACEHOLDER.search(m["content"]) for m in messages)
+    whole = all(m["content"] for m in messages)
     return {"messages": messages} if turns and alternate and whole else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,10 +56,11 @@ def theirs(model: Any, tokens: list[int]) -> tuple[float, float]:
 def main() -> None:
     tokens = torch.randint(0, 8000, (PROMPT,), generator=torch.Generator().manual_seed(0)).tolist()
     place = choose("cpu")
-    runs = {f"homespun {place.note}": lambda model=load(MODEL, "cpu", place.dtype).model: ours(model, tokens)}
+    model = load(MODEL, "cpu", place.dtype).model
+    runs: dict[str, Callable[[], tuple[float, float]]] = {f"homespun {place.note}": lambda: ours(model, tokens)}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         peer = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()
-        runs[f"transformers {name}"] = lambda model=peer: theirs(model, tokens)
+        runs[f"transformers {name}"] = lambda peer=peer: theirs(peer, tokens)
     for index, title in enumerate((f"prefill of {PROMPT} tokens", f"decoding of {NEW} tokens")):
-        results = rounds({name: (lambda run=run: run()[index]) for name, run in runs.items()}, 5)
+        results = rounds({name: (lambda run=run, index=index: run()[index]) for name, run in runs.items()}, 5)
         table(title, "tokens/s", results, ours=next(iter(runs)), more_is_better=True)

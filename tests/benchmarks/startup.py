@@ -9,7 +9,7 @@ import tempfile
 
 from tests.benchmarks.timing import Measured, rounds, seconds, table
 
-# From before the first import of the app to the moment the first frame has been drawn; the process's own start is apart.
+# From before the app's first import to the moment the first frame has been drawn, the interpreter's start left out.
 FIRST_PAINT = """
 import time
 began = time.perf_counter()

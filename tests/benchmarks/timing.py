@@ -1,4 +1,4 @@
-"""Measuring: rounds of all contenders in turn, so that a busy moment hits everyone; median and spread, never the best."""
+"""Measuring: all contenders in turn, so that a busy moment hits everyone; median and spread, never the best."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Measured:
 
 
 def rounds(contenders: Mapping[str, Callable[[], float]], count: int) -> dict[str, Measured]:
-    """Every contender once a round, `count` rounds; a contender returns its own figure. The first round is thrown away."""
+    """Every contender once a round, `count` rounds; each returns its own figure. The first round is thrown away."""
     values: dict[str, list[float]] = {name: [] for name in contenders}
     for index in range(count + 1):
         for name, run in contenders.items():

@@ -1,0 +1,130 @@
+"""The stages as real processes: what they write, and that an interruption changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.generate import Generator
+from engine.model_folder import load
+from engine.protocol import Delta, Done, Generate, SamplingParams
+from tests.training.conftest import command
+from training.events import EventLog, read_events
+
+
+def losses(run: Path, stage: str) -> dict[int, float]:
+    """Loss by step; a step that was done twice counts as it was last."""
+    return {e["step"]: e["loss"] for e in read_events(run / stage / "events.jsonl") if e["kind"] == "step"}
+
+
+def copy_before(finished: Path, stage: str, run: Path) -> Path:
+    """A run folder in which everything before `stage` is done."""
+    shutil.copytree(finished, run)
+    for later in ("pretrain", "sft")[("pretrain", "sft").index(stage) :]:
+        shutil.rmtree(run / later)
+    return run
+
+
+def test_the_exported_folder_answers_and_has_its_card(finished: Path) -> None:
+    folder = finished / "model" / "mini"
+    generator = Generator(load(folder))
+    request = Generate("1", ({"role": "user", "content": "the dog"},), SamplingParams(max_tokens=8, seed=1))
+    events = list(generator.reply(request))
+    assert isinstance(events[-1], Done)
+    assert "".join(e.text for e in events if isinstance(e, Delta))
+    card = (folder / "README.md").read_text()
+    for words in ("bits per byte", "Apache-2.0", "tokens seen", "Twenty prompts", "python -m training all", "**all**"):
+        assert words in card
+    assert card.count("\n> ") >= 20
+    assert "/tmp" not in card, "a card knows no machine's paths"
+    training = json.loads((folder / "training.json").read_text())
+    assert set(training["data_hashes"]) == {"chats", "texts"}
+    assert training["metrics"]["pretrain"]["bits_per_byte"] > 0
+
+
+def test_it_learns(finished: Path) -> None:
+    for stage in ("pretrain", "sft"):
+        values = list(losses(finished, stage).values())
+        assert sum(values[-5:]) < sum(values[:5]) * 0.9, stage
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft"])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_an_interrupted_stage_has_the_same_losses(corpus, finished, tmp_path, stage, how) -> None:
+    run = copy_before(finished, stage, tmp_path / "run")
+    process = subprocess.Popen(command(corpus, stage, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    total = len(losses(finished, stage))
+    while len(losses(run, stage)) < total // 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(how)
+    status = process.wait(60)
+    assert status == (-signal.SIGKILL if how == signal.SIGKILL else 3), "stopped before its end"
+    assert 0 < len(losses(run, stage)) < total
+    subprocess.run(command(corpus, stage, run), check=True, capture_output=True)
+    starts = [e["step"] for e in read_events(run / stage / "events.jsonl") if e["kind"] == "start"]
+    assert starts[0] == 0
+    assert starts[1] > 0, "it went on and did not begin again"
+    assert losses(run, stage) == losses(finished, stage), "to the last bit"
+    ours = torch.load(run / stage / "checkpoint.pt", weights_only=True)["model"]
+    theirs = torch.load(finished / stage / "checkpoint.pt", weights_only=True)["model"]
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_max_minutes_ends_a_slice_with_a_checkpoint(corpus: Path, finished: Path, tmp_path: Path) -> None:
+    run = copy_before(finished, "pretrain", tmp_path / "run")
+    done = subprocess.run(command(corpus, "pretrain", run, "--max-minutes", "0"), capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "goes on from here" in done.stderr
+    assert (run / "pretrain" / "checkpoint.pt").exists()
+
+
+def test_what_is_missing_is_a_sentence(corpus: Path, tmp_path: Path) -> None:
+    for stage, words in (("sft", "tokenizer.json"), ("evaluate", "sft stage first"), ("export", "sft stage first")):
+        done = subprocess.run(command(corpus, stage, tmp_path / "empty"), capture_output=True, text=True)
+        assert done.returncode == 2, stage
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+    done = subprocess.run(
+        [*command(corpus, "prepare", tmp_path / "r")[:-4], "--data", "/nowhere", "--run", str(tmp_path / "r")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "nothing matches" in done.stderr
+
+
+def test_events_cut_short_by_a_kill_are_read(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "events.jsonl")
+    log.write("step", step=1)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"kind": "step", "st')
+    assert [e["step"] for e in read_events(tmp_path / "events.jsonl")] == [1]
+
+
+@pytest.mark.slow
+def test_train_tiny_end_to_end(tmp_path: Path) -> None:
+    """What `make train-tiny` does: from the raw text in the repository to a model that answers in the app's engine."""
+    root = Path(__file__).parent.parent.parent
+    recipe, data = root / "training/recipes/tiny.toml", root / "training/sample"
+    began = time.monotonic()
+    subprocess.run(
+        [*command(data, "all", tmp_path / "run")[:4], str(recipe), "--data", str(data), "--run", str(tmp_path / "run")],
+        check=True,
+        capture_output=True,
+        env=os.environ,
+    )
+    print(f"train-tiny took {time.monotonic() - began:.0f} s")
+    generator = Generator(load(tmp_path / "run" / "model" / "tiny"))
+    request = Generate("1", ({"role": "user", "content": "Hello!"},), SamplingParams(0.0, max_tokens=60))
+    events = list(generator.reply(request))
+    text = "".join(e.text for e in events if isinstance(e, Delta))
+    assert events[-1].reason == "stop", text
+    assert len(text.split()) >= 2

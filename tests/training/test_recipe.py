@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.config import GPTConfig
+from engine.model import GPT, init_weights
+from training.batches import IGNORE, MicroBatch
+from training.loop import bits_per_byte
+from training.optimizer import lr_scale, make_optimizers, set_lr
+from training.recipe import RecipeError, TrainRecipe, load_recipe
+
+RECIPES = Path(__file__).parent.parent.parent / "training" / "recipes"
+GOOD = '[data]\nsources = [{ name = "a", path = "a.txt", licence = "x" }]\n'
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
+def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.export.name == path.stem
+    assert all(source.licence for source in recipe.data.sources)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[data", "not valid TOML"),
+        ("[data]\n", "names no sources"),
+        (GOOD + "[tokeniser]\n", "unknown table \\[tokeniser\\]"),
+        (GOOD + "[pretrain]\nlearning = 1\n", "unknown key 'learning'"),
+        (GOOD + '[pretrain]\nlr = "high"\n', "lr must be of type float"),
+        (GOOD + "[pretrain]\ncontext = true\n", "context must be of type int"),
+        (GOOD + '[pretrain]\noptimizer = "sgd"\n', "optimizer must be one of"),
+        (GOOD + "[pretrain]\ncontext = 4096\n", "context must fit"),
+        (GOOD + "[pretrain]\nmicro_tokens = 16\n", "micro_tokens must hold"),
+        (GOOD + "[tokenizer]\nvocab_size = 100000\n", "uint16"),
+        (GOOD + "[model]\nn_kv_head = 4\n", "multiple of n_kv_head"),
+        ('[data]\nsources = [{ name = "a", path = "a.txt" }]\n', "licence"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match=sentence):
+        load_recipe(tmp_path / "r.toml")
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "nosuch.toml")
+
+
+def test_the_schedule_warms_up_holds_and_falls() -> None:
+    recipe = TrainRecipe(warmup_steps=10, decay_fraction=0.5)
+    values = [round(lr_scale(step, 100, recipe), 2) for step in (0, 4, 9, 30, 50, 75, 99)]
+    assert values == [0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.02]
+
+
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+def test_every_parameter_has_exactly_one_optimizer_and_both_learn(name: str) -> None:
+    model = GPT(GPTConfig(vocab_size=32, n_layer=2, d_model=32, n_head=2, n_kv_head=1, head_dim=16, d_ff=32))
+    init_weights(model)
+    optimizers = make_optimizers(model, TrainRecipe(optimizer=name, lr=0.02, adam_lr=0.01))
+    held = [id(p) for o in optimizers for g in o.param_groups for p in g["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    set_lr(optimizers, 0.5)
+    assert {g["lr"] for o in optimizers for g in o.param_groups} <= {0.01, 0.005}
+    ids = torch.randint(0, 32, (4, 17), generator=torch.Generator().manual_seed(0))
+    history = []
+    for _ in range(30):
+        loss = torch.nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        history.append(loss.item())
+    assert history[-1] < history[0] * 0.7
+
+
+def test_bits_per_byte_by_hand() -> None:
+    """A model that gives every one of 4 tokens the same chance needs 2 bits a token; tokens are 1, 2, 3 or 0 bytes."""
+    model = GPT(GPTConfig(vocab_size=4, n_layer=1, d_model=8, n_head=1, n_kv_head=1, head_dim=4, d_ff=8))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    targets = torch.tensor([[0, 1, 2, 3, IGNORE]])
+    batch = MicroBatch(torch.zeros(1, 5, dtype=torch.long), targets)
+    sizes = torch.tensor([1, 2, 3, 0])
+    assert bits_per_byte(model, [batch], sizes, torch.device("cpu")) == pytest.approx(3 * 2 / 6)
