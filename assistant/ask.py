@@ -33,7 +33,7 @@ def question(words: tuple[str, ...], piped: str | None) -> str:
     Raises:
         UsageError: neither has anything in it.
     """
-    text = "\n\n".join(part for part in (" ".join(words).strip(), printable(piped or "").strip()) if part)
+    text = "\n\n".join(part for part in (printable(" ".join(words)).strip(), printable(piped or "").strip()) if part)
     if not text:
         raise UsageError('There is nothing to ask. Try: homespun ask "Why is the sky blue?"')
     return text
@@ -61,10 +61,13 @@ async def ask(text: str, wishes: Wishes) -> None:
     info = find(wishes.model, wishes.models)
     params = sampling(wishes, info.path)
     client = EngineClient(info.path, wishes.device)
-    messages = [{"role": "system", "content": wishes.system}] if wishes.system else []
+    messages = [{"role": "system", "content": printable(wishes.system)}] if wishes.system else []
     messages.append({"role": "user", "content": text})
-    ended = True
+    ended, begun = True, False
     try:
+        loaded = await client.load()
+        if sys.stderr.isatty():
+            print(f"({loaded.name}, {loaded.device_note})", file=sys.stderr)
         async for event in client.generate(messages, params):
             if isinstance(event, Started) and event.dropped_messages:
                 sys.stderr.write("(The beginning did not fit the model's context and was left out.)\n")
@@ -72,11 +75,13 @@ async def ask(text: str, wishes: Wishes) -> None:
                 # Raw into a file or pipe would be a fair wish too, but nobody wants escape codes a model made up.
                 sys.stdout.write(printable(event.text))
                 sys.stdout.flush()
+                begun = True
             elif isinstance(event, Done):
                 ended = event.reason == "stop"
     finally:
         await client.close()
-    sys.stdout.write("\n")
+        if begun:
+            sys.stdout.write("\n")  # also before an error's sentence
     if not ended:
         sys.stderr.write("(The answer was cut at its longest allowed length.)\n")
 

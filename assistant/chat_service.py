@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -51,7 +52,7 @@ class ChatService:
         reply = self.store.begin_again(chat, self.model.name)
         return Turn(chat, reply) if reply is not None else None
 
-    async def reply(self, turn: Turn) -> AsyncIterator[Answer]:
+    async def reply(self, turn: Turn) -> AsyncGenerator[Answer]:
         """The events of the reply to `turn`, its text saved about once a second and at its end, whatever that is.
 
         Raises:

@@ -89,15 +89,19 @@ class EngineClient:
         async with self._turn:
             await self._ensure_loaded()
             request = self._asked = str(next(self._numbers))
+            done = False
             try:
                 await self._send(Generate(request, tuple(messages), params, continue_last))
                 async for answer in self._answers(request):
                     if not isinstance(answer, Loaded):
                         yield answer
-                    if isinstance(answer, Done):
+                    if done := isinstance(answer, Done):
                         return
             finally:
                 self._asked = ""
+                if not done and self._process is not None and self._process.stdin is not None:
+                    # Nobody reads this reply any more: the next one must not wait for its end.
+                    self._process.stdin.write(encode(Cancel(request)))
 
     @property
     def answering(self) -> bool:

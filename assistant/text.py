@@ -6,7 +6,8 @@ import re
 from datetime import datetime
 
 # C0 and C1 controls but tab and newline, and the bidirectional overrides: they rewrite a terminal or fool a reader.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Lone surrogates are what Python makes of bytes that are no UTF-8; neither SQLite nor a tokenizer can take them.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MARKUP = re.compile(r"[#*_`>\[\]]+")
 TITLE_LENGTH = 40
 

@@ -98,7 +98,7 @@ def save(
 
 
 def _publish(temporary: Path, folder: Path) -> None:
-    """Make `temporary` durable and give it its name; an older folder of that name goes only when the new one is there."""
+    """Make `temporary` durable and give it its name; an older folder goes only when the new one is there."""
     for path in (*temporary.iterdir(), temporary):
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)

@@ -6,6 +6,7 @@ Chat turns are `chat_template.py`; training a vocabulary is `training/tokenizer.
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def _parse(data: dict[str, Any]) -> tuple[dict[bytes, int], dict[str, int], str]
     }
     pairs = (merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"])
     merged = [model["vocab"]["".join(pair)] for pair in pairs]
-    if any(later <= earlier for earlier, later in zip(merged, merged[1:], strict=False)):
+    if any(later <= earlier for earlier, later in itertools.pairwise(merged)):
         raise ValueError("its merges are not in the order of its ids")
     return ranks, special, _pattern(data.get("pre_tokenizer") or {})
 

@@ -20,7 +20,7 @@ sources = [
 [tokenizer]
 vocab_size = 320
 [model]
-context_length = 64
+context_length = 256
 n_layer = 2
 n_head = 2
 n_kv_head = 1
@@ -50,7 +50,7 @@ checkpoint_minutes = 0.0
 [export]
 name = "mini"
 """
-WORDS = "the dog cat river boy girl runs sees likes big small red blue and then house tree sun rain today".split()
+WORDS = ["the", "dog", "cat", "river", "boy", "girl", "runs", "sees", "likes", "big", "small", "red", "and", "then"]
 
 
 def sentences(numbers: random.Random, count: int) -> str:
