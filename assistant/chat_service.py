@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 
 from assistant.engine_client import Answer, EngineClient
@@ -52,7 +51,7 @@ class ChatService:
         reply = self.store.begin_again(chat, self.model.name)
         return Turn(chat, reply) if reply is not None else None
 
-    async def reply(self, turn: Turn) -> AsyncGenerator[Answer]:
+    async def reply(self, turn: Turn) -> AsyncGenerator[Answer, None]:
         """The events of the reply to `turn`, its text saved about once a second and at its end, whatever that is.
 
         Raises:
@@ -62,20 +61,21 @@ class ChatService:
         status: Status = "stopped"
         numbers: dict[str, float] = {}
         try:
-            async for event in self.client.generate(self._messages(turn), self.params):
-                if isinstance(event, Started):
-                    numbers["seed"] = event.seed
-                elif isinstance(event, Delta):
-                    event = replace(event, text=printable(event.text))
-                    text += event.text
-                    if time.monotonic() - saved > FLUSH_SECONDS:
-                        with suppress(StorageError):  # the disk may have room again by the end
-                            self.store.flush(turn.reply, text)
-                        saved = time.monotonic()
-                else:
-                    status = "stopped" if event.reason == "cancelled" else "complete"
-                    numbers |= _numbers(event)
-                yield event
+            async with aclosing(self.client.generate(self._messages(turn), self.params)) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        numbers["seed"] = event.seed
+                    elif isinstance(event, Delta):
+                        event = replace(event, text=printable(event.text))
+                        text += event.text
+                        if time.monotonic() - saved > FLUSH_SECONDS:
+                            with suppress(StorageError):  # the disk may have room again by the end
+                                self.store.flush(turn.reply, text)
+                            saved = time.monotonic()
+                    else:
+                        status = "stopped" if event.reason == "cancelled" else "complete"
+                        numbers |= _numbers(event)
+                    yield event
         except (EngineError, AssistantError):
             status = "failed"
             raise

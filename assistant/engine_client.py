@@ -10,7 +10,7 @@ import itertools
 import os
 import shlex
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -79,7 +79,7 @@ class EngineClient:
 
     async def generate(
         self, messages: Sequence[dict[str, str]], params: SamplingParams, *, continue_last: bool = False
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """Started, Deltas and Done of one reply.
 
         Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on, work
@@ -24,6 +26,17 @@ from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import QuestionView, ReplyView, Transcript
 from engine.errors import EngineError
 from engine.protocol import Delta, Done, Started
+
+
+@dataclass
+class Live:
+    """The reply being made. It goes on while another chat is looked at; then it has no view."""
+
+    turn: Turn
+    view: ReplyView | None
+    asked: str = ""
+    text: str = ""
+
 
 NARROW, SHORT = 72, 16  # below so many columns the list goes, below so many rows the title
 DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
@@ -50,7 +63,7 @@ class ChatScreen(Screen[None]):
         self._service, self._warning = service, warning
         self._store = service.store
         self.chat: int | None = None
-        self._live: tuple[Turn, ReplyView, str] | None = None  # the reply being made, its view, its text
+        self._live: Live | None = None
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
@@ -61,14 +74,14 @@ class ChatScreen(Screen[None]):
             yield ChatList(id="chats")
             with Vertical():
                 yield Static("New chat", id="title", markup=False)
-                if self._warning:
-                    yield Static(self._warning, id="warning", markup=False)
+                yield Static("", id="warning", markup=False)
                 yield Transcript()
                 yield Prompt(id="prompt")
                 yield StatusLine(self._service.model.name)
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
+        self._warn(self._warning)
         await self._open(None)
         self.query_one(Prompt).focus()
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
@@ -84,12 +97,26 @@ class ChatScreen(Screen[None]):
 
     @work(group="load")
     async def _load(self) -> None:
-        status = self.query_one(StatusLine)
         try:
-            status.loaded(await self._service.client.load())
+            await self._service.client.load()
         except (EngineError, AssistantError) as error:
-            status.failed("the model could not be loaded")
-            self.notify(str(error), severity="error", timeout=20)
+            self.query_one(StatusLine).failed("the model could not be loaded")
+            self._warn(str(error))
+        else:
+            self._model_is_there()
+
+    def _model_is_there(self) -> None:
+        """Also after a failure: the engine is started again with the next question."""
+        status, loaded = self.query_one(StatusLine), self._service.client.loaded
+        if loaded is not None and not status.ready:
+            status.loaded(loaded)
+            self._warn(self._warning)
+
+    def _warn(self, text: str) -> None:
+        """Show `text` below the title until it is replaced."""
+        bar = self.query_one("#warning", Static)
+        bar.update(text)
+        bar.display = bool(text)
 
     # Sending and replying
 
@@ -106,48 +133,53 @@ class ChatScreen(Screen[None]):
         self.chat = turn.chat
         self.query_one(Prompt).fill("")
         view = self._waiting_view()
+        self._live = Live(turn, view, event.text)
         await self.query_one(Transcript).add(QuestionView(event.text.strip("\n")), view)
         self._refresh_list()
-        self._begin(turn, view, event.text)
+        self._replying = self._reply(self._live)
 
     def _waiting_view(self) -> ReplyView:
         loaded = self._service.client.loaded is not None
         return ReplyView(waiting="…" if loaded else "The model is still loading; the reply follows.")
 
-    def _begin(self, turn: Turn, view: ReplyView, asked: str = "") -> None:
-        self._live = (turn, view, "")
-        self._replying = self._reply(turn, asked)
-
     @work(group="reply")
-    async def _reply(self, turn: Turn, asked: str) -> None:
+    async def _reply(self, live: Live) -> None:
         status, state, problem = self.query_one(StatusLine), "stopped", ""
         try:
-            async for event in self._service.reply(turn):
-                if isinstance(event, Started):
-                    status.started(event)
-                elif isinstance(event, Delta):
-                    await self._grow(turn, event.text)
-                elif isinstance(event, Done):
-                    status.done(event)
-                    state = "stopped" if event.reason == "cancelled" else "complete"
+            async with aclosing(self._service.reply(live.turn)) as events:
+                async for event in events:
+                    if isinstance(event, Started):
+                        self._model_is_there()
+                        status.started(event)
+                    elif isinstance(event, Delta):
+                        live.text += event.text
+                        if live.view is not None:
+                            await live.view.write(event.text)
+                    elif isinstance(event, Done):
+                        status.done(event)
+                        state = "stopped" if event.reason == "cancelled" else "complete"
         except (EngineError, AssistantError) as error:
             state, problem = "failed", str(error)
         finally:
-            view, text = (self._live[1], self._live[2]) if self._live else (ReplyView(), "")
             self._live = None
-            await view.finish(state, problem)
-        if problem and not text and not self.query_one(Prompt).text:
-            self.query_one(Prompt).fill(asked)  # so that it can be changed and sent again
-        if self._service.client.loaded is not None and not problem:
-            return
+            if live.view is not None:
+                await live.view.finish(state, problem)
         if problem:
-            self.notify(problem, severity="error", timeout=12)
+            self._tell(live, problem)
 
-    async def _grow(self, turn: Turn, text: str) -> None:
-        if self._live is not None:
-            _, view, before = self._live
-            self._live = (turn, view, before + text)
-            await view.write(text)
+    def _tell(self, live: Live, problem: str) -> None:
+        """Say why there is no (whole) reply. A question without any goes back to be changed and sent again."""
+        self.notify(problem, severity="error", timeout=12)
+        if live.text or not live.asked:
+            return
+        prompt, chat = self.query_one(Prompt), live.turn.chat
+        try:
+            if self.chat == chat and not prompt.text:
+                prompt.fill(live.asked)
+            elif self.chat != chat and not self._store.draft(chat):
+                self._store.save_draft(chat, live.asked)
+        except StorageError as error:
+            self.notify(str(error), severity="error")
 
     async def action_stop(self) -> None:
         if self._service.client.answering:
@@ -164,8 +196,9 @@ class ChatScreen(Screen[None]):
             self.notify(str(error), severity="error")
             return
         if turn is not None:
-            self._begin(turn, self._waiting_view())
+            self._live = Live(turn, self._waiting_view())
             await self._show()
+            self._replying = self._reply(self._live)
 
     def action_copy(self) -> None:
         replies = [m.content for m in self._history() if m.role == "assistant" and m.content]
@@ -187,16 +220,15 @@ class ChatScreen(Screen[None]):
         self._refresh_list()
 
     async def _show(self) -> None:
-        transcript = self.query_one(Transcript)
-        if self._live is None or self._live[0].chat != self.chat:
-            await transcript.show(self._history())
-            return
-        turn, old, text = self._live
-        # A widget that was taken off the screen cannot come back: a new one goes on where it was.
-        await old.finish("streaming")
-        view = ReplyView(text, "streaming", "" if text else "…")
-        self._live = (turn, view, text)
-        await transcript.show(self._history(), view, turn.reply)
+        live, view = self._live, None
+        if live is not None:
+            if live.turn.chat == self.chat:
+                # A widget that was taken off the screen cannot come back: a new one goes on where it was.
+                view = ReplyView(live.text, "streaming", "" if live.text else "…")
+            old, live.view = live.view, view
+            if old is not None:
+                await old.finish("streaming")
+        await self.query_one(Transcript).show(self._history(), view, live.turn.reply if live else 0)
 
     def _history(self) -> list:
         try:
@@ -237,7 +269,7 @@ class ChatScreen(Screen[None]):
         chat = self._store.chat(self.chat) if self.chat is not None else None
         if chat is None:
             return
-        if self._live is not None and self._live[0].chat == chat.id:
+        if self._live is not None and self._live.turn.chat == chat.id:
             self.notify("A reply is being made in this chat. Esc stops it.")
             return
         question = f"Delete “{chat.title}” for good? Its text is overwritten on disk."

@@ -13,6 +13,8 @@ class StatusLine(Static):
     def __init__(self, model: str) -> None:
         super().__init__("", markup=False, id="status")
         self._parts = {"model": model, "state": "loading the model …"}
+        self.ready = False  # whether the model has been loaded
+        self._limit = 0  # tokens in the context
 
     def on_mount(self) -> None:
         self._show()
@@ -20,10 +22,12 @@ class StatusLine(Static):
     def loaded(self, message: Loaded) -> None:
         self._parts |= {"model": message.name, "state": message.device_note}
         self._parts["context"] = f"context 0/{message.context_length:,}"
+        self.ready = True
         self._show()
 
     def failed(self, sentence: str) -> None:
         self._parts["state"] = sentence
+        self.ready = False
         self._show()
 
     def started(self, message: Started) -> None:

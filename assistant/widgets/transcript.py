@@ -41,18 +41,22 @@ class ReplyView(Vertical):
 
     def __init__(self, text: str = "", status: str = "complete", waiting: str = "") -> None:
         super().__init__(classes="message reply")
-        self._first, self._waiting, self._status = text, waiting, status
+        self._text, self._given = text, len(text)  # the whole reply, and how much of it the Markdown has got
+        self._ended = status != "streaming"
         self._body = Markdown(text, open_links=False, classes="words")
         self._note = Static("", markup=False, classes="note")
         self._stream: MarkdownStream | None = None
+        self.note(waiting or NOTES.get(status, ""))
 
     def compose(self) -> ComposeResult:
         yield Static("homespun", classes="role")
         yield self._body
         yield self._note
 
-    def on_mount(self) -> None:
-        self.note(self._waiting or NOTES.get(self._status, ""))
+    async def on_mount(self) -> None:
+        await self._catch_up()
+        if self._ended:  # while it was being mounted
+            await self._end_stream()
 
     def note(self, text: str, *, error: bool = False) -> None:
         """The small line below; empty takes it away."""
@@ -62,20 +66,29 @@ class ReplyView(Vertical):
 
     async def write(self, text: str) -> None:
         """Append to the reply."""
-        if not self.is_attached:
-            return  # another chat is on screen; the text is in the store
-        if self._stream is None:
-            self.note("")
-            self._stream = Markdown.get_stream(self._body)
-        await self._stream.write(text)
+        if not self._text:
+            self.note("")  # no longer waiting
+        self._text += text
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Give the Markdown what it has not got yet. Before it is mounted it would forget it."""
+        if self._given == len(self._text) or not (self._body.is_mounted and self.is_attached):
+            return
+        self._stream = self._stream or Markdown.get_stream(self._body)
+        new, self._given = self._text[self._given :], len(self._text)
+        await self._stream.write(new)
+
+    async def _end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.stop()
 
     async def finish(self, status: str, error: str = "") -> None:
         """The reply has ended; `error` says why, where it did not end well."""
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
-        if self.is_attached:
-            self.note(error or NOTES.get(status, ""), error=bool(error))
+        self._ended = True
+        await self._end_stream()
+        self.note(error or NOTES.get(status, ""), error=bool(error))
 
 
 class Transcript(VerticalScroll):

@@ -9,7 +9,7 @@ import time
 
 from engine.protocol import Cancel, Delta, Done, Failed, Generate, Load, Loaded, Shutdown, Started, decode, encode
 
-MODE = os.environ.get("FAKE_WORKER", "")  # "", slow, die, die-once:PATH, no-model, slow-load, drop
+MODE = os.environ.get("FAKE_WORKER", "")  # "", slow, die, die-once:PATH, no-model, slow-load, slow-no-model, drop
 cancelled: set[str] = set()
 
 
@@ -65,9 +65,9 @@ def main() -> None:
                 ready.wait()
             job = jobs.pop(0)
         if isinstance(job, Load):
-            if MODE == "slow-load":
+            if MODE.startswith("slow-"):
                 time.sleep(1.0)
-            if MODE == "no-model":
+            if MODE.endswith("no-model"):
                 send(Failed("load", "model_folder", "The weights cannot be read: the file is cut short."))
             else:
                 send(Loaded(job.model, "fake", 1000, 1024, "cpu", "CPU, a fake", 0.1))

@@ -230,8 +230,7 @@ async def test_regenerate(opened) -> None:
     async with opened() as it:
         await it.ask("Hello")
         await it.pilot.press("f5")
-        await it.until(lambda: it.screen._live is None)
-        assert it.replies == ["You said: **Hello**"]
+        await it.until(lambda: it.screen._live is None and it.replies == ["You said: **Hello**"])
         assert len(it.app.store._all("SELECT id FROM messages")) == 3
 
 
@@ -281,7 +280,7 @@ async def test_a_model_that_cannot_be_loaded_is_a_sentence_and_the_text_comes_ba
     monkeypatch.setenv("FAKE_WORKER", "no-model")
     async with opened() as it:
         await it.until(lambda: "could not be loaded" in it.status)
-        assert "cut short" in it.notified
+        assert "cut short" in str(it.screen.query_one("#warning", Static).content)
         await it.ask("My long question")
         assert "cut short" in " ".join(it.notes)
         assert it.prompt.text == "My long question"
@@ -384,3 +383,45 @@ async def test_following_the_reply_stops_when_the_reader_scrolls_up(opened, monk
         assert transcript.scroll_y < transcript.max_scroll_y - 1
         await it.pilot.press("escape")
         await it.until(lambda: it.screen._live is None, 3)
+
+
+async def test_leaving_in_mid_reply_keeps_all_of_it(opened, data, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow")
+    async with opened() as it:
+        await it.send("Tell me")
+        await it.until(lambda: "more more" in "".join(it.replies))
+        shown = it.replies[0]
+    reply = Store(data / "chats.db").history(1)[-1]
+    assert reply.status == "stopped"
+    assert reply.content.startswith(shown)
+
+
+async def test_the_model_comes_back_after_a_failed_load(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "no-model")
+    async with opened() as it:
+        await it.until(lambda: "could not be loaded" in it.status)
+        monkeypatch.setenv("FAKE_WORKER", "")
+        await it.ask("Hello")
+        assert it.replies == ["You said: **Hello**"]
+        assert "CPU, a fake" in it.status
+        assert not it.screen.query_one("#warning").display
+
+
+async def test_a_failure_in_another_chat_leaves_this_prompt_alone(opened, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow-no-model")
+    async with opened() as it:
+        await it.send("Lost?")
+        await it.pilot.press("ctrl+n")
+        await it.until(lambda: it.screen._live is None)
+        await it.pilot.pause()
+        assert it.prompt.text == ""
+        await it.screen._open(1)
+        assert it.prompt.text == "Lost?", "the question waits as a draft where it was asked"
+
+
+async def test_bytes_that_are_no_text_are_dropped(opened, data) -> None:
+    async with opened() as it:
+        it.prompt.post_message(events.Paste("caf\udce9 olé"))
+        await it.until(lambda: it.prompt.text != "")
+        await it.ask(it.prompt.text)
+        assert it.replies == ["You said: **caf olé**"]

@@ -90,7 +90,7 @@ def test_models_lists_the_data_folders_models(run, model: Path, data: Path) -> N
 
 
 def test_the_app_imports_no_torch() -> None:
-    code = "import sys, assistant.app, assistant.ask; print({'torch', 'tiktoken', 'safetensors'} & set(sys.modules))"
+    code = "import sys, assistant.app, assistant.ask; print({'torch', 'numpy', 'tiktoken', 'safetensors'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
@@ -98,3 +98,9 @@ def test_help_imports_next_to_nothing() -> None:
     heavy = {"textual", "sqlite_utils", "asyncio", "engine.catalog"}
     code = f"import sys, assistant.cli; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_arguments_that_are_no_utf8(run, model: Path) -> None:
+    done = run("ask", "--model", str(model), b"caf\xe9".decode(errors="surrogateescape"))
+    assert done.stdout == b"You said: **caf**\n"
+    assert done.returncode == 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from assistant.engine_client import EngineClient, EngineFailure
 from assistant.errors import WorkerDied
-from engine.protocol import Delta, Done, SamplingParams
+from engine.protocol import Delta, Done, SamplingParams, Started
 
 CHAT = [{"role": "user", "content": "Hi"}]
 
@@ -81,3 +82,15 @@ async def test_closing_ends_the_process(model: Path, command: list[str]) -> None
     await client.close()
     assert process.returncode is not None
     await asyncio.sleep(0)
+
+
+async def test_a_reply_nobody_reads_does_not_hold_up_the_next(model, command, monkeypatch) -> None:
+    monkeypatch.setenv("FAKE_WORKER", "slow")
+    client = EngineClient(model, command=command)
+    async with aclosing(client.generate(CHAT, SamplingParams())) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+    async with asyncio.timeout(5), aclosing(client.generate(CHAT, SamplingParams())) as events:  # 20 s otherwise
+        assert isinstance(await anext(events), Started)
+    await client.close()
