@@ -67,7 +67,7 @@ async def ask(text: str, wishes: Wishes) -> None:
     try:
         loaded = await client.load()
         if sys.stderr.isatty():
-            print(f"({loaded.name}, {loaded.device_note})", file=sys.stderr)
+            sys.stderr.write(f"({loaded.name}, {loaded.device_note})\n")
         async for event in client.generate(messages, params):
             if isinstance(event, Started) and event.dropped_messages:
                 sys.stderr.write("(The beginning did not fit the model's context and was left out.)\n")
