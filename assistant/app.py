@@ -15,6 +15,7 @@ from assistant.engine_client import EngineClient
 from assistant.errors import StorageError
 from assistant.paths import find_paths
 from assistant.screens.chat import ChatScreen
+from assistant.screens.keys import key_name
 from assistant.storage.store import Store
 from assistant.themes import DARK, LIGHT
 from engine.catalog import DEFAULT_MODEL, find
@@ -36,6 +37,7 @@ class HomespunApp(App[None]):
     TITLE = "homespun"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (16, "-tall")]  # rows
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; drafts and chats stay"),
         Binding("ctrl+p", "command_palette", "Commands", tooltip="All commands, themes too", priority=True),
@@ -86,12 +88,11 @@ class HomespunApp(App[None]):
             return
         for binding in screen.BINDINGS:
             if isinstance(binding, Binding):
-                key = binding.key.split(",")[0]
 
                 async def run(action: str = binding.action) -> None:
                     await screen.run_action(action)
 
-                yield SystemCommand(binding.tooltip or binding.description, f"Key: {key}", run)
+                yield SystemCommand(binding.tooltip or binding.description, key_name(binding), run)
 
 
 def run(model: str | None, device: str, data_dir: Path | None) -> None:

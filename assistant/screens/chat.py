@@ -19,6 +19,7 @@ from assistant.chat_service import ChatService, Turn
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.help import HelpScreen
+from assistant.screens.keys import KEYS
 from assistant.screens.search import SearchScreen
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.prompt import Prompt
@@ -38,25 +39,14 @@ class Live:
     text: str = ""
 
 
-NARROW, SHORT = 72, 16  # below so many columns the list goes, below so many rows the title
+NARROW = 72  # columns; with fewer, the list of chats goes
 DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
 
 
 class ChatScreen(Screen[None]):
     """One chat on screen, the others at the side."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "Stop", tooltip="Stop the reply; what there is of it stays"),
-        Binding("ctrl+n", "new_chat", "New", tooltip="Begin a new chat"),
-        Binding("ctrl+f,f3", "search", "Search", tooltip="Search all chats", priority=True),
-        Binding("f1", "help", "Help", tooltip="Show this help"),
-        Binding("f2", "rename", "Rename", show=False, tooltip="Rename this chat"),
-        Binding("f4", "copy", "Copy", show=False, tooltip="Copy the last reply"),
-        Binding("f5", "again", "Again", show=False, tooltip="Make the last reply anew"),
-        Binding("f8", "delete", "Delete", show=False, tooltip="Delete this chat for good"),
-        Binding("ctrl+b", "sidebar", "Chats", tooltip="Show or hide the list of chats", priority=True),
-        Binding("ctrl+t", "light", "Light/dark", show=False, tooltip="Change between light and dark", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     def __init__(self, service: ChatService, warning: str = "") -> None:
         super().__init__()
@@ -77,7 +67,7 @@ class ChatScreen(Screen[None]):
                 yield Static("", id="warning", markup=False)
                 yield Transcript()
                 yield Prompt(id="prompt")
-                yield StatusLine(self._service.model.name)
+        yield StatusLine(self._service.model.name)
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
@@ -87,7 +77,6 @@ class ChatScreen(Screen[None]):
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.height < SHORT, "-short")
         self.set_class(event.size.width < NARROW or not self._sidebar, "-narrow")
 
     async def on_unmount(self) -> None:

@@ -7,19 +7,15 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Markdown
+from textual.widgets import Label
+
+from assistant.screens.keys import key_name
 
 INTRO = """\
-# Help
-
-Everything happens on this computer: no account, no network. Chats are kept in one file on this machine
-until you delete them. `homespun ask "…"` answers one question without this window.
-
-| Key | What it does |
-|---|---|
-"""
+Everything happens on this computer: no account, no network. Chats are kept in one file on this machine \
+until you delete them. The command homespun ask "…" answers one question without this window."""
 TYPING = (("Enter", "Send the message"), ("Ctrl+J", "New line in the message"), ("Tab", "Go to the chats and back"))
 
 
@@ -33,12 +29,11 @@ class HelpScreen(ModalScreen[None]):
         self._listed = list(bindings)
 
     def compose(self) -> ComposeResult:
-        rows = [*TYPING, *((_key(b.key), b.tooltip or b.description) for b in self._listed)]
-        table = "\n".join(f"| {key} | {what} |" for key, what in rows)
+        rows = [*TYPING, *((key_name(b), b.tooltip or b.description) for b in self._listed)]
         with VerticalScroll(classes="dialog wide"):
-            yield Markdown(INTRO + table, open_links=False)
-
-
-def _key(key: str) -> str:
-    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift"}
-    return "+".join(names.get(part, part.upper()) for part in key.split(",")[0].split("+"))
+            yield Label(INTRO, markup=False)
+            for key, what in rows:
+                with Horizontal(classes="row"):
+                    yield Label(key, markup=False, classes="key")
+                    yield Label(what, markup=False, classes="what")
+            yield Label("Esc closes this.", classes="note")

@@ -24,7 +24,7 @@ class Prompt(TextArea):
 
     def __init__(self, **options: str | None) -> None:
         super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", **options)  # type: ignore[arg-type]
-        self.placeholder = "Type a message. Enter sends, Ctrl+J makes a new line."
+        self.placeholder = "Type a message · Enter sends it"
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":

@@ -40,7 +40,7 @@ class StatusLine(Static):
 
     def done(self, message: Done) -> None:
         speed = f"{message.tokens_per_second:.0f} tok/s" if message.tokens_per_second else f"{message.tokens} tokens"
-        self._parts["speed"] = f"{speed}, first after {message.seconds_to_first_token:.1f} s"
+        self._parts["speed"] = f"{speed}, first in {message.seconds_to_first_token:.1f} s"
         self._parts["context"] = f"context {message.context_used:,}/{self._limit:,}"
         self._show()
 

@@ -13,10 +13,10 @@ LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown
 NOTES = {"stopped": "stopped", "failed": "not finished"}
 
 WELCOME = """\
-Private: everything stays on this computer.
-I can chat, explain, rewrite and write a little.
-I am tiny and home-made: expect wrong facts.
-Enter sends · Esc stops · F1 help · Ctrl+P more"""
+homespun, a small chat assistant made at home.
+Private and offline: all stays on this computer.
+I answer simple things; do not trust my facts.
+Enter sends · Ctrl+J new line · F1 help"""
 
 
 class QuestionView(Vertical):

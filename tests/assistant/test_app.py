@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Button, Footer, Input, Label, Static
 
 from assistant.app import HomespunApp
 from assistant.screens.chat import ChatScreen
@@ -239,7 +239,7 @@ async def test_help_lists_every_key(opened) -> None:
         await it.pilot.press("f1")
         await it.pilot.pause()
         assert isinstance(it.app.screen, HelpScreen)
-        text = it.app.screen.query_one("Markdown").source
+        text = " ".join(str(label.content) for label in it.app.screen.query(Label))
         for words in ("Stop the reply", "Begin a new chat", "Ctrl+J", "Search all chats", "All commands"):
             assert words in text
         await it.pilot.press("escape")
@@ -425,3 +425,21 @@ async def test_bytes_that_are_no_text_are_dropped(opened, data) -> None:
         await it.until(lambda: it.prompt.text != "")
         await it.ask(it.prompt.text)
         assert it.replies == ["You said: **caf olé**"]
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+async def test_the_delete_dialog_shows_its_buttons_at_any_size(opened, size) -> None:
+    async with opened(size) as it:
+        await it.ask("A chat with quite a long title, for a small terminal")
+        await it.pilot.press("f8")
+        await it.pilot.pause()
+        for button in it.app.screen.query(Button):
+            assert it.app.screen.region.contains_region(button.region)
+            assert button.parent.parent.content_region.contains_region(button.region)
+
+
+async def test_titles_take_one_line_in_the_list(opened) -> None:
+    async with opened((120, 40)) as it:
+        await it.ask("A chat with quite a long title, for a small list")
+        chats = it.screen.query_one(ChatList)
+        assert chats.virtual_size.height == 2, "the title and its age"
