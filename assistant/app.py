@@ -37,7 +37,7 @@ class HomespunApp(App[None]):
     TITLE = "homespun"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (16, "-tall")]  # rows
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; drafts and chats stay"),
         Binding("ctrl+p", "command_palette", "Commands", tooltip="All commands, themes too", priority=True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on, work
@@ -15,11 +14,12 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static, TextArea
 from textual.worker import Worker
 
-from assistant.chat_service import ChatService, Turn
+from assistant.chat_service import ChatService
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import KEYS
+from assistant.screens.live import Live
 from assistant.screens.search import SearchScreen
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.prompt import Prompt
@@ -27,17 +27,6 @@ from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import QuestionView, ReplyView, Transcript
 from engine.errors import EngineError
 from engine.protocol import Delta, Done, Started
-
-
-@dataclass
-class Live:
-    """The reply being made. It goes on while another chat is looked at; then it has no view."""
-
-    turn: Turn
-    view: ReplyView | None
-    asked: str = ""
-    text: str = ""
-
 
 NARROW = 72  # columns; with fewer, the list of chats goes
 DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
