@@ -72,10 +72,10 @@ class Attention(nn.Module):
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
-        y = self._attend(q, k, v)
+        y = self.attend(q, k, v)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1))
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions."""
         batch, _, length, _ = q.shape
         total = k.shape[2]

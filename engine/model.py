@@ -25,12 +25,15 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
+        self.fused, self.counted = False, 0  # see fuse.py
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         learned = config.position == "learned"
         self.positions = nn.Embedding(config.context_length, config.d_model) if learned else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.norm = make_norm(config, config.d_model)
-        self.head = None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head: nn.Module | None = (
+            None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        )
         if not learned:
             self.make_rope()
 
@@ -72,7 +75,7 @@ class GPT(nn.Module):
 
     def parameter_count(self) -> int:
         """Parameters, tied ones counted once."""
-        return sum(p.numel() for p in self.parameters())
+        return self.counted or sum(p.numel() for p in self.parameters())
 
 
 @torch.no_grad()

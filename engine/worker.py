@@ -62,12 +62,14 @@ class Worker:
 
     def _load(self, message: Load) -> None:
         from engine.device import choose
+        from engine.fuse import fuse
         from engine.model_folder import load
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
         place = choose(message.device, message.precision)
         loaded = load(Path(message.model), place.device, place.dtype)
+        fuse(loaded.model)
         self._generator = Generator(loaded)
         self.send(
             Loaded(

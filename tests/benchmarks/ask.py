@@ -8,6 +8,7 @@ import time
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.device import choose
+from engine.fuse import fuse
 from engine.generate import Generator
 from engine.model_folder import load
 from engine.protocol import Delta, Generate, SamplingParams
@@ -70,7 +71,9 @@ def main() -> None:
     )
     table("cold start to the first token", "s", results, ours="homespun ask", more_is_better=False)
     place = choose()
-    generator = Generator(load(MODEL, place.device, place.dtype))
+    loaded = load(MODEL, place.device, place.dtype)
+    fuse(loaded.model)
+    generator = Generator(loaded)
     turns = rounds(
         {
             "second turn": lambda: second_turn(generator, keep=True),

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.device import choose
+from engine.fuse import fuse
 from engine.generate import decode, prefill
 from engine.kv_cache import KVCache
 from engine.model import GPT
@@ -56,7 +57,7 @@ def theirs(model: Any, tokens: list[int]) -> tuple[float, float]:
 def main() -> None:
     tokens = torch.randint(0, 8000, (PROMPT,), generator=torch.Generator().manual_seed(0)).tolist()
     place = choose("cpu")
-    model = load(MODEL, "cpu", place.dtype).model
+    model = fuse(load(MODEL, "cpu", place.dtype).model)
     runs: dict[str, Callable[[], tuple[float, float]]] = {f"homespun {place.note}": lambda: ours(model, tokens)}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         peer = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()

@@ -1,0 +1,54 @@
+"""A fused model says the same, up to the rounding of its precision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.config import GPTConfig
+from engine.fuse import PackedLinear, fuse
+from engine.generate import decode, prefill
+from engine.kv_cache import KVCache
+from engine.model import GPT, init_weights
+
+SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
+GPT2 = {
+    **SHAPE,
+    "n_kv_head": 4,
+    "norm": "layer",
+    "mlp": "gelu",
+    "position": "learned",
+    "qk_norm": False,
+    "attention_bias": True,
+    "output_bias": True,
+    "mlp_bias": True,
+}
+
+
+def model(shape: dict, dtype: torch.dtype) -> GPT:
+    made = GPT(GPTConfig(**shape))
+    init_weights(made, torch.Generator().manual_seed(0))
+    made.to(dtype)
+    if made.positions is None:
+        made.make_rope()
+    return made.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, {**SHAPE, "tie_embeddings": False}, GPT2], ids=["tied", "untied", "gpt2"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=["fp32", "bf16"])
+def test_the_same_logits(shape: dict, dtype: torch.dtype, tolerance: float) -> None:
+    plain, fused = model(shape, dtype), fuse(model(shape, dtype))
+    ids = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    expected = plain(torch.tensor([ids]))[0].float()
+    cache = KVCache(fused.config, dtype=dtype)
+    logits = [prefill(fused, ids[:30], cache)]
+    logits += [decode(fused, token, cache) for token in ids[30:]]
+    torch.testing.assert_close(torch.stack(logits).float(), expected[29:], atol=tolerance, rtol=tolerance)
+    assert fused.parameter_count() == plain.parameter_count()
+    assert fuse(fused) is fused
+
+
+def test_bf16_on_a_cpu_is_packed() -> None:
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    assert isinstance(fuse(model(SHAPE, torch.bfloat16)).blocks[0].attention.qkv, PackedLinear)
