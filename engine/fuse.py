@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.kv_cache import LayerCache
-from engine.layers import GELU, Attention, RMSNorm, SwiGLU, rotate
+from engine.layers import GELU, Attention, RMSNorm, SwiGLU, attend, rotate
 from engine.model import GPT
 
 
@@ -24,76 +24,86 @@ def fuse(model: GPT) -> GPT:
     if model.fused:
         return model
     count = model.parameter_count()
-    block: Any
-    for block in model.blocks:
-        block.attention_norm, block.mlp_norm = _quick_norm(block.attention_norm), _quick_norm(block.mlp_norm)
-        block.attention = FusedAttention(block.attention)
-        block.mlp = FusedSwiGLU(block.mlp) if isinstance(block.mlp, SwiGLU) else _packed_gelu(block.mlp)
-    model.norm = _quick_norm(model.norm)
+    blocks, norm = [FusedBlock(block) for block in model.blocks], _quick_norm(model.norm)
+    del model.blocks, model.norm
+    model.blocks, model.norm = blocks, norm  # type: ignore[assignment]
     if _packs(model.embedding.weight):
         # A copy of tied weights: the embedding is looked up row by row, the head is multiplied.
-        head = model.head.weight if model.head is not None else model.embedding.weight
-        model.head = PackedLinear(head, None)
+        head = model.head.weight if isinstance(model.head, nn.Linear) else model.embedding.weight
+        del model.head
+        model.head = PackedLinear(head.detach(), None)  # type: ignore[assignment]
     model.fused, model.counted = True, count
     return model
 
 
-class PackedLinear(nn.Module):
+# The layers below are plain classes and no modules: for one token at a time, a module's calls and lookups add up.
+
+
+class FusedBlock:
+    """`Block` out of fused layers."""
+
+    def __init__(self, plain: Any) -> None:
+        self.attention_norm, self.mlp_norm = _quick_norm(plain.attention_norm), _quick_norm(plain.mlp_norm)
+        self.attention = FusedAttention(plain.attention)
+        self.mlp = FusedSwiGLU(plain.mlp) if isinstance(plain.mlp, SwiGLU) else FusedGELU(plain.mlp)
+
+    def __call__(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rope, cache)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class PackedLinear:
     """A linear layer whose bf16 weights lie in the order that oneDNN's kernels read them in.
 
     Packed once instead of at every call, this is twice as fast as `F.linear` for one token at a time.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
         self.bias = bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, "none", [], "")
 
 
-class PlainLinear(nn.Module):
+class PlainLinear:
     """The same for other devices and precisions."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__()
         self.weight, self.bias = weight, bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
 
-class QuickRMSNorm(nn.Module):
+class QuickRMSNorm:
     """RMSNorm in five small steps: x / √(|x|² + n·eps) · √n · weight, computed in fp32."""
 
     def __init__(self, weight: Tensor, eps: float, *, round_result: bool = True) -> None:
-        super().__init__()
         width = weight.shape[-1]
         self.scale = weight.float() * math.sqrt(width)
         self.floor = torch.tensor(math.sqrt(width * eps), device=weight.device)
         self.round_result = round_result
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         y = x / torch.hypot(length, self.floor) * self.scale
         return y.to(x.dtype) if self.round_result else y
 
 
-class FusedAttention(nn.Module):
+class FusedAttention:
     """`Attention` with one projection in, and queries and keys normed and turned as one tensor."""
 
     def __init__(self, plain: Attention) -> None:
-        super().__init__()
         self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
         self.qkv, self.out = _join(plain.q, plain.k, plain.v), _join(plain.out)
-        self.norm: nn.Module | None = None
+        self.norm: QuickRMSNorm | None = None
         if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
             q, k = plain.q_norm.weight, plain.k_norm.weight
             weight = torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)])  # [H + K, D]
             self.norm = QuickRMSNorm(weight, plain.q_norm.eps, round_result=False)
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
+    def __call__(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
         """[B, T, C] → [B, T, C], as `Attention.forward`."""
         batch, length, _ = x.shape
         turned = self.n_head + self.n_kv_head
@@ -102,35 +112,38 @@ class FusedAttention(nn.Module):
         qk = (self.norm(qk) if self.norm is not None else qk).transpose(1, 2)
         if rope is not None:
             qk = rotate(qk, *rope)
-        qk = qk.to(v.dtype)
-        q, k = qk[:, : self.n_head], qk[:, self.n_head :]
-        if cache is not None:
-            k, v = cache.append(k, v)
-        y = Attention.attend(self, q, k, v)  # type: ignore[arg-type]
-        return self.out(y.transpose(1, 2).reshape(batch, length, -1))
+        q, k = qk.split((self.n_head, self.n_kv_head), 1)
+        k, v = cache.append(k, v) if cache is not None else (k.to(v.dtype), v)
+        y = attend(q.to(k.dtype), k, v)
+        return self.out(y.transpose(1, 2).reshape(batch, length, -1).to(x.dtype))
 
 
-class FusedSwiGLU(nn.Module):
+class FusedSwiGLU:
     """`SwiGLU` with one projection in."""
 
     def __init__(self, plain: SwiGLU) -> None:
-        super().__init__()
         self.gate_up, self.down = _join(plain.gate, plain.up), _join(plain.down)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)
         return self.down(F.silu(gate) * up)
 
 
-def _packed_gelu(mlp: GELU) -> nn.Module:
-    return nn.Sequential(_join(mlp.up), nn.GELU(approximate="tanh"), _join(mlp.down))
+class FusedGELU:
+    """`GELU` with packed weights."""
+
+    def __init__(self, plain: GELU) -> None:
+        self.up, self.down = _join(plain.up), _join(plain.down)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x), approximate="tanh"))
 
 
-def _quick_norm(norm: nn.Module) -> nn.Module:
+def _quick_norm(norm: nn.Module) -> nn.Module | QuickRMSNorm:
     return QuickRMSNorm(norm.weight, norm.eps) if isinstance(norm, RMSNorm) else norm
 
 
-def _join(*layers: nn.Linear) -> nn.Module:
+def _join(*layers: nn.Linear) -> PackedLinear | PlainLinear:
     """One layer that computes what `layers` do, their outputs one after the other."""
     weight = torch.cat([layer.weight for layer in layers]).detach()
     biases = [layer.bias.detach() for layer in layers if layer.bias is not None]

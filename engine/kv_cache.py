@@ -22,11 +22,11 @@ class LayerCache:
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store [B, K, T, D] behind what is there; returns everything so far, [B, K, S, D] each."""
-        end = self.length + k.shape[2]
-        self.k[:, :, self.length : end] = k
-        self.v[:, :, self.length : end] = v
-        self.length = end
-        return self.k[:, :, :end], self.v[:, :, :end]
+        start, count = self.length, k.shape[2]
+        self.k.narrow(2, start, count).copy_(k)
+        self.v.narrow(2, start, count).copy_(v)
+        self.length = start + count
+        return self.k.narrow(2, 0, self.length), self.v.narrow(2, 0, self.length)
 
     def reserve(self, capacity: int) -> None:
         """Move to tensors that hold `capacity` tokens."""

@@ -45,7 +45,7 @@ def rope_tables(config: GPTConfig, device: torch.device | None = None) -> tuple[
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn each pair (i, i + D/2) of `x` [B, heads, T, D] by its position's angle; cos and sin are [T, D]."""
     left, right = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-right, left), dim=-1) * sin
+    return torch.addcmul(x * cos, torch.cat((-right, left), dim=-1), sin)
 
 
 class Attention(nn.Module):
@@ -72,24 +72,25 @@ class Attention(nn.Module):
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
-        y = self.attend(q, k, v)
+        y = attend(q, k, v)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions."""
-        batch, _, length, _ = q.shape
-        total = k.shape[2]
-        if length == 1:
-            # One query sees everything, so a group's query heads can stand where T stands: no copies of k and v.
-            grouped = q.reshape(batch, self.n_kv_head, -1, self.head_dim)
-            return F.scaled_dot_product_attention(grouped, k, v).reshape(batch, self.n_head, 1, self.head_dim)
-        if self.n_head != self.n_kv_head:
-            repeat = self.n_head // self.n_kv_head
-            k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-        if length == total:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions."""
+    batch, n_head, length, head_dim = q.shape
+    n_kv_head, total = k.shape[1], k.shape[2]
+    if length == 1:
+        # One query sees everything, so a group's query heads can stand where T stands: no copies of k and v.
+        grouped = q.reshape(batch, n_kv_head, -1, head_dim)
+        return F.scaled_dot_product_attention(grouped, k, v).reshape(batch, n_head, 1, head_dim)
+    if n_head != n_kv_head:
+        repeat = n_head // n_kv_head
+        k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
+    if length == total:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class SwiGLU(nn.Module):
