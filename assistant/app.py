@@ -13,7 +13,7 @@ from textual.screen import Screen
 from assistant.chat_service import ChatService
 from assistant.engine_client import EngineClient
 from assistant.errors import StorageError
-from assistant.paths import find_paths
+from assistant.paths import Paths, find_paths
 from assistant.screens.chat import ChatScreen
 from assistant.screens.keys import key_name
 from assistant.storage.store import Store
@@ -53,13 +53,7 @@ class HomespunApp(App[None]):
         super().__init__()
         paths = find_paths(data_dir)
         info = find(model or DEFAULT_MODEL, paths.models)
-        self._warning = ""
-        try:
-            paths.make()
-            self.store = Store(paths.database)
-        except StorageError as error:
-            self._warning = f"{error} This chat is kept in memory only and is gone when you leave."
-            self.store = Store(None)
+        self.store, self._warning = _open_store(paths)
         log = paths.engine_log if not self._warning else None
         self.service = ChatService(self.store, EngineClient(info.path, device, command, log), info)
 
@@ -93,6 +87,19 @@ class HomespunApp(App[None]):
                     await screen.run_action(action)
 
                 yield SystemCommand(binding.tooltip or binding.description, key_name(binding), run)
+
+
+def _open_store(paths: Paths) -> tuple[Store, str]:
+    """The chats on disk; where they cannot be written, what can be read of them, in memory, and a warning."""
+    try:
+        paths.make()
+        return Store(paths.database), ""
+    except StorageError as error:
+        warning = f"{error} What you write now is kept in memory only and is gone when you leave."
+    try:
+        return Store(None, copy_of=paths.database), warning
+    except StorageError:  # nothing there, damaged or from a newer version: the warning says so
+        return Store(None), warning
 
 
 def run(model: str | None, device: str, data_dir: Path | None) -> None:

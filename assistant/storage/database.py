@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from assistant.errors import NewerSchemaError, StorageError
@@ -36,8 +37,8 @@ from sqlite_utils import Database  # noqa: E402
 from assistant.storage.migrations import migrations  # noqa: E402
 
 
-def open_database(path: Path | None) -> Database:
-    """The database at `path`, brought up to date; in memory where `path` is None.
+def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
+    """The database at `path`, brought up to date; in memory where `path` is None, a copy of `copy_of` if that is given.
 
     Raises:
         NewerSchemaError: a newer homespun wrote it.
@@ -48,6 +49,8 @@ def open_database(path: Path | None) -> Database:
             # Made before SQLite does, so that it is never readable by others, not even for a moment.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
+        if copy_of is not None:
+            _copy(copy_of, connection)
         db = Database(connection)
         for pragma in (
             f"busy_timeout = {BUSY_MILLISECONDS}",
@@ -59,6 +62,21 @@ def open_database(path: Path | None) -> Database:
             connection.execute(f"PRAGMA {pragma}")
         _migrate(db, path)
     return db
+
+
+def _copy(path: Path, into: sqlite3.Connection) -> None:
+    """Fill `into` from a file that may lie where nothing can be written, not even SQLite's own helper files."""
+    for how in (
+        "mode=ro",
+        "mode=ro&immutable=1",
+    ):  # the second needs no helper files, but sees nothing of a leftover log
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as source:
+                source.backup(into)
+            return
+        except sqlite3.Error:
+            if how != "mode=ro":
+                raise
 
 
 def _migrate(db: Database, path: Path | None) -> None:
@@ -109,10 +127,18 @@ def _sentence(error: Exception, path: Path | None) -> str:
     text = str(error).lower()
     if "readonly" in text or "read-only" in text or isinstance(error, PermissionError):
         return f"The chats in {path} cannot be written: the file or its folder is read-only."
-    if "full" in text or "no space" in text:
+    if "full" in text or "no space" in text or ("disk i/o" in text and _no_room(path)):
         return f"The disk is full, so the chats in {path} cannot be written. Free some space and try again."
     if "locked" in text:
         return f"The chats in {path} are busy in another program. Close it and try again."
     if "not a database" in text or "malformed" in text:
         return f"The chats in {path} are damaged. The file was left as it is; move it away to begin anew."
     return f"The chats in {path} cannot be used: {error}."
+
+
+def _no_room(path: Path | None) -> bool:
+    """Whether the disk is as good as full: SQLite calls it an I/O error when its shared memory file finds no room."""
+    try:
+        return path is not None and shutil.disk_usage(path.parent).free < 65536
+    except OSError:
+        return False

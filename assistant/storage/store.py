@@ -49,9 +49,9 @@ class Hit:
 class Store:
     """The chats in one database file, or in memory where `path` is None. Every method may raise StorageError."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, copy_of: Path | None = None) -> None:
         self.path = path
-        self._db = open_database(path)
+        self._db = open_database(path, copy_of)
         self._db.conn.row_factory = sqlite3.Row
         self._stop_orphans()
 

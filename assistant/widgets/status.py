@@ -40,7 +40,8 @@ class StatusLine(Static):
 
     def done(self, message: Done) -> None:
         speed = f"{message.tokens_per_second:.0f} tok/s" if message.tokens_per_second else f"{message.tokens} tokens"
-        self._parts["speed"] = f"{speed}, first in {message.seconds_to_first_token:.1f} s"
+        wait = message.seconds_to_first_token
+        self._parts["speed"] = f"{speed}, first in " + (f"{wait:.1f} s" if wait >= 0.1 else f"{wait * 1000:.0f} ms")
         self._parts["context"] = f"context {message.context_used:,}/{self._limit:,}"
         self._show()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -234,3 +235,22 @@ def test_drafts(store: Store) -> None:
     assert store.draft(chat) == "half a ques"
     turn(store, chat, "half a question", "a")
     assert store.draft(chat) == ""
+
+
+def test_a_copy_in_memory_reads_the_file_and_leaves_it(store: Store, path: Path) -> None:
+    chat = turn(store, None, "q", "a")
+    copy = Store(None, copy_of=path)
+    turn(copy, chat, "q2", "a2")
+    assert [m.content for m in copy.history(chat)] == ["q", "a", "q2", "a2"]
+    assert copy.search("q2")
+    assert [m.content for m in store.history(chat)] == ["q", "a"]
+    with pytest.raises(StorageError):
+        Store(None, copy_of=path.with_name("nothing.db"))
+
+
+def test_an_io_error_on_a_full_disk_is_called_by_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    monkeypatch.setattr(database.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    assert "disk is full" in database._sentence(error, path)
+    monkeypatch.setattr(database.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**9))
+    assert "disk I/O error" in database._sentence(error, path)
