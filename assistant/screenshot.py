@@ -11,7 +11,7 @@ from assistant.app import HomespunApp
 from assistant.screens.chat import ChatScreen
 from assistant.widgets.prompt import Prompt
 
-QUESTIONS = ("Hello! Who are you?", "Why is the sky blue?", "Give me three ideas for dinner.")
+QUESTIONS = ("Hello! Who are you?", "Why is the sky blue?", "Write a birthday message for my sister.")
 PATIENCE = 60.0  # seconds for a reply, the loading of the model included
 
 
