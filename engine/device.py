@@ -8,7 +8,7 @@ import torch
 
 from engine.errors import DeviceError
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}  # what weights are loaded as
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Placement:
 
     device: torch.device
     dtype: torch.dtype
+    int8: bool  # whether `fuse` rounds the weights further
     note: str
 
 
@@ -43,10 +44,13 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
     if name not in here:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
     if precision == "auto":
-        precision = "bf16" if _fast_bf16(name) else "fp32"
+        precision = ("int8" if name == "cpu" else "bf16") if _fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
-    return Placement(torch.device(name), PRECISIONS[precision], f"{_describe(name)}, {precision}")
+    if precision == "int8" and name != "cpu":
+        raise DeviceError(f"int8 is for the CPU; on {name} choose auto, fp32 or bf16.")
+    dtype, note = PRECISIONS[precision], f"{_describe(name)}, {precision}"
+    return Placement(torch.device(name), dtype, precision == "int8", note)
 
 
 def _fast_bf16(name: str) -> bool:

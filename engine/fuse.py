@@ -18,19 +18,22 @@ from engine.layers import GELU, Attention, RMSNorm, SwiGLU, attend, rotate
 from engine.model import GPT
 
 
-def fuse(model: GPT) -> GPT:
-    """Swap `model`'s layers in place and return it; fusing twice changes nothing more."""
+def fuse(model: GPT, *, int8: bool = False) -> GPT:
+    """Swap `model`'s layers in place and return it; fusing twice changes nothing more.
+
+    With `int8` the weights are rounded as well, where this machine can use that (a CPU, weights in bf16).
+    """
     if model.fused:
         return model
     count = model.parameter_count()
-    blocks, norm = [FusedBlock(block) for block in model.blocks], _quick_norm(model.norm)
+    blocks, norm = [FusedBlock(block, int8) for block in model.blocks], _quick_norm(model.norm)
     del model.blocks, model.norm
     model.blocks, model.norm = blocks, norm  # type: ignore[assignment]
     if _packs(model.embedding.weight):
         # A copy of tied weights: the embedding is looked up row by row, the head is multiplied.
         head = model.head.weight if isinstance(model.head, nn.Linear) else model.embedding.weight
         del model.head
-        model.head = PackedLinear(head.detach(), None)  # type: ignore[assignment]
+        model.head = (Int8Linear if int8 else PackedLinear)(head.detach(), None)  # type: ignore[assignment]
     model.fused, model.counted = True, count
     return model
 
@@ -41,10 +44,10 @@ def fuse(model: GPT) -> GPT:
 class FusedBlock:
     """`Block` out of fused layers."""
 
-    def __init__(self, plain: Any) -> None:
+    def __init__(self, plain: Any, int8: bool) -> None:
         self.attention_norm, self.mlp_norm = _quick_norm(plain.attention_norm), _quick_norm(plain.mlp_norm)
-        self.attention = FusedAttention(plain.attention)
-        self.mlp = FusedSwiGLU(plain.mlp) if isinstance(plain.mlp, SwiGLU) else FusedGELU(plain.mlp)
+        self.attention = FusedAttention(plain.attention, int8)
+        self.mlp = (FusedSwiGLU if isinstance(plain.mlp, SwiGLU) else FusedGELU)(plain.mlp, int8)
 
     def __call__(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
         x = x + self.attention(self.attention_norm(x), rope, cache)
@@ -64,6 +67,27 @@ class PackedLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._multiply(x, self._packed, self.bias, "none", [], "")
+
+
+class Int8Linear:
+    """Weights rounded to int8 with one scale for each output, activations as they are (bf16).
+
+    A token's time is spent reading weights, and these are half as many bytes. Many tokens at once are multiplied by the
+    packed bf16 weights, which the int8 kernel is not made for: the memory of both is the price.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._many = PackedLinear(weight, bias)
+        scale = weight.float().abs().amax(dim=1).clamp(min=1e-8) / 127
+        self._weight = (weight.float() / scale[:, None]).round().to(torch.int8)
+        self._scale, self._bias, self._width = scale.to(weight.dtype), bias, weight.shape[1]
+        self._multiply = torch.ops.aten._weight_int8pack_mm.default
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.numel() > self._width:
+            return self._many(x)
+        y = self._multiply(x.view(1, self._width), self._weight, self._scale).view(*x.shape[:-1], -1)
+        return y if self._bias is None else y + self._bias
 
 
 class PlainLinear:
@@ -95,9 +119,9 @@ class QuickRMSNorm:
 class FusedAttention:
     """`Attention` with one projection in, and queries and keys normed and turned as one tensor."""
 
-    def __init__(self, plain: Attention) -> None:
+    def __init__(self, plain: Attention, int8: bool) -> None:
         self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
-        self.qkv, self.out = _join(plain.q, plain.k, plain.v), _join(plain.out)
+        self.qkv, self.out = _join(plain.q, plain.k, plain.v, int8=int8), _join(plain.out, int8=int8)
         self.norm: QuickRMSNorm | None = None
         if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
             q, k = plain.q_norm.weight, plain.k_norm.weight
@@ -122,8 +146,8 @@ class FusedAttention:
 class FusedSwiGLU:
     """`SwiGLU` with one projection in."""
 
-    def __init__(self, plain: SwiGLU) -> None:
-        self.gate_up, self.down = _join(plain.gate, plain.up), _join(plain.down)
+    def __init__(self, plain: SwiGLU, int8: bool) -> None:
+        self.gate_up, self.down = _join(plain.gate, plain.up, int8=int8), _join(plain.down, int8=int8)
 
     def __call__(self, x: Tensor) -> Tensor:
         gate, up = self.gate_up(x).chunk(2, dim=-1)
@@ -133,8 +157,8 @@ class FusedSwiGLU:
 class FusedGELU:
     """`GELU` with packed weights."""
 
-    def __init__(self, plain: GELU) -> None:
-        self.up, self.down = _join(plain.up), _join(plain.down)
+    def __init__(self, plain: GELU, int8: bool) -> None:
+        self.up, self.down = _join(plain.up, int8=int8), _join(plain.down, int8=int8)
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.down(F.gelu(self.up(x), approximate="tanh"))
@@ -144,12 +168,14 @@ def _quick_norm(norm: nn.Module) -> nn.Module | QuickRMSNorm:
     return QuickRMSNorm(norm.weight, norm.eps) if isinstance(norm, RMSNorm) else norm
 
 
-def _join(*layers: nn.Linear) -> PackedLinear | PlainLinear:
+def _join(*layers: nn.Linear, int8: bool) -> PackedLinear | Int8Linear | PlainLinear:
     """One layer that computes what `layers` do, their outputs one after the other."""
     weight = torch.cat([layer.weight for layer in layers]).detach()
     biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
     bias = torch.cat(biases) if biases else None
-    return PackedLinear(weight, bias) if _packs(weight) else PlainLinear(weight, bias)
+    if not _packs(weight):
+        return PlainLinear(weight, bias)
+    return Int8Linear(weight, bias) if int8 else PackedLinear(weight, bias)
 
 
 def _packs(weight: Tensor) -> bool:

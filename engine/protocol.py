@@ -62,7 +62,7 @@ class Load(Message):
     kind: ClassVar[str] = "load"
     model: str  # path of a model folder
     device: str = "auto"  # auto, cpu, cuda or mps
-    precision: str = "auto"  # auto, fp32 or bf16
+    precision: str = "auto"  # auto, fp32, bf16 or int8
 
 
 @dataclass(frozen=True)

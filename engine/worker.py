@@ -69,7 +69,7 @@ class Worker:
         self._generator = None  # give the old model's memory back first
         place = choose(message.device, message.precision)
         loaded = load(Path(message.model), place.device, place.dtype)
-        fuse(loaded.model)
+        fuse(loaded.model, int8=place.int8)
         self._generator = Generator(loaded)
         self.send(
             Loaded(

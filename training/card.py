@@ -43,7 +43,8 @@ def _numbers(recipe: Recipe, evaluation: dict[str, Any]) -> str:
             f"{recipe.tokenizer.vocab_size:,} tokens (byte-level BPE), {m.context_length:,} tokens",
         ),
         ("tokens seen", f"{pretrain['tokens']:,} in pretraining, {sft['tokens']:,} in instruction tuning"),
-        ("time", f"{minutes:.0f} minutes ({evaluation['device']})"),
+        ("time", f"{minutes:.0f} minutes of training"),
+        ("measured on", evaluation["device"]),
         ("bits per byte, held out", f"{pretrain['bits_per_byte']:.3f} after pretraining (the whole mix)"),
         (
             "on the assistant's words",

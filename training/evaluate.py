@@ -1,4 +1,4 @@
-"""The `evaluate` stage: how good the tuned model is, as it will ship (rounded to bf16, with its own sampling settings).
+"""The `evaluate` stage: how good the tuned model is, in the precision and with the sampling it will run with.
 
 Bits per byte on held-out documents, a fixed set of checks, and replies to fixed prompts; all into `evaluation.json`,
 from which `card.py` makes the model's card.
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from engine.chat_template import ChatTemplate
 from engine.device import choose
+from engine.fuse import fuse
 from engine.generate import Generator
 from engine.model import GPT
 from engine.model_folder import LoadedModel
@@ -72,6 +73,7 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
     result["bits_per_byte"] = _per_source(recipe, run, model.float(), tokenizer, device)
     model = model.to(place.dtype)
     model.make_rope(device)
+    fuse(model, int8=place.int8)  # the checks are of what a person will talk to
     end_tokens = frozenset(tokenizer.special_tokens.values())
     generator = Generator(LoadedModel(recipe.export.name, model, tokenizer, ChatTemplate(tokenizer), end_tokens))
     prompts, checks = load_checks()

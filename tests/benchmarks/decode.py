@@ -56,9 +56,11 @@ def theirs(model: Any, tokens: list[int]) -> tuple[float, float]:
 
 def main() -> None:
     tokens = torch.randint(0, 8000, (PROMPT,), generator=torch.Generator().manual_seed(0)).tolist()
-    place = choose("cpu")
-    model = fuse(load(MODEL, "cpu", place.dtype).model)
-    runs: dict[str, Callable[[], tuple[float, float]]] = {f"homespun {place.note}": lambda: ours(model, tokens)}
+    runs: dict[str, Callable[[], tuple[float, float]]] = {}
+    for precision in ("auto", "bf16"):
+        place = choose("cpu", precision)
+        model = fuse(load(MODEL, "cpu", place.dtype).model, int8=place.int8)
+        runs[f"homespun {place.note}"] = lambda model=model: ours(model, tokens)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         peer = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()
         runs[f"transformers {name}"] = lambda peer=peer: theirs(peer, tokens)

@@ -52,3 +52,15 @@ def test_bf16_on_a_cpu_is_packed() -> None:
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     assert isinstance(fuse(model(SHAPE, torch.bfloat16)).blocks[0].attention.qkv, PackedLinear)
+
+
+def test_int8_is_close_and_reads_many_tokens_in_bf16() -> None:
+    plain, fused = model(SHAPE, torch.bfloat16), fuse(model(SHAPE, torch.bfloat16), int8=True)
+    ids = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    expected = plain(torch.tensor([ids]))[0].float()
+    cache = KVCache(fused.config, dtype=torch.bfloat16)
+    prefill(fused, ids[:30], cache)
+    logits = torch.stack([decode(fused, token, cache) for token in ids[30:]]).float()
+    error = (logits - expected[30:]).norm() / expected[30:].norm()
+    assert error < 0.03
+    assert fused.parameter_count() == plain.parameter_count()
