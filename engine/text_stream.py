@@ -6,11 +6,11 @@ import codecs
 
 
 class TextStream:
-    """One reply's bytes on their way to the screen."""
+    """One reply's bytes on their way to the screen; bytes that make no character are left out."""
 
     def __init__(self, stop: tuple[str, ...] = ()) -> None:
         self._stop = tuple(s for s in stop if s)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         self._held = ""  # text that may turn out to be the beginning of a stop string
         self.stopped = False  # a stop string has come; nothing follows any more
 

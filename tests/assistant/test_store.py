@@ -84,7 +84,7 @@ def test_a_sibling_takes_the_old_replys_place_and_the_old_one_stays(store: Store
 @pytest.mark.parametrize("text", ["don't", '"quoted', "AND OR NOT", "col:umn", "(", "*", "naïve", "-x", "100%"])
 def test_any_text_can_be_searched_for(store: Store, text: str) -> None:
     turn(store, None, f"before {text} after", "reply")
-    assert [hit.title for hit in store.search(text)] or text in "(*", text
+    assert [hit.title for hit in store.search(text)], text
 
 
 def test_search_finds_words_pieces_of_cjk_and_shows_the_place(store: Store) -> None:

@@ -44,9 +44,9 @@ def test_prefill_in_pieces_and_decode_equal_one_pass(tiny: LoadedModel) -> None:
 def test_a_greedy_reply_equals_generation_without_a_cache(tiny: LoadedModel) -> None:
     request = ask("Hello there")
     tokens = tiny.template.encode(list(request.messages), answer=True)
-    expected = tiny.tokenizer.decode(without_cache(tiny, tokens, 20))
+    expected = b"".join(map(tiny.tokenizer.token_bytes, without_cache(tiny, tokens, 20))).decode("utf-8", "ignore")
     _, text, done = collect(Generator(tiny), request)
-    assert text.rstrip("\ufffd") == expected.rstrip("\ufffd")
+    assert text == expected
     assert (done.reason, done.tokens) == ("length", 20)
 
 
