@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
+from engine.linear import Precision, has_int4, has_int8
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}  # what weights are loaded as
+# What activations and whatever is no matrix are kept in, for weights of each precision.
+PRECISIONS: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "int8": torch.bfloat16,
+    "int4": torch.bfloat16,
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class Placement:
 
     device: torch.device
     dtype: torch.dtype
-    int8: bool  # whether `fuse` rounds the weights further
+    precision: Precision  # of the linear layers
     note: str
 
 
@@ -44,13 +51,21 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
     if name not in here:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
     if precision == "auto":
-        precision = ("int8" if name == "cpu" else "bf16") if _fast_bf16(name) else "fp32"
+        precision = ("int8" if name == "cpu" and has_int8() else "bf16") if _fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
-    if precision == "int8" and name != "cpu":
-        raise DeviceError(f"int8 is for the CPU; on {name} choose auto, fp32 or bf16.")
-    dtype, note = PRECISIONS[precision], f"{_describe(name)}, {precision}"
-    return Placement(torch.device(name), dtype, precision == "int8", note)
+    if precision in ("int8", "int4") and name != "cpu":
+        raise DeviceError(f"{precision} is for the CPU; on {name} choose auto, fp32 or bf16.")
+    taken = _next_best(precision)
+    instead = f" (this torch has no {precision} here)" if taken != precision else ""
+    return Placement(torch.device(name), PRECISIONS[taken], taken, f"{_describe(name)}, {taken}{instead}")
+
+
+def _next_best(precision: Precision) -> Precision:
+    """`precision`, or the next one whose operators this torch has on this processor."""
+    if precision == "int4" and not has_int4():
+        precision = "int8"
+    return "bf16" if precision == "int8" and not has_int8() else precision
 
 
 def _fast_bf16(name: str) -> bool:

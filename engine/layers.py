@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from engine.config import GPTConfig
 from engine.kv_cache import LayerCache
+from engine.rope import rotate
+
+Rope = tuple[Tensor, Tensor]  # cosines and sines, [T, D] each
 
 
 class RMSNorm(nn.Module):
@@ -33,27 +36,13 @@ def make_norm(config: GPTConfig, width: int) -> nn.Module:
     return nn.LayerNorm(width, eps=config.norm_eps)
 
 
-def rope_tables(config: GPTConfig, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary position embedding (Su et al. 2021), each [context_length, D], fp32."""
-    half = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=device)
-    frequency = config.rope_theta ** (-half / config.head_dim)  # D/2, radians a token
-    angle = torch.outer(torch.arange(config.context_length, dtype=torch.float32, device=device), frequency)
-    angle = torch.cat((angle, angle), dim=-1)
-    return angle.cos(), angle.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (i, i + D/2) of `x` [B, heads, T, D] by its position's angle; cos and sin are [T, D]."""
-    left, right = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cos, torch.cat((-right, left), dim=-1), sin)
-
-
 class Attention(nn.Module):
     """Causal self-attention with grouped queries (Ainslie et al. 2023) and, where configured, normed q and k."""
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
+        self.scale, self.window = config.attention_scale or None, config.window_of(layer)
         width, kv_width = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
         self.q = nn.Linear(config.d_model, width, bias=config.attention_bias)
         self.k = nn.Linear(config.d_model, kv_width, bias=config.attention_bias)
@@ -62,7 +51,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
         """[B, T, C] → [B, T, C]; `rope` are the tables' rows of these T positions, None for learned positions."""
         batch, length, _ = x.shape
         q = self.q_norm(self.q(x).view(batch, length, self.n_head, self.head_dim)).transpose(1, 2)
@@ -72,25 +61,32 @@ class Attention(nn.Module):
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
-        y = attend(q, k, v)
+        y = attend(q, k, v, self.scale, self.window)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions."""
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, window: int = 0) -> Tensor:
+    """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions.
+
+    `scale` is what q·k is multiplied by (None: 1/√D); with `window` a query sees so many positions, its own included.
+    """
     batch, n_head, length, head_dim = q.shape
+    if window and k.shape[2] > window + length - 1:  # no query sees further back than this
+        k, v = k[:, :, -(window + length - 1) :], v[:, :, -(window + length - 1) :]
     n_kv_head, total = k.shape[1], k.shape[2]
     if length == 1:
         # One query sees everything, so a group's query heads can stand where T stands: no copies of k and v.
         grouped = q.reshape(batch, n_kv_head, -1, head_dim)
-        return F.scaled_dot_product_attention(grouped, k, v).reshape(batch, n_head, 1, head_dim)
+        return F.scaled_dot_product_attention(grouped, k, v, scale=scale).reshape(batch, n_head, 1, head_dim)
     if n_head != n_kv_head:
         repeat = n_head // n_kv_head
         k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-    if length == total:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    if length == total and not (window and total > window):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if window:
+        mask = mask.triu(total - length - window + 1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
 class SwiGLU(nn.Module):
@@ -103,7 +99,19 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+        return self.down(self.activate(self.gate(x)) * self.up(x))
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        return F.silu(x)
+
+
+class GeGLU(SwiGLU):
+    """The same with GELU's tanh approximation for a gate (Gemma)."""
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        return F.gelu(x, approximate="tanh")
 
 
 class GELU(nn.Module):
@@ -118,16 +126,21 @@ class GELU(nn.Module):
         return self.down(F.gelu(self.up(x), approximate="tanh"))
 
 
+FEED_FORWARD = {"swiglu": SwiGLU, "geglu": GeGLU, "gelu": GELU}
+
+
 class Block(nn.Module):
     """Pre-norm transformer block: attention, then feed-forward, each added to the residual stream."""
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         self.attention_norm = make_norm(config, config.d_model)
-        self.attention = Attention(config)
+        self.attention = Attention(config, layer)
+        self.attention_post_norm = make_norm(config, config.d_model) if config.post_norms else nn.Identity()
         self.mlp_norm = make_norm(config, config.d_model)
-        self.mlp = SwiGLU(config) if config.mlp == "swiglu" else GELU(config)
+        self.mlp = FEED_FORWARD[config.mlp](config)
+        self.mlp_post_norm = make_norm(config, config.d_model) if config.post_norms else nn.Identity()
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor] | None, cache: LayerCache | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rope, cache)
-        return x + self.mlp(self.mlp_norm(x))
+    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
+        x = x + self.attention_post_norm(self.attention(self.attention_norm(x), rope, cache))
+        return x + self.mlp_post_norm(self.mlp(self.mlp_norm(x)))

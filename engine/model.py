@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from engine.config import GPTConfig
 from engine.kv_cache import KVCache
-from engine.layers import Block, make_norm, rope_tables
+from engine.layers import Block, make_norm
+from engine.rope import rope_tables
 
 
 class GPT(nn.Module):
@@ -21,6 +22,8 @@ class GPT(nn.Module):
 
     cos: Tensor
     sin: Tensor
+    local_cos: Tensor
+    local_sin: Tensor
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class GPT(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         learned = config.position == "learned"
         self.positions = nn.Embedding(config.context_length, config.d_model) if learned else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.norm = make_norm(config, config.d_model)
         self.head: nn.Module | None = (
             None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
@@ -39,22 +42,30 @@ class GPT(nn.Module):
 
     def make_rope(self, device: torch.device | str | None = None) -> None:
         """(Re)make the rotary tables on `device`: buffers that are computed, never stored with the weights."""
-        cos, sin = rope_tables(self.config, torch.device(device) if device else None)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        where = torch.device(device) if device else None
+        for prefix, local in (("", False), ("local_", True)):
+            if not local or self.config.local_rope_theta:
+                cos, sin = rope_tables(self.config, local=local, device=where)
+                self.register_buffer(f"{prefix}cos", cos, persistent=False)
+                self.register_buffer(f"{prefix}sin", sin, persistent=False)
 
     def hidden(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
         """Ids [B, T] → the last layer's normed output [B, T, C]. With a cache, the T tokens follow what it holds."""
         start = cache.length if cache is not None else 0
         end = start + tokens.shape[1]
         x = self.embedding(tokens)
-        rope = None
+        if self.config.embedding_scale != 1:
+            x = x * self.config.embedding_scale
+        rope = local_rope = None
         if self.positions is not None:
             x = x + self.positions.weight[start:end]
         else:
-            rope = (self.cos[start:end], self.sin[start:end])
+            rope = local_rope = (self.cos[start:end], self.sin[start:end])
+            if self.config.local_rope_theta:
+                local_rope = (self.local_cos[start:end], self.local_sin[start:end])
         for index, block in enumerate(self.blocks):
-            x = block(x, rope, cache.layers[index] if cache is not None else None)
+            turned = local_rope if self.config.window_of(index) else rope
+            x = block(x, turned, cache.layers[index] if cache is not None else None)
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -67,11 +78,11 @@ class GPT(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.embedding.weight.device
+        return self.norm.weight.device  # type: ignore[return-value]
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.embedding.weight.dtype
+        return self.norm.weight.dtype  # type: ignore[return-value]
 
     def parameter_count(self) -> int:
         """Parameters, tied ones counted once."""

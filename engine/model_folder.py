@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -13,13 +14,22 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from engine.catalog import describe, read_json
+from engine.architectures import find_architecture, from_hugging_face, to_hugging_face
+from engine.catalog import read_json
 from engine.chat_template import END_OF_TEXT, END_OF_TURN, ChatTemplate
-from engine.config import GPTConfig, from_hugging_face, to_hugging_face
+from engine.config import GPTConfig
+from engine.device import Placement
 from engine.errors import ModelFolderError
+from engine.gguf_file import GGUFFile
 from engine.model import GPT
+from engine.stored import read_weights
 from engine.tokenizer import Tokenizer
-from engine.weights import KEY_MAPS, fill, read_safetensors, to_qwen3
+from engine.weights import Weights, fill, fill_fused, to_qwen3
+
+GGUF = "model.gguf"
+# Besides what a model's files name as its end: the ends of a turn in the families' own templates.
+ENDS = (END_OF_TEXT, END_OF_TURN, "<|eot_id|>", "<|eom_id|>", "<end_of_turn>")
+BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.625}  # a weight
 
 
 @dataclass(frozen=True)
@@ -33,26 +43,107 @@ class LoadedModel:
     end_tokens: frozenset[int]
 
 
-def load(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
-    """The model in `folder`.
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model whose files have been read but for the weights' numbers."""
+
+    path: Path
+    architecture: str
+    config: GPTConfig
+    weights: Weights
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    end_tokens: frozenset[int]
+
+
+def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
+    """The model in the folder or GGUF file `path`, in plain layers.
 
     Raises:
-        ModelFolderError: anything in the folder is missing, damaged or unknown to this engine.
+        ModelFolderError: anything in it is missing, damaged or unknown to this engine.
     """
-    info = describe(folder)
-    data = read_json(folder / "config.json")
-    config = from_hugging_face(data)
-    state = KEY_MAPS[data["model_type"]](read_safetensors(folder / "model.safetensors"))
-    model = fill(config, state, torch.device(device), dtype)
-    tokenizer = Tokenizer.load(folder)
-    if tokenizer.vocab_size > config.vocab_size:
+    opened = open_model(path)
+    return _loaded(opened, fill(opened.config, opened.weights, torch.device(device), dtype))
+
+
+def load_fused(path: Path, place: Placement) -> LoadedModel:
+    """The same in fused layers, for running; it is never in memory twice.
+
+    Raises:
+        ModelFolderError: as `load`.
+        MemoryError: it does not fit into what is free.
+    """
+    opened = open_model(path)
+    _check_memory(opened, place)
+    return _loaded(opened, fill_fused(opened.config, opened.weights, place.device, place.dtype, place.precision))
+
+
+def _loaded(opened: OpenedModel, model: GPT) -> LoadedModel:
+    return LoadedModel(opened.path.stem, model, opened.tokenizer, opened.template, opened.end_tokens)
+
+
+def open_model(path: Path) -> OpenedModel:
+    """Read everything but the weights' numbers, which is quick for any size.
+
+    Raises:
+        ModelFolderError: as `load`.
+    """
+    if path.is_dir() and (path / GGUF).is_file():
+        path = path / GGUF
+    opened = _open_gguf(path) if path.suffix == ".gguf" else _open_folder(path)
+    if opened.tokenizer.vocab_size > opened.config.vocab_size:
         raise ModelFolderError(
-            f"The tokenizer in {folder} has {tokenizer.vocab_size} tokens, the model only {config.vocab_size}."
+            f"The tokenizer in {path} has {opened.tokenizer.vocab_size} tokens, the model only "
+            f"{opened.config.vocab_size}."
         )
-    ends = data.get("eos_token_id")
-    end_tokens = {ends} if isinstance(ends, int) else set(ends or ())
-    end_tokens |= {tokenizer.special_tokens[t] for t in (END_OF_TEXT, END_OF_TURN) if t in tokenizer.special_tokens}
-    return LoadedModel(info.name, model, tokenizer, ChatTemplate.load(folder, tokenizer), frozenset(end_tokens))
+    return opened
+
+
+def _open_folder(folder: Path) -> OpenedModel:
+    if not folder.is_dir():
+        raise ModelFolderError(f"There is no model folder at {folder}.")
+    data = read_json(folder / "config.json")
+    architecture, config = find_architecture(data), from_hugging_face(data)
+    weights = architecture.rename(read_weights(folder))
+    tokenizer = Tokenizer.load(folder)
+    template = ChatTemplate.load(folder, tokenizer)
+    generation = read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
+    ends: set[int] = set()
+    for source in (data, generation):
+        given = source.get("eos_token_id")
+        ends |= {given} if isinstance(given, int) else set(given or ())
+    return OpenedModel(folder, data["model_type"], config, weights, tokenizer, template, _ends(tokenizer, ends))
+
+
+def _open_gguf(path: Path) -> OpenedModel:
+    if not path.is_file():
+        raise ModelFolderError(f"There is no GGUF file at {path}.")
+    file = GGUFFile(path)
+    tokenizer = Tokenizer.from_gguf(file.metadata)
+    template = ChatTemplate.from_gguf(file.metadata, tokenizer)
+    given = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
+    ends = _ends(tokenizer, {int(token) for token in given if token is not None})
+    name = file.metadata["general.architecture"]
+    return OpenedModel(path, name, file.config, file.tensors(), tokenizer, template, ends)
+
+
+def _ends(tokenizer: Tokenizer, given: set[int]) -> frozenset[int]:
+    """The tokens that end a reply: those the files name, and those whose only use that is."""
+    known = tokenizer.special_tokens
+    return frozenset(given | {known[name] for name in ENDS if name in known})
+
+
+def _check_memory(opened: OpenedModel, place: Placement) -> None:
+    """Refuse what certainly does not fit before hours of swapping begin."""
+    if place.device.type != "cpu" or not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    needed = int(sum(math.prod(w.shape) for w in opened.weights.values()) * BYTES[place.precision])
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise ModelFolderError(
+            f"This model needs {needed / 1e9:.1f} GB in {place.precision}, and this machine has {there / 1e9:.1f} GB "
+            "of memory. Choose a lower precision or a smaller model."
+        )
 
 
 def save(

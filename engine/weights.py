@@ -1,88 +1,120 @@
-"""Weights on disk ↔ the decoder's parameters: one key map an architecture, and nothing silent.
+"""Stored tensors → the decoder's parameters, and nothing silent: what is missing, strange or no number is named.
 
-Owns names, shapes and precision. What else lies in a model folder is `model_folder.py`.
+Owns names, shapes and precision. Opening the files is `stored.py` and `gguf_file.py`; their names are translated in
+`architectures.py`.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
+from engine.architectures import LLAMA_LAYER, LLAMA_TOP
 from engine.config import GPTConfig
 from engine.errors import ModelFolderError
+from engine.fuse import FusedBlock, fuse_ends
+from engine.linear import Precision
 from engine.model import GPT
+from engine.stored import Stored
 
-# Hugging Face's name → ours, without the layer's prefix.
-QWEN3_LAYER = {
-    "input_layernorm": "attention_norm",
-    "post_attention_layernorm": "mlp_norm",
-    "self_attn.q_proj": "attention.q",
-    "self_attn.k_proj": "attention.k",
-    "self_attn.v_proj": "attention.v",
-    "self_attn.o_proj": "attention.out",
-    "self_attn.q_norm": "attention.q_norm",
-    "self_attn.k_norm": "attention.k_norm",
-    "mlp.gate_proj": "mlp.gate",
-    "mlp.up_proj": "mlp.up",
-    "mlp.down_proj": "mlp.down",
-}
-QWEN3_TOP = {"model.embed_tokens": "embedding", "model.norm": "norm", "lm_head": "head"}
-GPT2_LAYER = {
-    "ln_1": "attention_norm",
-    "ln_2": "mlp_norm",
-    "attn.c_proj": "attention.out",
-    "mlp.c_fc": "mlp.up",
-    "mlp.c_proj": "mlp.down",
-}
-GPT2_TOP = {"wte": "embedding", "wpe": "positions", "ln_f": "norm"}
-GPT2_BUFFERS = re.compile(r"(^|\.)attn\.(bias|masked_bias)$|^lm_head\.weight$")
+Weights = dict[str, Stored]
 
 
-def qwen3_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Hugging Face's Qwen3 names → ours; unknown names stay as they are and are reported by `fill`."""
-    state = {}
-    for name, tensor in tensors.items():
-        module, _, kind = name.rpartition(".")
-        layer = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", module)
-        if layer and layer[2] in QWEN3_LAYER:
-            state[f"blocks.{layer[1]}.{QWEN3_LAYER[layer[2]]}.{kind}"] = tensor
-        else:
-            state[f"{QWEN3_TOP.get(module, module)}.{kind}"] = tensor
-    return state
+def fill(config: GPTConfig, weights: Weights, device: torch.device, dtype: torch.dtype) -> GPT:
+    """A decoder of shape `config` that holds `weights` in `dtype` on `device`; plain layers, made to be looked into.
+
+    Raises:
+        ModelFolderError: tensors are missing, unexpected, of the wrong shape or no numbers; the sentence names them.
+    """
+    model = _empty(config, weights)
+    for name, stored in weights.items():
+        _put(model, name, _read(name, stored).to(device=device, dtype=dtype))
+    if config.position == "rope":
+        model.make_rope(device)
+    return model.eval().requires_grad_(False)
 
 
-def gpt2_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Hugging Face's GPT-2 names → ours. Its projections are stored [in, out], and q, k, v as one."""
-    state = {}
-    for full_name, stored in tensors.items():
-        name = full_name.removeprefix("transformer.")
-        if GPT2_BUFFERS.search(name):
-            continue
-        module, _, kind = name.rpartition(".")
-        layer = re.fullmatch(r"h\.(\d+)\.(.+)", module)
-        if not layer:
-            state[f"{GPT2_TOP.get(module, module)}.{kind}"] = stored
-            continue
-        tensor = stored.t().contiguous() if stored.dim() == 2 else stored
-        if layer[2] == "attn.c_attn":
-            for part, chunk in zip("qkv", tensor.chunk(3), strict=True):
-                state[f"blocks.{layer[1]}.attention.{part}.{kind}"] = chunk.clone()
-        else:
-            state[f"blocks.{layer[1]}.{GPT2_LAYER.get(layer[2], layer[2])}.{kind}"] = tensor
-    return state
+def fill_fused(
+    config: GPTConfig, weights: Weights, device: torch.device, dtype: torch.dtype, precision: Precision
+) -> GPT:
+    """The same decoder with fused layers (fuse.py) in `precision`, made layer by layer: never twice in memory.
+
+    Raises:
+        ModelFolderError: as `fill`.
+    """
+    model = _empty(config, weights)
+    count = model.parameter_count()
+    blocks: list[FusedBlock] = []
+    for layer, block in enumerate(model.blocks):
+        prefix = f"blocks.{layer}."
+        for name, stored in weights.items():
+            if name.startswith(prefix):
+                _put(block, name.removeprefix(prefix), _read(name, stored).to(device))
+        blocks.append(FusedBlock(block, dtype, precision))
+        model.blocks[layer] = nn.Identity()  # lets the plain weights go
+    for name, stored in weights.items():
+        if not name.startswith(("blocks.", "embedding.")):
+            _put(model, name, _read(name, stored).to(device))
+    if device.type != "cpu":
+        _put(model, "embedding.weight", _read("embedding.weight", weights["embedding.weight"]).to(device, dtype))
+    fuse_ends(model, blocks, weights["embedding.weight"], dtype, precision)
+    if config.position == "rope":
+        model.make_rope(device)
+    model.fused, model.counted = True, count
+    return model.eval().requires_grad_(False)
 
 
-KEY_MAPS = {"qwen3": qwen3_state, "gpt2": gpt2_state}
+def check(config: GPTConfig, weights: Weights) -> int:
+    """Whether `weights` fit `config`, by names and shapes alone; returns the number of parameters.
+
+    Raises:
+        ModelFolderError: they do not.
+    """
+    return _empty(config, weights).parameter_count()
+
+
+def _empty(config: GPTConfig, weights: Weights) -> GPT:
+    """A decoder without memory of its own, once names and shapes have been seen to fit."""
+    with torch.device("meta"):
+        model = GPT(config)
+    if config.tie_embeddings:
+        weights.pop("head.weight", None)  # some files store the tied head a second time
+    expected = dict(model.state_dict())
+    problems = {
+        "missing": sorted(expected.keys() - weights.keys()),
+        "unexpected": sorted(weights.keys() - expected.keys()),
+        "of the wrong shape": sorted(
+            name for name in expected.keys() & weights.keys() if tuple(expected[name].shape) != weights[name].shape
+        ),
+    }
+    faults = [
+        f"{what}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}" for what, names in problems.items() if names
+    ]
+    if faults:
+        raise ModelFolderError(f"The weights do not fit the model's config ({'; '.join(faults)}).")
+    return model
+
+
+def _read(name: str, stored: Stored) -> Tensor:
+    tensor = stored.read()
+    # A sum is not a number as soon as one of its terms is not; it is ten times cheaper than asking each.
+    if not torch.isfinite(tensor.sum(dtype=torch.float32 if tensor.dtype != torch.float64 else None)):
+        raise ModelFolderError(f"The weights are damaged: {name} holds values that are not numbers.")
+    return tensor
+
+
+def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
+    """Make `tensor` the parameter `name` of `module`."""
+    path, _, last = name.rpartition(".")
+    setattr(module.get_submodule(path), last, nn.Parameter(tensor, requires_grad=False))
 
 
 def to_qwen3(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Ours → Hugging Face's Qwen3 names, the inverse of `qwen3_state`."""
-    layer_names = {ours: theirs for theirs, ours in QWEN3_LAYER.items()}
-    top_names = {ours: theirs for theirs, ours in QWEN3_TOP.items()}
+    """Our names → Hugging Face's for Qwen3."""
+    layer_names = {ours: theirs for theirs, ours in LLAMA_LAYER.items()}
+    top_names = {ours: theirs for theirs, ours in LLAMA_TOP.items()}
     out = {}
     for name, tensor in state.items():
         module, _, kind = name.rpartition(".")
@@ -90,45 +122,3 @@ def to_qwen3(state: dict[str, Tensor]) -> dict[str, Tensor]:
         renamed = f"model.layers.{layer[1]}.{layer_names[layer[2]]}" if layer else top_names[module]
         out[f"{renamed}.{kind}"] = tensor
     return out
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor in `path`, memory-mapped.
-
-    Raises:
-        ModelFolderError: missing, truncated or no safetensors file.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelFolderError(
-            f"The weights {path} cannot be read: the file is missing, cut short or damaged ({error})."
-        ) from error
-
-
-def fill(config: GPTConfig, state: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> GPT:
-    """A decoder of shape `config` that holds `state` in `dtype` on `device`, ready for inference.
-
-    Raises:
-        ModelFolderError: tensors are missing, unexpected or of the wrong shape; the sentence names them.
-    """
-    with torch.device("meta"):
-        model = GPT(config)
-    expected = dict(model.state_dict())
-    if config.tie_embeddings:
-        state.pop("head.weight", None)  # some files store the tied head a second time
-    problems = {
-        "missing": sorted(expected.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - expected.keys()),
-        "of the wrong shape": sorted(k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape),
-    }
-    faults = [
-        f"{what}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}" for what, names in problems.items() if names
-    ]
-    if faults:
-        raise ModelFolderError(f"The weights do not fit config.json ({'; '.join(faults)}).")
-    model.load_state_dict({k: v.to(device=device, dtype=dtype) for k, v in state.items()}, assign=True)
-    if config.position == "rope":
-        model.make_rope(device)
-    return model.eval().requires_grad_(False)

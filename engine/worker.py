@@ -62,14 +62,12 @@ class Worker:
 
     def _load(self, message: Load) -> None:
         from engine.device import choose
-        from engine.fuse import fuse
-        from engine.model_folder import load
+        from engine.model_folder import load_fused
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
         place = choose(message.device, message.precision)
-        loaded = load(Path(message.model), place.device, place.dtype)
-        fuse(loaded.model, int8=place.int8)
+        loaded = load_fused(Path(message.model), place)
         self._generator = Generator(loaded)
         self.send(
             Loaded(

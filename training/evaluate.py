@@ -73,7 +73,7 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
     result["bits_per_byte"] = _per_source(recipe, run, model.float(), tokenizer, device)
     model = model.to(place.dtype)
     model.make_rope(device)
-    fuse(model, int8=place.int8)  # the checks are of what a person will talk to
+    fuse(model, place.precision)  # the checks are of what a person will talk to
     end_tokens = frozenset(tokenizer.special_tokens.values())
     generator = Generator(LoadedModel(recipe.export.name, model, tokenizer, ChatTemplate(tokenizer), end_tokens))
     prompts, checks = load_checks()

@@ -72,7 +72,7 @@ def main() -> None:
     table("cold start to the first token", "s", results, ours="homespun ask", more_is_better=False)
     place = choose()
     loaded = load(MODEL, place.device, place.dtype)
-    fuse(loaded.model, int8=place.int8)
+    fuse(loaded.model, place.precision)
     generator = Generator(loaded)
     turns = rounds(
         {

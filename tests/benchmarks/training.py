@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine.config import GPTConfig, to_hugging_face
+from engine.architectures import to_hugging_face
+from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from tests.benchmarks.timing import rounds, table
 from training.batches import MicroBatch

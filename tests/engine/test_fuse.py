@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from engine.config import GPTConfig
-from engine.fuse import PackedLinear, fuse
+from engine.fuse import fuse
 from engine.generate import decode, prefill
 from engine.kv_cache import KVCache
+from engine.linear import PackedLinear
 from engine.model import GPT, init_weights
 
 SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
@@ -55,7 +56,7 @@ def test_bf16_on_a_cpu_is_packed() -> None:
 
 
 def test_int8_is_close_and_reads_many_tokens_in_bf16() -> None:
-    plain, fused = model(SHAPE, torch.bfloat16), fuse(model(SHAPE, torch.bfloat16), int8=True)
+    plain, fused = model(SHAPE, torch.bfloat16), fuse(model(SHAPE, torch.bfloat16), "int8")
     ids = torch.randint(0, 300, (40,), generator=torch.Generator().manual_seed(1)).tolist()
     expected = plain(torch.tensor([ids]))[0].float()
     cache = KVCache(fused.config, dtype=torch.bfloat16)

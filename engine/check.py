@@ -1,0 +1,54 @@
+"""`python -m engine.check PATH`: can this engine open the model folder or GGUF file at PATH? One JSON object on stdout.
+
+Reads everything but the weights' numbers, so it is quick for any size. The app runs it before it takes a model in.
+Exit status 0 and {"ok": true, "name", "architecture", "parameters", "context_length", "weights_bytes", "has_template"},
+or 2 and {"ok": false, "code", "message"}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def examine(path: Path) -> dict[str, Any]:
+    """The facts about the model at `path`.
+
+    Raises:
+        EngineError: it cannot be opened.
+    """
+    from engine.model_folder import open_model
+    from engine.weights import check
+
+    opened = open_model(path)
+    files = [path] if path.is_file() else [f for f in path.iterdir() if f.suffix in (".safetensors", ".bin", ".gguf")]
+    return {
+        "ok": True,
+        "name": path.stem,
+        "architecture": opened.architecture,
+        "parameters": check(opened.config, opened.weights),
+        "context_length": opened.config.context_length,
+        "weights_bytes": sum(file.stat().st_size for file in files),
+        "has_template": opened.template is not None,
+    }
+
+
+def main() -> int:
+    """Print the facts or the reason; returns the exit status."""
+    from engine.errors import EngineError
+
+    try:
+        result = examine(Path(sys.argv[1]))
+    except EngineError as error:
+        result = {"ok": False, "code": error.code, "message": str(error)}
+    except Exception as error:  # noqa: BLE001 - the process's edge: the app must hear of it, whatever it is
+        message = f"The model cannot be opened ({type(error).__name__}: {str(error)[:200]})."
+        result = {"ok": False, "code": "internal", "message": message}
+    print(json.dumps(result))  # noqa: T201
+    return 0 if result["ok"] else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
