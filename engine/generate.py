@@ -40,14 +40,19 @@ def prefill(model: GPT, tokens: list[int], cache: KVCache, cancelled: Callable[[
         if cancelled():
             return None
         chunk = torch.tensor([tokens[start : start + PREFILL_CHUNK]], device=model.device)
-        hidden = model.hidden(chunk, cache)[0, -1]
-    return model.logits(hidden)
+        hidden = model.hidden(chunk, cache)[:, -1]
+    return model.logits(hidden)[0]
 
 
 @torch.inference_mode()
 def decode(model: GPT, token: int, cache: KVCache) -> Tensor:
     """Read one more token; returns the logits [vocabulary] behind it."""
     return model(torch.tensor([[token]], device=model.device), cache)[0, -1]
+
+
+def cache_dtype(model: GPT) -> torch.dtype:
+    """What keys and values are kept in. On a CPU fp32: one query over a bf16 cache takes five times as long there."""
+    return torch.float32 if model.device.type == "cpu" else model.dtype
 
 
 class Generator:
@@ -62,7 +67,7 @@ class Generator:
             self.model.config,
             capacity=min(CACHE_STEP, self.context_length),
             device=self.model.device,
-            dtype=self.model.dtype,
+            dtype=cache_dtype(self.model),
         )
         self._read: list[int] = []  # the tokens the cache holds
 

@@ -17,23 +17,44 @@ from engine.rope import rotate
 Rope = tuple[Tensor, Tensor]  # cosines and sines, [T, D] each
 
 
+class Linear(nn.Linear):
+    """`nn.Linear` whose weights start as whatever is in memory: they are loaded, or set by `init_weights`."""
+
+    def reset_parameters(self) -> None:
+        """Nothing: the usual random start costs more than loading a model, and on no memory at all 70 MB of imports."""
+
+
+class Embedding(nn.Embedding):
+    """`nn.Embedding` in the same way."""
+
+    def reset_parameters(self) -> None:
+        """Nothing, as above."""
+
+
 class RMSNorm(nn.Module):
     """Scale to unit root mean square over the last dimension (Zhang & Sennrich 2019)."""
 
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.empty(width))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
+class LayerNorm(nn.LayerNorm):
+    """`nn.LayerNorm` whose weights start as nothing in particular."""
+
+    def reset_parameters(self) -> None:
+        """Nothing, as above."""
+
+
 def make_norm(config: GPTConfig, width: int) -> nn.Module:
     """RMSNorm or LayerNorm (Ba et al. 2016) over the last dimension, `width` wide."""
     if config.norm == "rms":
         return RMSNorm(width, config.norm_eps)
-    return nn.LayerNorm(width, eps=config.norm_eps)
+    return LayerNorm(width, eps=config.norm_eps)
 
 
 class Attention(nn.Module):
@@ -44,10 +65,10 @@ class Attention(nn.Module):
         self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
         self.scale, self.window = config.attention_scale or None, config.window_of(layer)
         width, kv_width = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
-        self.q = nn.Linear(config.d_model, width, bias=config.attention_bias)
-        self.k = nn.Linear(config.d_model, kv_width, bias=config.attention_bias)
-        self.v = nn.Linear(config.d_model, kv_width, bias=config.attention_bias)
-        self.out = nn.Linear(width, config.d_model, bias=config.output_bias)
+        self.q = Linear(config.d_model, width, bias=config.attention_bias)
+        self.k = Linear(config.d_model, kv_width, bias=config.attention_bias)
+        self.v = Linear(config.d_model, kv_width, bias=config.attention_bias)
+        self.out = Linear(width, config.d_model, bias=config.output_bias)
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
@@ -61,8 +82,8 @@ class Attention(nn.Module):
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
-        y = attend(q, k, v, self.scale, self.window)
-        return self.out(y.transpose(1, 2).reshape(batch, length, -1))
+        y = attend(q.to(k.dtype), k, v, self.scale, self.window)
+        return self.out(y.transpose(1, 2).reshape(batch, length, -1).to(x.dtype))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, window: int = 0) -> Tensor:
@@ -94,9 +115,9 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
+        self.gate = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
+        self.up = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(self.activate(self.gate(x)) * self.up(x))
@@ -119,8 +140,8 @@ class GELU(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
+        self.up = Linear(config.d_model, config.d_ff, bias=config.mlp_bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(F.gelu(self.up(x), approximate="tanh"))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.config import GPTConfig
 from engine.kv_cache import KVCache
-from engine.layers import Block, make_norm
+from engine.layers import Block, Embedding, Linear, make_norm
 from engine.rope import rope_tables
 
 
@@ -25,19 +25,20 @@ class GPT(nn.Module):
     local_cos: Tensor
     local_sin: Tensor
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, *, tables: bool = True) -> None:
+        """With `tables` False the rotary tables are left to a later `make_rope`."""
         super().__init__()
         self.config = config
         self.fused, self.counted = False, 0  # see fuse.py
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.embedding = Embedding(config.vocab_size, config.d_model)
         learned = config.position == "learned"
-        self.positions = nn.Embedding(config.context_length, config.d_model) if learned else None
+        self.positions = Embedding(config.context_length, config.d_model) if learned else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.norm = make_norm(config, config.d_model)
         self.head: nn.Module | None = (
-            None if config.tie_embeddings else nn.Linear(config.d_model, config.vocab_size, bias=False)
+            None if config.tie_embeddings else Linear(config.d_model, config.vocab_size, bias=False)
         )
-        if not learned:
+        if tables and not learned:
             self.make_rope()
 
     def make_rope(self, device: torch.device | str | None = None) -> None:

@@ -11,6 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -102,7 +103,11 @@ def read_pickle(path: Path) -> dict[str, Stored]:
         raise _damaged(path, error) from error
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ModelFolderError(f"The weights {path} hold something else than named tensors.")
-    return {name: Stored(tuple(tensor.shape), lambda t=tensor: t) for name, tensor in state.items()}
+    return {name: Stored(tuple(tensor.shape), partial(_itself, tensor)) for name, tensor in state.items()}
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _sharded(index: Path, read: Callable[[Path], dict[str, Stored]]) -> dict[str, Stored]:

@@ -16,6 +16,7 @@ from engine.config import GPTConfig
 from engine.errors import ModelFolderError
 from engine.fuse import FusedBlock, fuse_ends
 from engine.linear import Precision
+from engine.memory import returned_at_once
 from engine.model import GPT
 from engine.stored import Stored
 
@@ -44,6 +45,13 @@ def fill_fused(
     Raises:
         ModelFolderError: as `fill`.
     """
+    with returned_at_once():
+        return _fill_fused(config, weights, device, dtype, precision)
+
+
+def _fill_fused(
+    config: GPTConfig, weights: Weights, device: torch.device, dtype: torch.dtype, precision: Precision
+) -> GPT:
     model = _empty(config, weights)
     count = model.parameter_count()
     blocks: list[FusedBlock] = []
@@ -78,7 +86,7 @@ def check(config: GPTConfig, weights: Weights) -> int:
 def _empty(config: GPTConfig, weights: Weights) -> GPT:
     """A decoder without memory of its own, once names and shapes have been seen to fit."""
     with torch.device("meta"):
-        model = GPT(config)
+        model = GPT(config, tables=False)  # computing on no memory would import 70 MB and take a second
     if config.tie_embeddings:
         weights.pop("head.weight", None)  # some files store the tied head a second time
     expected = dict(model.state_dict())

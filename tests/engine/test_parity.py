@@ -95,6 +95,11 @@ PEERS: dict[str, Any] = {
             },
         )
     ),
+    # As GGUF files have it: five local layers and a global one, q·k by the heads' width.
+    "gemma3-pattern": lambda: hf.Gemma3ForCausalLM(
+        hf.Gemma3TextConfig(**{**SHAPE, "num_hidden_layers": 7}, sliding_window=16, query_pre_attn_scalar=16)
+    ),
+    "wide-qwen3": lambda: qwen3(hidden_size=256, intermediate_size=256, num_hidden_layers=2),
     "gpt2": lambda: gpt2(),
     "gpt2-inner": lambda: gpt2(n_inner=100),
     # The four sizes' proportions: heads of 64, as many as 12, 16, 20 and 25.
@@ -107,14 +112,19 @@ PEERS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=PEERS)
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
-    torch.manual_seed(0)
-    peer = PEERS[request.param]().eval()
-    with torch.no_grad():  # biases and norms are born as zeros and ones, which would hide a mix-up
+def shake(peer: Any) -> Any:
+    """Biases and norms are born as zeros and ones, which would hide a mix-up."""
+    with torch.no_grad():
         for parameter in peer.parameters():
             if parameter.dim() == 1:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
+    return peer
+
+
+@pytest.fixture(scope="module", params=PEERS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[GPT, Any]:
+    torch.manual_seed(0)
+    peer = shake(PEERS[request.param]().eval())
     folder = tmp_path_factory.mktemp(request.param)
     peer.save_pretrained(folder)
     return open_folder(folder), peer

@@ -1,0 +1,89 @@
+"""Linear layers in every precision against exact multiplication."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.linear import (
+    Int4Linear,
+    Int8Linear,
+    NarrowInt8Linear,
+    PackedLinear,
+    PlainLinear,
+    has_int4,
+    has_int8,
+    has_packed,
+    has_weight_only,
+    make_linear,
+    round_to_int4,
+)
+
+CASES = {
+    "packed": (PackedLinear, has_packed, 0.01),
+    "int8": (Int8Linear, has_int8, 0.02),
+    "narrow int8": (NarrowInt8Linear, has_weight_only, 0.02),
+    "int4": (Int4Linear, has_int4, 0.12),
+}
+
+
+def error(got: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((got.float() - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 7, 128])
+@pytest.mark.parametrize("outputs", [64, 101])
+def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
+    make, there, bound = CASES[kind]
+    if not there():
+        pytest.skip(f"this torch has no {kind} here")
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(outputs, 96, generator=random) * 0.05
+    offset = torch.randn(outputs, generator=random) if bias else None
+    x = torch.randn(1, rows, 96, generator=random)
+    exact = torch.nn.functional.linear(x, weight, offset)
+    half = torch.bfloat16
+    given = (weight.to(half), offset.to(half) if bias else None) if make is PackedLinear else (weight, offset)
+    layer = make(*given) if make is PackedLinear else make(weight, offset.to(half) if bias else None, half)
+    y = layer(x.to(half))
+    assert y.shape == exact.shape
+    assert y.dtype == half
+    assert error(y, exact) < bound
+
+
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+def test_an_outlier_in_one_row_does_not_cost_the_others() -> None:
+    weight, x = torch.randn(64, 96), torch.randn(1, 5, 96)
+    x[0, 2, 7] = 3000.0
+    y = Int8Linear(weight, None, torch.float32)(x)
+    expected = x @ weight.t()
+    others = [0, 1, 3, 4]
+    assert error(y[0, others], expected[0, others]) < 0.02
+    assert torch.isfinite(Int8Linear(weight, torch.ones(64), torch.float32)(torch.zeros(1, 3, 96))).all()
+
+
+def test_int4_levels_are_the_nearest_and_shrinking_helps() -> None:
+    weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+    levels, scale, zero = round_to_int4(weight)
+    assert levels.min() >= 0
+    assert levels.max() <= 15
+    groups = weight.view(64, 2, 32)
+    ours = (levels.view(64, 2, 32) - 8) * scale[..., None] + zero[..., None] - groups
+    low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
+    step = (high - low) / 15
+    plain = ((groups - low) / step).round() * step + low - groups
+    assert ours.square().sum() < plain.square().sum()
+
+
+def test_what_is_taken_for_what() -> None:
+    weight = torch.randn(1024, 1024)
+    assert isinstance(make_linear(weight, None, torch.float32, "fp32"), PlainLinear)
+    if has_int8():
+        assert isinstance(make_linear(weight, None, torch.bfloat16, "int8"), Int8Linear)
+        assert isinstance(make_linear(weight[:, :1000], None, torch.bfloat16, "int4"), Int8Linear), "1000 % 32 != 0"
+    if has_weight_only():
+        assert isinstance(make_linear(weight[:, :320], None, torch.bfloat16, "int8"), NarrowInt8Linear)
+    if has_int4():
+        assert isinstance(make_linear(weight, None, torch.bfloat16, "int4"), Int4Linear)
