@@ -29,6 +29,7 @@ class HomespunApp(App[None]):
         device: auto, cpu, cuda or mps.
         data_dir: where chats are kept; the system's place where it is None.
         command: how the engine worker is started, for tests.
+        precision: of the weights: auto, fp32, bf16, int8 or int4.
 
     Raises:
         ModelFolderError: there is no such model.
@@ -49,13 +50,14 @@ class HomespunApp(App[None]):
         device: str = "auto",
         data_dir: Path | None = None,
         command: Sequence[str] | None = None,
+        precision: str = "auto",
     ) -> None:
         super().__init__()
         paths = find_paths(data_dir)
         info = find(model or DEFAULT_MODEL, paths.models)
         self.store, self._warning = _open_store(paths)
         log = paths.engine_log if not self._warning else None
-        self.service = ChatService(self.store, EngineClient(info.path, device, command, log), info)
+        self.service = ChatService(self.store, EngineClient(info.path, device, command, log, precision=precision), info)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -102,6 +104,6 @@ def _open_store(paths: Paths) -> tuple[Store, str]:
         return Store(None), warning
 
 
-def run(model: str | None, device: str, data_dir: Path | None) -> None:
+def run(model: str | None, device: str, data_dir: Path | None, precision: str) -> None:
     """Open the chat; returns when it is closed."""
-    HomespunApp(model, device, data_dir).run()
+    HomespunApp(model, device, data_dir, precision=precision).run()

@@ -21,6 +21,7 @@ class Wishes:
     model: str
     models: Path
     device: str = "auto"
+    precision: str = "auto"
     system: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -60,7 +61,7 @@ async def ask(text: str, wishes: Wishes) -> None:
     """
     info = find(wishes.model, wishes.models)
     params = sampling(wishes, info.path)
-    client = EngineClient(info.path, wishes.device)
+    client = EngineClient(info.path, wishes.device, precision=wishes.precision)
     messages = [{"role": "system", "content": printable(wishes.system)}] if wishes.system else []
     messages.append({"role": "user", "content": text})
     ended, begun = True, False

@@ -38,34 +38,43 @@ class Group(click.Group):
 
 @click.group(cls=Group, context_settings=HELP, invoke_without_command=True)
 @click.version_option(__version__, "--version", "-V", prog_name="homespun")
-@click.option("--model", help="A model's name or the path of its folder.")
+@click.option("--model", help="A model's name, or the path of its folder or GGUF file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--precision", default="auto", show_default=True, help="Of the weights: auto, fp32, bf16, int8 or int4.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where chats and models are kept.")
 @click.pass_context
-def main(ctx: click.Context, model: str | None, device: str, data_dir: Path | None) -> None:
+def main(ctx: click.Context, model: str | None, device: str, precision: str, data_dir: Path | None) -> None:
     """A private chat assistant in your terminal. Without a command it opens the chat.
 
     Everything happens on this machine; nothing is sent anywhere.
     """
-    ctx.obj = {"model": model, "device": device, "data_dir": data_dir}
+    ctx.obj = {"model": model, "device": device, "precision": precision, "data_dir": data_dir}
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError('The chat needs a terminal. For one answer use: homespun ask "…"')
         from assistant.app import run
 
-        run(model, device, data_dir)
+        run(model, device, data_dir, precision)
 
 
 @main.command(context_settings=HELP)
 @click.argument("words", nargs=-1, metavar="[QUESTION]")
-@click.option("--model", help="A model's name or the path of its folder.")
+@click.option("--model", help="A model's name, or the path of its folder or GGUF file.")
 @click.option("--device", help="auto, cpu, cuda or mps.")
+@click.option("--precision", help="Of the weights: auto, fp32, bf16, int8 or int4.")
 @click.option("--system", help="An instruction that stands before the question.")
 @click.option("--temperature", type=float, help="0 is the likeliest answer; higher is livelier.")
 @click.option("--max-tokens", type=int, help="Longest answer, in tokens.")
 @click.option("--seed", type=int, help="The same seed gives the same answer.")
 @click.pass_obj
-def ask(obj: dict[str, Any], words: tuple[str, ...], model: str | None, device: str | None, **wishes: Any) -> None:
+def ask(
+    obj: dict[str, Any],
+    words: tuple[str, ...],
+    model: str | None,
+    device: str | None,
+    precision: str | None,
+    **wishes: Any,
+) -> None:
     """Answer one QUESTION on standard output. Text that is piped in is put below it.
 
     \b
@@ -80,7 +89,8 @@ def ask(obj: dict[str, Any], words: tuple[str, ...], model: str | None, device: 
     text = asking.question(words, piped)
     name = model or obj["model"] or DEFAULT_MODEL
     models = find_paths(obj["data_dir"]).models
-    asking.run(text, asking.Wishes(model=name, models=models, device=device or obj["device"], **wishes))
+    where = {"device": device or obj["device"], "precision": precision or obj["precision"]}
+    asking.run(text, asking.Wishes(model=name, models=models, **where, **wishes))
 
 
 def _read_stdin() -> str:

@@ -56,9 +56,15 @@ class EngineClient:
     """Talks to one worker with the model in folder `model`."""
 
     def __init__(
-        self, model: Path, device: str = "auto", command: Sequence[str] | None = None, log: Path | None = None
+        self,
+        model: Path,
+        device: str = "auto",
+        command: Sequence[str] | None = None,
+        log: Path | None = None,
+        *,
+        precision: str = "auto",
     ) -> None:
-        self.model, self.device = model, device
+        self.model, self.device, self.precision = model, device, precision
         self.loaded: Loaded | None = None
         self._command, self._log_path = list(command or worker_command()), log
         self._process: asyncio.subprocess.Process | None = None
@@ -122,7 +128,7 @@ class EngineClient:
         if self.loaded is not None and self._process is not None and self._process.returncode is None:
             return self.loaded
         await self._start()
-        await self._send(Load(str(self.model), self.device))
+        await self._send(Load(str(self.model), self.device, self.precision))
         async for message in self._answers("load"):
             if isinstance(message, Loaded):
                 self.loaded = message

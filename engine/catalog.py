@@ -15,7 +15,14 @@ from engine.protocol import SamplingParams
 
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "homespun-v0"
-NEEDED_FILES = ("config.json", "model.safetensors")
+GGUF = "model.gguf"
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    GGUF,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class ModelInfo:
     context_length: int | None  # tokens
     licence: str | None
     bundled: bool
-    size: int  # bytes of the weights file
+    size: int  # bytes of the weights
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -51,17 +58,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def describe(path: Path) -> ModelInfo:
-    """The model in folder `path`.
+    """The model in folder or GGUF file `path`.
 
     Raises:
-        ModelFolderError: the folder or one of its needed files is missing or unreadable.
+        ModelFolderError: there is none, or a file that it needs is missing or unreadable.
     """
+    if path.suffix == ".gguf" and path.is_file():
+        return ModelInfo(path.stem, path, None, None, None, bundled=False, size=path.stat().st_size)
     if not path.is_dir():
-        raise ModelFolderError(f"There is no model folder at {path}.")
-    for name in NEEDED_FILES:
-        if not (path / name).is_file():
-            raise ModelFolderError(f"The model folder {path} has no {name}. Is it complete?")
-    config = read_json(path / "config.json")
+        raise ModelFolderError(f"There is no model folder or GGUF file at {path}.")
+    if not any((path / name).is_file() for name in WEIGHTS):
+        raise ModelFolderError(f"The model folder {path} has no weights, such as {WEIGHTS[0]}. Is it complete?")
+    config = read_json(path / "config.json") if not (path / GGUF).is_file() else {}
     training = read_json(path / "training.json") if (path / "training.json").is_file() else {}
     return ModelInfo(
         name=str(training.get("name") or path.name),
@@ -70,7 +78,7 @@ def describe(path: Path) -> ModelInfo:
         context_length=config.get("max_position_embeddings") or config.get("n_positions"),
         licence=training.get("licence"),
         bundled=path.parent == BUNDLED,
-        size=(path / "model.safetensors").stat().st_size,
+        size=sum(file.stat().st_size for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".gguf")),
     )
 
 
@@ -101,12 +109,12 @@ def list_models(*folders: Path) -> list[ModelInfo]:
 
 
 def find(name: str, *folders: Path) -> ModelInfo:
-    """The model called `name`: a path of a model folder, or a folder's name below `folders` or among the bundled.
+    """The model called `name`: a path of a model folder or GGUF file, or a folder's name below `folders` or among the bundled.
 
     Raises:
         ModelFolderError: no such model, or its folder is unreadable.
     """
-    if "/" in name or "\\" in name or name.startswith("~"):
+    if "/" in name or "\\" in name or name.startswith("~") or name.endswith(".gguf"):
         return describe(Path(name).expanduser())
     for folder in (*folders, BUNDLED):
         if name and (folder / name).is_dir():

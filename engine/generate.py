@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.chat_template import COMPLETION, ChatTemplate
+from engine.chat_template import ChatTemplate
 from engine.context import fit
 from engine.kv_cache import KVCache
 from engine.model import GPT
@@ -61,7 +61,7 @@ class Generator:
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
-        self.template = loaded.template or ChatTemplate(loaded.tokenizer, COMPLETION)
+        self.template = loaded.template or ChatTemplate.completion(loaded.tokenizer)
         self.context_length = self.model.config.context_length
         self._cache = KVCache(
             self.model.config,
@@ -123,7 +123,7 @@ class Generator:
     ) -> Iterator[Answer]:
         """Sample, show, read, and again, until something ends it."""
         random = torch.Generator().manual_seed(seed)
-        stream = TextStream(params.stop)
+        stream = TextStream(params.stop, skip=" " if self.tokenizer.leading_space and not request.continue_last else "")
         said: list[int] = []
         reason: Literal["stop", "length", "cancelled"] = "length"
         first = 0.0

@@ -60,9 +60,9 @@ class Message:
 @dataclass(frozen=True)
 class Load(Message):
     kind: ClassVar[str] = "load"
-    model: str  # path of a model folder
+    model: str  # path of a model folder or GGUF file
     device: str = "auto"  # auto, cpu, cuda or mps
-    precision: str = "auto"  # auto, fp32, bf16 or int8
+    precision: str = "auto"  # auto, fp32, bf16, int8 or int4
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import codecs
 class TextStream:
     """One reply's bytes on their way to the screen; bytes that make no character are left out."""
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...] = (), *, skip: str = "") -> None:
+        """`stop` are the strings that end the reply; `skip` is left out where the reply begins with it."""
         self._stop = tuple(s for s in stop if s)
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+        self._skip = skip
         self._held = ""  # text that may turn out to be the beginning of a stop string
         self.stopped = False  # a stop string has come; nothing follows any more
 
@@ -18,7 +20,10 @@ class TextStream:
         """Take the next token's bytes; returns what is now certain, often everything, sometimes nothing."""
         if self.stopped:
             return ""
-        text = self._held + self._decoder.decode(data)
+        text = self._decoder.decode(data)
+        if text and self._skip:
+            text, self._skip = text.removeprefix(self._skip), ""
+        text = self._held + text
         found = [at for at in (text.find(s) for s in self._stop) if at >= 0]
         if found:
             self.stopped, self._held = True, ""

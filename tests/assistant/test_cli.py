@@ -58,7 +58,7 @@ def test_ask_reads_what_is_piped(run, model: Path) -> None:
         (["ask"], 2, "nothing to ask"),
         (["ask", "  "], 2, "nothing to ask"),
         (["ask", "--model", "nosuch", "x"], 2, "no model called 'nosuch'"),
-        (["ask", "--model", "/nowhere/x", "x"], 2, "no model folder at /nowhere/x"),
+        (["ask", "--model", "/nowhere/x", "x"], 2, "no model folder or GGUF file at /nowhere/x"),
         (["ask", "--temperature", "-1", "--model", "MODEL", "x"], 2, "Temperature must be 0 or more"),
         (["ask", "--model", "MODEL", "TOO LONG"], 2, "too long"),
         ([], 2, "needs a terminal"),

@@ -82,7 +82,7 @@ def test_other_kinds_are_refused(tmp_path: Path) -> None:
     data = tokenizer_json({bytes([byte]): byte for byte in range(256)})
     data["model"]["type"] = "Unigram"
     (tmp_path / "tokenizer.json").write_text(json.dumps(data))
-    with pytest.raises(ModelFolderError, match="no byte-level BPE"):
+    with pytest.raises(ModelFolderError, match="no tokenizer that can be opened"):
         Tokenizer.load(tmp_path)
 
 
@@ -121,6 +121,10 @@ def test_the_template_equals_transformers(tiny_folder: Path, tiny: LoadedModel) 
         "{{ raise_exception('no systems here') }}",
         "{{ undefined_function() }}",
         "{{ 1 / 0 }}",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{{ 'a' * 10**9 }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{{ messages[0].content.__class__ }}{{ messages.__init__.__globals__ }}",
     ],
 )
 def test_a_template_that_misbehaves_is_a_sentence(tiny: LoadedModel, source: str) -> None:
