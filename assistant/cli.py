@@ -89,7 +89,7 @@ def ask(
     text = asking.question(words, piped)
     name = model or obj["model"] or DEFAULT_MODEL
     models = find_paths(obj["data_dir"]).models
-    where = {"device": device or obj["device"], "precision": precision or obj["precision"]}
+    where: dict[str, Any] = {"device": device or obj["device"], "precision": precision or obj["precision"]}
     asking.run(text, asking.Wishes(model=name, models=models, **where, **wishes))
 
 

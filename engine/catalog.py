@@ -109,7 +109,7 @@ def list_models(*folders: Path) -> list[ModelInfo]:
 
 
 def find(name: str, *folders: Path) -> ModelInfo:
-    """The model called `name`: a path of a model folder or GGUF file, or a folder's name below `folders` or among the bundled.
+    """The model called `name`: the path of a folder or GGUF file, or a folder's name below `folders` or the bundled.
 
     Raises:
         ModelFolderError: no such model, or its folder is unreadable.

@@ -1,13 +1,19 @@
-"""`make bench`: every benchmark, or those named: python -m tests.benchmarks startup ask decode training."""
+"""`make bench`: every benchmark, or those named: python -m tests.benchmarks startup ask decode engine training."""
 
 from __future__ import annotations
 
 import platform
 import sys
 
-from tests.benchmarks import ask, decode, startup, training
+from tests.benchmarks import ask, decode, engine, startup, training
 
-ALL = {"startup": startup.main, "ask": ask.main, "decode": decode.main, "training": training.main}
+ALL = {
+    "startup": startup.main,
+    "ask": ask.main,
+    "decode": decode.main,
+    "engine": engine.main,
+    "training": training.main,
+}
 
 
 def main() -> int:

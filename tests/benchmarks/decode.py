@@ -11,11 +11,10 @@ from transformers import AutoModelForCausalLM
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.device import choose
-from engine.fuse import fuse
-from engine.generate import decode, prefill
+from engine.generate import cache_dtype, decode, prefill
 from engine.kv_cache import KVCache
 from engine.model import GPT
-from engine.model_folder import load
+from engine.model_folder import load_fused
 from tests.benchmarks.timing import rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL
@@ -24,7 +23,7 @@ PROMPT, NEW = 256, 128  # tokens
 
 def ours(model: GPT, tokens: list[int]) -> tuple[float, float]:
     """(prefill, decode) in tokens/s; greedy, as transformers does below."""
-    cache = KVCache(model.config, dtype=model.dtype)
+    cache = KVCache(model.config, dtype=cache_dtype(model))
     began = time.perf_counter()
     token = int(prefill(model, tokens, cache).argmax())
     read = time.perf_counter()
@@ -59,7 +58,7 @@ def main() -> None:
     runs: dict[str, Callable[[], tuple[float, float]]] = {}
     for precision in ("auto", "bf16"):
         place = choose("cpu", precision)
-        model = fuse(load(MODEL, "cpu", place.dtype).model, int8=place.int8)
+        model = load_fused(MODEL, place).model
         runs[f"homespun {place.note}"] = lambda model=model: ours(model, tokens)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         peer = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()

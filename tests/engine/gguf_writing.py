@@ -136,4 +136,4 @@ def _types(value: Any) -> tuple[Any, ...]:
     kinds = {str: "STRING", bool: "BOOL", int: "INT32", float: "FLOAT32"}
     if isinstance(value, list):
         return gguf.GGUFValueType.ARRAY, gguf.GGUFValueType[kinds[type(value[0])]]
-    return (gguf.GGUFValueType[kinds[type(value)]],)
+    return (gguf.GGUFValueType["UINT32" if type(value) is int else kinds[type(value)]],)

@@ -1,0 +1,192 @@
+"""Decode and prefill in every precision against transformers and llama.cpp, and what rounding costs in perplexity.
+
+GPT-2's 124M shape (random weights: speed does not depend on them) and the bundled model. llama.cpp takes part where
+llama-cpp-python is installed: pip install '.[bench]' compiles it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+from engine.architectures import find_architecture, from_hugging_face
+from engine.catalog import BUNDLED, DEFAULT_MODEL, read_json
+from engine.device import choose
+from engine.generate import cache_dtype, decode, prefill
+from engine.kv_cache import KVCache
+from engine.model import GPT
+from engine.model_folder import load_fused
+from engine.stored import read_weights
+from engine.weights import fill_fused
+from tests.benchmarks.timing import rounds, table
+from tests.engine.gguf_writing import write_gguf
+
+NEW, LONG, PREFILL = 100, 900, 512  # tokens
+PRECISIONS = ("bf16", "int8", "int4")
+FTYPES = {"BF16": 32, "Q8_0": 7, "Q4_0": 2}  # llama.cpp's numbers of its file types
+Speeds = dict[str, Callable[[], float]]
+
+
+def tokens(count: int) -> list[int]:
+    return torch.randint(0, 8000, (count,), generator=torch.Generator().manual_seed(count)).tolist()
+
+
+class Ours:
+    def __init__(self, folder: Path, precision: str) -> None:
+        place, data = choose("cpu", precision), read_json(folder / "config.json")
+        weights = find_architecture(data).rename(read_weights(folder))
+        self.model: GPT = fill_fused(from_hugging_face(data), weights, place.device, place.dtype, place.precision)
+
+    def prefill(self, count: int) -> float:
+        return self._run(count, 0)[0]
+
+    def decode(self, context: int) -> float:
+        return self._run(context, NEW)[1]
+
+    def _run(self, context: int, new: int) -> tuple[float, float]:
+        cache = KVCache(self.model.config, dtype=cache_dtype(self.model))
+        began = time.perf_counter()
+        logits = prefill(self.model, tokens(context), cache)
+        assert logits is not None
+        token, read = int(logits.argmax()), time.perf_counter()
+        for _ in range(new):
+            token = int(decode(self.model, token, cache).argmax())
+        return context / (read - began), new / (time.perf_counter() - read)
+
+
+class Transformers:
+    """transformers' model in bf16 with its own cache, called directly: without what `generate` adds around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+
+    @torch.inference_mode()
+    def prefill(self, count: int) -> float:
+        began = time.perf_counter()
+        self.model(torch.tensor([tokens(count)]), use_cache=True, logits_to_keep=1)
+        return count / (time.perf_counter() - began)
+
+    @torch.inference_mode()
+    def decode(self, context: int) -> float:
+        out = self.model(torch.tensor([tokens(context)]), use_cache=True, logits_to_keep=1)
+        began = time.perf_counter()
+        for _ in range(NEW):
+            token = out.logits[:, -1:].argmax(-1)
+            out = self.model(token, past_key_values=out.past_key_values, use_cache=True)
+        return NEW / (time.perf_counter() - began)
+
+
+class LlamaCpp:
+    def __init__(self, file: Path) -> None:
+        import llama_cpp
+
+        threads = torch.get_num_threads()
+        self.model = llama_cpp.Llama(
+            str(file), n_ctx=1024 + NEW, n_threads=threads, n_threads_batch=threads, n_batch=PREFILL, verbose=False
+        )
+
+    def prefill(self, count: int) -> float:
+        self.model.reset()
+        began = time.perf_counter()
+        self.model.eval(tokens(count))
+        return count / (time.perf_counter() - began)
+
+    def decode(self, context: int) -> float:
+        self.model.reset()
+        self.model.eval(tokens(context))
+        began = time.perf_counter()
+        for token in tokens(NEW):
+            self.model.eval([token])
+        return NEW / (time.perf_counter() - began)
+
+
+def gguf_files(folder: Path, architecture: str) -> dict[str, Path]:
+    """The model in `folder` as llama.cpp's files, quantized by itself; none where it is not installed."""
+    try:
+        import llama_cpp
+    except ImportError:
+        print("(llama-cpp-python is not installed, so llama.cpp does not take part)")
+        return {}
+    peer = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    vocabulary = {"tokenizer.ggml.model": "no_vocab", f"{architecture}.vocab_size": peer.config.vocab_size}
+    whole = write_gguf(folder / "f32.gguf", peer, architecture, metadata=vocabulary)
+    files = {}
+    for name, ftype in FTYPES.items():
+        params = llama_cpp.llama_model_quantize_default_params()
+        params.ftype = ftype
+        files[name] = folder / f"{name}.gguf"
+        llama_cpp.llama_model_quantize(str(whole).encode(), str(files[name]).encode(), params)
+    return files
+
+
+def compare(title: str, folder: Path, architecture: str) -> None:
+    """All contenders in turn, for each axis."""
+    contenders: dict[str, Any] = {f"homespun {precision}": Ours(folder, precision) for precision in PRECISIONS}
+    contenders["transformers bf16"] = Transformers(folder)
+    for name, file in gguf_files(folder, architecture).items():
+        contenders[f"llama.cpp {name}"] = LlamaCpp(file)
+    axes: dict[str, Callable[[Any], float]] = {
+        f"decoding after 64 tokens, {title}": lambda one: one.decode(64),
+        f"decoding after {LONG} tokens, {title}": lambda one: one.decode(LONG),
+        f"reading {PREFILL} tokens, {title}": lambda one: one.prefill(PREFILL),
+    }
+    rivals = {"bf16": "BF16", "int8": "Q8_0", "int4": "Q4_0"}
+    for axis, run in axes.items():
+        results = rounds({name: (lambda one=one, run=run: run(one)) for name, one in contenders.items()}, 5)
+        for precision in PRECISIONS:
+            ours = f"homespun {precision}"
+            against = {ours, "transformers bf16", f"llama.cpp {rivals[precision]}"}
+            chosen = {name: result for name, result in results.items() if name in against}
+            table(f"{axis}, {precision}", "tokens/s", chosen, ours=ours, more_is_better=True)
+
+
+@torch.inference_mode()
+def perplexities() -> None:
+    """What rounding costs the bundled model, on English it has not been trained on: this repository's pages."""
+    pages = sorted(Path(__file__).parents[2].glob("*/README.md"))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    print("\nperplexity of the bundled model by precision, on this repository's pages")
+    reference = None
+    for precision in PRECISIONS:
+        loaded = load_fused(BUNDLED / DEFAULT_MODEL, choose("cpu", precision))
+        ids, total, count = loaded.tokenizer.encode(text), 0.0, 0
+        for start in range(0, len(ids) - 1, 512):
+            row = torch.tensor([ids[start : start + 513]])
+            # Token by token would be the kernels that decoding uses; reading uses others. Both are measured here.
+            logits = loaded.model(row[:, :-1])[0].float()
+            total += float(F.cross_entropy(logits, row[0, 1:], reduction="sum"))
+            count += row.shape[1] - 1
+        stepwise = _stepwise(loaded.model, ids[:400])
+        value = math.exp(total / count)
+        reference = reference or (value, stepwise)
+        change, change_stepwise = value / reference[0] - 1, stepwise / reference[1] - 1
+        print(f"  {precision:6s} {value:8.2f} ({change:+.2%}); token by token {stepwise:8.2f} ({change_stepwise:+.2%})")
+
+
+def _stepwise(model: GPT, ids: list[int]) -> float:
+    cache, total = KVCache(model.config, dtype=cache_dtype(model)), 0.0
+    for token, following in itertools.pairwise(ids):
+        total -= float(F.log_softmax(decode(model, token, cache).float(), -1)[following])
+    return math.exp(total / (len(ids) - 1))
+
+
+def main() -> None:
+    perplexities()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        torch.manual_seed(0)
+        GPT2LMHeadModel(GPT2Config()).to(torch.bfloat16).save_pretrained(folder)
+        compare("GPT-2 124M", folder, "gpt2")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        AutoModelForCausalLM.from_pretrained(BUNDLED / DEFAULT_MODEL, dtype=torch.bfloat16).save_pretrained(folder)
+        compare("homespun-v0", folder, "qwen3")
