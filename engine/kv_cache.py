@@ -58,6 +58,17 @@ class KVCache:
     def length(self) -> int:
         return self.layers[0].length
 
+    @property
+    def bytes(self) -> int:
+        """Memory that the keys and values take, used or not."""
+        return sum(layer.k.nbytes + layer.v.nbytes for layer in self.layers)
+
+    def copy_beginning(self, other: KVCache, length: int) -> None:
+        """Hold the first `length` tokens of `other`, and nothing else."""
+        self.truncate(0)
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.append(theirs.k[:, :, :length], theirs.v[:, :, :length])
+
     def truncate(self, length: int) -> None:
         """Forget everything from position `length` on, so that a common prefix can be used again."""
         for layer in self.layers:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.device import choose
-from engine.generate import cache_dtype, decode, prefill
+from engine.generate_steps import cache_dtype, decode, prefill
 from engine.kv_cache import KVCache
 from engine.model import GPT
 from engine.model_folder import load_fused

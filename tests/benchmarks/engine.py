@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import BUNDLED, DEFAULT_MODEL, read_json
 from engine.device import choose
-from engine.generate import cache_dtype, decode, prefill
+from engine.generate_steps import cache_dtype, decode, prefill
 from engine.kv_cache import KVCache
 from engine.model import GPT
 from engine.model_folder import load_fused

@@ -7,7 +7,7 @@ import torch
 
 from engine.config import GPTConfig
 from engine.fuse import fuse
-from engine.generate import decode, prefill
+from engine.generate_steps import decode, prefill
 from engine.kv_cache import KVCache
 from engine.linear import PackedLinear
 from engine.model import GPT, init_weights

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.generate import Generator, decode, prefill
+from engine.generate import Generator
+from engine.generate_steps import decode, prefill
 from engine.kv_cache import KVCache
 from engine.model_folder import LoadedModel
 from engine.protocol import Delta, Done, Generate, SamplingParams, Started

@@ -13,7 +13,7 @@ import transformers as hf
 from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import read_json
 from engine.fuse import fuse
-from engine.generate import decode, prefill
+from engine.generate_steps import decode, prefill
 from engine.kv_cache import KVCache
 from engine.model import GPT
 from engine.stored import read_weights

@@ -22,7 +22,7 @@ from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import read_json
 from engine.device import PRECISIONS
 from engine.errors import ModelFolderError
-from engine.generate import prefill
+from engine.generate_steps import prefill
 from engine.kv_cache import KVCache
 from engine.linear import has_int4, has_int8
 from engine.model import GPT

@@ -1,0 +1,46 @@
+"""`prefill` and `decode` as plain functions of a model and its cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from engine.kv_cache import KVCache
+from engine.model import GPT
+
+SMALLEST_CHUNK, LARGEST_CHUNK = 128, 512  # tokens read between two looks at whether the reply is still wanted
+CHUNK_SECONDS = 0.03  # a chunk that took less than this is followed by a larger one
+
+
+def _never() -> bool:
+    return False
+
+
+def cache_dtype(model: GPT) -> torch.dtype:
+    """What keys and values are kept in. On a CPU fp32: one query over a bf16 cache takes five times as long there."""
+    return torch.float32 if model.device.type == "cpu" else model.dtype
+
+
+@torch.inference_mode()
+def prefill(model: GPT, tokens: list[int], cache: KVCache, cancelled: Callable[[], bool] = _never) -> Tensor | None:
+    """Read `tokens` (one at least) into `cache`; returns the logits [vocabulary] behind the last, None if cancelled."""
+    hidden, start, size = torch.empty(0), 0, SMALLEST_CHUNK
+    while start < len(tokens):
+        if cancelled():
+            return None
+        began = time.perf_counter()
+        chunk = torch.tensor([tokens[start : start + size]], device=model.device)
+        hidden = model.hidden(chunk, cache)[:, -1]
+        start += size
+        if time.perf_counter() - began < CHUNK_SECONDS:
+            size = min(2 * size, LARGEST_CHUNK)
+    return model.logits(hidden)[0]
+
+
+@torch.inference_mode()
+def decode(model: GPT, token: int, cache: KVCache) -> Tensor:
+    """Read one more token; returns the logits [vocabulary] behind it."""
+    return model(torch.tensor([[token]], device=model.device), cache)[0, -1]

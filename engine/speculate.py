@@ -1,0 +1,110 @@
+"""Prompt-lookup decoding: when the last tokens stood somewhere before, guess that what followed them follows again.
+
+The guess is read together with the next token, which costs little more than reading the one; a guess that turns out
+wrong is forgotten. Every token is still chosen by the sampler from the model's own logits, in order and with the same
+random numbers, so replies are those of plain decoding (Saxena 2023; the exactness is that of Leviathan et al. 2023 with
+a drafter that is sure of itself). Logits are equal up to the rounding of a kernel that reads several rows.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from engine.generate_steps import decode
+from engine.kv_cache import KVCache
+from engine.model import GPT
+
+GRAM = 3  # tokens that must have stood together before
+LONGEST = 6  # tokens guessed at once
+SLOWEST = 0.9  # guessing goes on while it takes at most so much of plain decoding's time a token
+RETRY = 64  # plain tokens after which guessing is given another chance
+
+
+class Reader:
+    """Feeds chosen tokens to the model and hands back the logits behind each, reading ahead where that pays.
+
+    Args:
+        history: the tokens that `cache` holds; the reader keeps it up to date.
+        enabled: False is plain decoding.
+    """
+
+    def __init__(self, model: GPT, cache: KVCache, history: list[int], *, enabled: bool = True) -> None:
+        self._model, self._cache, self.history, self._enabled = model, cache, history, enabled
+        self._guessed: list[tuple[int, Tensor]] = []  # tokens read ahead and the logits behind them
+        self._seen: dict[tuple[int, ...], int] = {}  # three tokens → where the one after them stands
+        self._indexed = 0
+        self.accepted, self.drafted = 0, 0  # guessed tokens that came true, and all of them
+        self._plain, self._ahead = _Pace(), _Pace()
+        self._waiting = 0
+
+    def read(self, token: int) -> Tensor:
+        """The logits [vocabulary] behind the history and `token`, which joins it."""
+        if self._guessed and self._guessed[0][0] == token:
+            self.accepted += 1
+            self._ahead.tokens += 1
+            self.history.append(token)
+            return self._guessed.pop(0)[1]
+        self.settle()
+        self.history.append(token)
+        guess = self._guess() if self._enabled else []
+        began = time.perf_counter()
+        if not guess:
+            logits = decode(self._model, token, self._cache)
+            self._plain.add(time.perf_counter() - began)
+            return logits
+        with torch.inference_mode():
+            rows = self._model(torch.tensor([[token, *guess]], device=self._model.device), self._cache)[0]
+        self._ahead.add(time.perf_counter() - began)
+        self.drafted += len(guess)
+        self._guessed = list(zip(guess, rows[1:], strict=True))
+        return rows[0]
+
+    def settle(self) -> None:
+        """Forget what was guessed and did not come true; the cache then holds the history and nothing else."""
+        self._guessed = []
+        self._cache.truncate(len(self.history))
+
+    def _guess(self) -> list[int]:
+        self._index()
+        if self._waiting:
+            self._waiting -= 1
+            return []
+        if not self._pays():
+            self._waiting, self._ahead = RETRY, _Pace()
+            return []
+        start = self._seen.get(tuple(self.history[-GRAM:]))
+        if start is None or len(self.history) < GRAM:
+            return []
+        room = self._cache.capacity - len(self.history)
+        return self.history[start : start + max(0, min(LONGEST, room))]
+
+    def _pays(self) -> bool:
+        """Whether reading ahead has been quicker, token for token; a few tries are free."""
+        if self._ahead.calls < 4 or not self._plain.calls:
+            return True
+        return self._ahead.seconds_a_token <= SLOWEST * self._plain.seconds_a_token
+
+    def _index(self) -> None:
+        """Note where each three tokens were followed; the last three are not, yet."""
+        for end in range(max(self._indexed, GRAM), len(self.history)):
+            self._seen[tuple(self.history[end - GRAM : end])] = end
+        self._indexed = len(self.history)
+
+
+class _Pace:
+    """Time and tokens of one way of decoding."""
+
+    def __init__(self) -> None:
+        self.calls, self.tokens, self.seconds = 0, 0, 0.0
+
+    def add(self, seconds: float) -> None:
+        self.calls += 1
+        self.tokens += 1
+        self.seconds += seconds
+
+    @property
+    def seconds_a_token(self) -> float:
+        return self.seconds / self.tokens
