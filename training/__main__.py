@@ -73,8 +73,11 @@ def run_stage(name: str, job: Job) -> bool:
     import torch  # late, so that --help and a wrong recipe answer at once
 
     from engine.device import choose
-    from training import evaluate, export, prepare, shards, stages
-    from training import tokenizer as tokenizers
+    from training.data import prepare, shards
+    from training.data import tokenizer as tokenizers
+    from training.evaluation import evaluate
+    from training.export import export
+    from training.stages import language
 
     recipe, run = job.recipe, job.run
     device: torch.device = choose(job.device).device
@@ -87,7 +90,7 @@ def run_stage(name: str, job: Job) -> bool:
     if name == "tokenizer":
         if job.fresh or not (run / "tokens_report.json").exists():
             tokenizers.train_tokenizer(recipe, run)
-            report = shards.write_shards(recipe, run, stages.Tokenizer.load(run))
+            report = shards.write_shards(recipe, run, language.Tokenizer.load(run))
             click.echo("\n".join(f"{row:34s} {values['tokens']:>10,} tokens" for row, values in report.items()))
         return True
     if name == "evaluate":
@@ -96,7 +99,7 @@ def run_stage(name: str, job: Job) -> bool:
     if name == "export":
         export.export(recipe, run, job.out, job.recipe_path)
         return True
-    stage = {"pretrain": stages.pretrain, "sft": stages.sft}[name]
+    stage = {"pretrain": language.pretrain, "sft": language.sft}[name]
     return stage(recipe, run, device, job.max_minutes)
 
 

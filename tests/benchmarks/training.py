@@ -13,10 +13,10 @@ from engine.architectures import to_hugging_face
 from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from tests.benchmarks.timing import rounds, table
-from training.batches import MicroBatch
-from training.checkpoint import TrainState
-from training.loop import Stage, loss_function, train_step
-from training.optimizer import make_optimizers
+from training.data.batches import MicroBatch
+from training.loop.checkpoint import TrainState
+from training.loop.optimizer import make_optimizers
+from training.loop.train import Stage, loss_function, train_step
 from training.recipe import TrainRecipe
 
 SHAPE = GPTConfig()  # the bundled model's

@@ -12,7 +12,7 @@ from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from engine.model_folder import LoadedModel, save
 from engine.tokenizer import Tokenizer
-from training.tokenizer import tokenizer_json
+from training.data.tokenizer import tokenizer_json
 
 TINY = GPTConfig(vocab_size=259, context_length=256, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
 

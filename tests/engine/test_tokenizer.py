@@ -13,7 +13,7 @@ from engine.chat_template import CHATML, ChatTemplate
 from engine.errors import ModelFolderError, TemplateError
 from engine.model_folder import LoadedModel
 from engine.tokenizer import Tokenizer, byte_symbols
-from training.tokenizer import tokenizer_json
+from training.data.tokenizer import tokenizer_json
 
 TORTURE = [
     "def f(x):\n\treturn  x**2   # squared\r\n\r\n\n",

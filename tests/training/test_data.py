@@ -12,12 +12,12 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from engine.tokenizer import Tokenizer
-from training.batches import IGNORE, Conversations, PackedRows
-from training.documents import clean, clean_text, cut, fingerprint, read_source
-from training.prepare import documents_path, prepare
+from training.data.batches import IGNORE, Conversations, PackedRows
+from training.data.documents import clean, clean_text, cut, fingerprint, read_source
+from training.data.prepare import documents_path, prepare
+from training.data.shards import Shard, open_shard
+from training.data.tokenizer import recover_merges
 from training.recipe import DataRecipe, RecipeError, Source, TrainRecipe
-from training.shards import Shard, open_shard
-from training.tokenizer import recover_merges
 
 
 def chat(*texts: str) -> dict:

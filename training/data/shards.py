@@ -14,8 +14,8 @@ import numpy as np
 
 from engine.chat_template import END_OF_TEXT, ChatTemplate
 from engine.tokenizer import Tokenizer
-from training.documents import Document
-from training.prepare import SPLITS, documents_path
+from training.data.documents import Document
+from training.data.prepare import SPLITS, documents_path
 from training.recipe import Recipe
 
 

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from training.documents import as_text, clean, cut, fingerprint, read_source
+from training.data.documents import as_text, clean, cut, fingerprint, read_source
 from training.events import EventLog
 from training.recipe import DataRecipe, Source
 

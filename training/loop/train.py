@@ -19,10 +19,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engine.model import GPT
-from training.batches import IGNORE, MicroBatch
-from training.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from training.data.batches import IGNORE, MicroBatch
 from training.events import EventLog
-from training.optimizer import lr_scale, make_optimizers, set_lr
+from training.loop.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from training.loop.optimizer import lr_scale, make_optimizers, set_lr
 from training.recipe import TrainRecipe
 
 COMPILE_PAYS_FROM = 2_000_000  # tokens: below, compiling takes longer than it saves

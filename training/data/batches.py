@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.shards import Shard
 from training.recipe import Source, TrainRecipe
-from training.shards import Shard
 
 IGNORE = -100  # what cross_entropy skips
 

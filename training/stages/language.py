@@ -11,11 +11,11 @@ from engine.chat_template import END_OF_TEXT, ChatTemplate
 from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from engine.tokenizer import Tokenizer
-from training.batches import Conversations, MicroBatch, PackedRows
-from training.checkpoint import load_weights
-from training.loop import Stage, train
+from training.data.batches import Conversations, MicroBatch, PackedRows
+from training.data.shards import open_shard
+from training.loop.checkpoint import load_weights
+from training.loop.train import Stage, train
 from training.recipe import Recipe, RecipeError, Source, TrainRecipe
-from training.shards import open_shard
 
 SAMPLE_PROMPT = "Hello! Who are you?"
 

@@ -25,15 +25,15 @@ from engine.model import GPT
 from engine.model_folder import LoadedModel
 from engine.protocol import Delta, Done, Generate, SamplingParams
 from engine.tokenizer import Tokenizer
-from training.batches import PackedRows
-from training.checkpoint import load_weights
-from training.documents import as_text
+from training.data.batches import PackedRows
+from training.data.documents import as_text
+from training.data.prepare import documents_path
+from training.data.shards import open_shard
 from training.events import EventLog, read_events
-from training.loop import bits_per_byte
-from training.prepare import documents_path
+from training.loop.checkpoint import load_weights
+from training.loop.train import bits_per_byte
 from training.recipe import Recipe, RecipeError, Source
-from training.shards import open_shard
-from training.stages import first_batches, make_model
+from training.stages.language import first_batches, make_model
 
 CHECKS = Path(__file__).parent / "checks.toml"
 SEEDS = (1, 2, 3)

@@ -9,8 +9,8 @@ from typing import Any
 
 from engine.chat_template import CHATML
 from engine.model_folder import save
-from training.card import model_card
-from training.evaluate import load_tuned
+from training.evaluation.card import model_card
+from training.evaluation.evaluate import load_tuned
 from training.recipe import Recipe, RecipeError
 
 
@@ -64,7 +64,7 @@ def data_hashes(recipe: Recipe, run: Path) -> dict[str, str]:
 
 def _short(path: Path) -> str:
     """`path` from the repository's root, where it is below it; never a path of somebody's machine."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent  # the package
     return str(path.resolve().relative_to(here.parent)) if path.resolve().is_relative_to(here) else path.name
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from engine.chat_template import SPECIAL_TOKENS
 from engine.tokenizer import QWEN2_PATTERN, byte_symbols
-from training.documents import as_text
-from training.prepare import documents_path
+from training.data.documents import as_text
+from training.data.prepare import documents_path
 from training.recipe import Recipe
 
 
