@@ -1,7 +1,7 @@
 """Tokenizer: text ↔ ids. Byte-level BPE, which most open models have, is run here by tiktoken.
 
 Special tokens are only ever made by `special`, never out of text: what a user types stays text. Vocabularies of other
-kinds are `piece_tokenizer.py`; chat turns are `chat_template.py`; training a vocabulary is `training/data/tokenizer.py`.
+kinds are `piece_tokenizer.py`; chat turns are `chat_template.py`; training one is `training/data/tokenizer.py`.
 """
 
 from __future__ import annotations

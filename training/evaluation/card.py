@@ -69,8 +69,8 @@ def _checks(checks: dict[str, Any]) -> str:
         ("**all**", _share(total["passed"], total["tried"]), _share(total["passed_unseen"], total["tried_unseen"]))
     )
     note = (
-        f"Each check in `training/evaluation/checks.toml` was asked {checks['seeds']} times with different seeds. A reply passes "
-        "when it holds an expected word, ends by itself and does not repeat itself: necessary for a good "
+        f"Each check in `training/evaluation/checks.toml` was asked {checks['seeds']} times with different seeds. A "
+        "reply passes when it holds an expected word, ends by itself and does not repeat itself: necessary for a good "
         "answer, not sufficient. *Unseen* counts only questions that do not stand word for word in what it was "
         "trained on.\n\n"
     )
