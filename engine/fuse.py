@@ -86,11 +86,11 @@ class FusedBlock:
         self.mlp_post_norm = _quick_norm(plain.mlp_post_norm, dtype)
         self._post = not isinstance(plain.mlp_post_norm, nn.Identity)
 
-    def __call__(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
+    def __call__(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
         if self._post:
-            x = x + self.attention_post_norm(self.attention(self.attention_norm(x), rope, cache))
+            x = x + self.attention_post_norm(self.attention(self.attention_norm(x), rope, cache, mask))
             return x + self.mlp_post_norm(self.mlp(self.mlp_norm(x)))
-        x = x + self.attention(self.attention_norm(x), rope, cache)
+        x = x + self.attention(self.attention_norm(x), rope, cache, mask)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -123,7 +123,7 @@ class FusedAttention:
             weight = torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]).to(dtype)  # [H + K, D]
             self.norm = QuickRMSNorm(weight, plain.q_norm.eps)
 
-    def __call__(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
+    def __call__(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
         """[B, T, C] → [B, T, C], as `Attention.forward`."""
         batch, length, _ = x.shape
         turned = self.n_head + self.n_kv_head
@@ -134,7 +134,7 @@ class FusedAttention:
             qk = rotate(qk, *rope)
         q, k = qk.split((self.n_head, self.n_kv_head), 1)
         k, v = cache.append(k, v) if cache is not None else (k.to(v.dtype), v)
-        y = attend(q.to(k.dtype), k, v, self.scale, self.window)
+        y = attend(q.to(k.dtype), k, v, self.scale, self.window, mask)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1).to(x.dtype))
 
 

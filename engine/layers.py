@@ -14,7 +14,7 @@ from engine.config import GPTConfig
 from engine.kv_cache import LayerCache
 from engine.rope import rotate
 
-Rope = tuple[Tensor, Tensor]  # cosines and sines, [T, D] each
+Rope = tuple[Tensor, Tensor]  # cosines and sines, [T, D] each, or [B, 1, T, D] where rows differ
 
 
 class Linear(nn.Linear):
@@ -72,7 +72,7 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
         """[B, T, C] → [B, T, C]; `rope` are the tables' rows of these T positions, None for learned positions."""
         batch, length, _ = x.shape
         q = self.q_norm(self.q(x).view(batch, length, self.n_head, self.head_dim)).transpose(1, 2)
@@ -82,29 +82,35 @@ class Attention(nn.Module):
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
-        y = attend(q.to(k.dtype), k, v, self.scale, self.window)
+        y = attend(q.to(k.dtype), k, v, self.scale, self.window, mask)
         return self.out(y.transpose(1, 2).reshape(batch, length, -1).to(x.dtype))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, window: int = 0) -> Tensor:
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, window: int = 0, mask: Tensor | None = None
+) -> Tensor:
     """[B, H, T, D] queries over [B, K, S, D] keys and values: the T queries are the last T of S positions.
 
     `scale` is what q·k is multiplied by (None: 1/√D); with `window` a query sees so many positions, its own included.
+    `mask` [B, 1, T, S] says which positions a query sees; None: all up to its own.
     """
     batch, n_head, length, head_dim = q.shape
     if window and k.shape[2] > window + length - 1:  # no query sees further back than this
         k, v = k[:, :, -(window + length - 1) :], v[:, :, -(window + length - 1) :]
+        mask = mask[..., -(window + length - 1) :] if mask is not None else None
     n_kv_head, total = k.shape[1], k.shape[2]
     if length == 1:
         # One query sees everything, so a group's query heads can stand where T stands: no copies of k and v.
         grouped = q.reshape(batch, n_kv_head, -1, head_dim)
-        return F.scaled_dot_product_attention(grouped, k, v, scale=scale).reshape(batch, n_head, 1, head_dim)
+        y = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask, scale=scale)
+        return y.reshape(batch, n_head, 1, head_dim)
     if n_head != n_kv_head:
         repeat = n_head // n_kv_head
         k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-    if length == total and not (window and total > window):
+    if mask is None and length == total and not (window and total > window):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
-    mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
+    if mask is None:
+        mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
     if window:
         mask = mask.triu(total - length - window + 1)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
@@ -162,6 +168,6 @@ class Block(nn.Module):
         self.mlp = FEED_FORWARD[config.mlp](config)
         self.mlp_post_norm = make_norm(config, config.d_model) if config.post_norms else nn.Identity()
 
-    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None) -> Tensor:
-        x = x + self.attention_post_norm(self.attention(self.attention_norm(x), rope, cache))
+    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attention_post_norm(self.attention(self.attention_norm(x), rope, cache, mask))
         return x + self.mlp_post_norm(self.mlp(self.mlp_norm(x)))

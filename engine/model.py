@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from engine.config import GPTConfig
 from engine.kv_cache import KVCache
-from engine.layers import Block, Embedding, Linear, make_norm
+from engine.layers import Block, Embedding, Linear, Rope, make_norm
 from engine.rope import rope_tables
+from engine.view import View
 
 
 class GPT(nn.Module):
@@ -50,32 +51,37 @@ class GPT(nn.Module):
                 self.register_buffer(f"{prefix}cos", cos, persistent=False)
                 self.register_buffer(f"{prefix}sin", sin, persistent=False)
 
-    def hidden(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
-        """Ids [B, T] → the last layer's normed output [B, T, C]. With a cache, the T tokens follow what it holds."""
+    def hidden(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
+        """Ids [B, T] → the last layer's normed output [B, T, C]. With a cache, the T tokens follow what it holds.
+
+        `view` is for padded and packed rows; without one, tokens stand one after the other and see what is before them.
+        """
         start = cache.length if cache is not None else 0
         end = start + tokens.shape[1]
         x = self.embedding(tokens)
         if self.config.embedding_scale != 1:
             x = x * self.config.embedding_scale
+        where: slice | Tensor = slice(start, end) if view is None else view.positions
         rope = local_rope = None
         if self.positions is not None:
-            x = x + self.positions.weight[start:end]
+            x = x + self.positions.weight[where]
         else:
-            rope = local_rope = (self.cos[start:end], self.sin[start:end])
+            rope = local_rope = _rows(where, self.cos, self.sin)
             if self.config.local_rope_theta:
-                local_rope = (self.local_cos[start:end], self.local_sin[start:end])
+                local_rope = _rows(where, self.local_cos, self.local_sin)
+        mask = view.mask if view is not None else None
         for index, block in enumerate(self.blocks):
             turned = local_rope if self.config.window_of(index) else rope
-            x = block(x, turned, cache.layers[index] if cache is not None else None)
+            x = block(x, turned, cache.layers[index] if cache is not None else None, mask)
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., C] → [..., vocabulary]."""
         return F.linear(hidden, self.embedding.weight) if self.head is None else self.head(hidden)
 
-    def forward(self, tokens: Tensor, cache: KVCache | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
         """Ids [B, T] → logits [B, T, vocabulary]."""
-        return self.logits(self.hidden(tokens, cache))
+        return self.logits(self.hidden(tokens, cache, view))
 
     @property
     def device(self) -> torch.device:
@@ -88,6 +94,13 @@ class GPT(nn.Module):
     def parameter_count(self) -> int:
         """Parameters, tied ones counted once."""
         return self.counted or sum(p.numel() for p in self.parameters())
+
+
+def _rows(where: slice | Tensor, cos: Tensor, sin: Tensor) -> Rope:
+    """The tables' rows for positions `where`; [B, T] ones get a dimension for the heads."""
+    if isinstance(where, slice):
+        return cos[where], sin[where]
+    return cos[where].unsqueeze(1), sin[where].unsqueeze(1)
 
 
 @torch.no_grad()

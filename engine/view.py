@@ -1,0 +1,49 @@
+"""View: which positions the tokens of a batch stand on, and which tokens each may look at, where plain order won't do.
+
+One row of text needs none: its tokens stand one after the other and see everything before them. Padded batches and
+several documents packed into one row do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """Positions [B, T], int64, and mask [B, 1, T, S], bool: True where a token may look at one of the S so far."""
+
+    positions: Tensor
+    mask: Tensor
+
+
+def padded(padding: Tensor, start: int, length: int) -> View:
+    """Rows that begin with `padding` [B] tokens which nobody sees: `length` tokens behind `start` others.
+
+    A text's positions do not depend on how much padding stands before it. Padding itself sees the first token, so
+    that no row of the attention is empty (it would be not a number), and nothing reads what comes of it.
+    """
+    keys = torch.arange(start + length, device=padding.device)  # S
+    queries = keys[start:]  # T
+    positions = (queries[None, :] - padding[:, None]).clamp(min=0)
+    causal = keys[None, :] <= queries[:, None]  # T S
+    real = keys[None, :] >= padding[:, None]  # B S
+    blind = queries[None, :] < padding[:, None]  # B T
+    mask = (causal[None] & real[:, None]) | (blind[:, :, None] & (keys == 0))
+    return View(positions, mask[:, None])
+
+
+def packed(documents: Tensor) -> View:
+    """Rows of several documents: `documents` [B, T], a number for each token that grows from one to the next.
+
+    A token sees the tokens of its own document up to itself, and positions begin anew with each document.
+    """
+    index = torch.arange(documents.shape[1], device=documents.device)
+    begins = torch.ones_like(documents, dtype=torch.bool)
+    begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    first = torch.where(begins, index, 0).cummax(dim=1).values  # B T: where each token's document begins
+    mask = (documents[:, :, None] == documents[:, None, :]) & (index[None, :] <= index[:, None])
+    return View(index - first, mask[:, None])
