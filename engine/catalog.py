@@ -6,7 +6,7 @@ Reads only small JSON files; torch-free, so that the app may list models before 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from engine.protocol import SamplingParams
 BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "homespun-v0"
 GGUF = "model.gguf"
+ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -67,6 +68,8 @@ def describe(path: Path) -> ModelInfo:
         return ModelInfo(path.stem, path, None, None, None, bundled=False, size=path.stat().st_size)
     if not path.is_dir():
         raise ModelFolderError(f"There is no model folder or GGUF file at {path}.")
+    if is_adapter(path):
+        return _describe_adapter(path)
     if not any((path / name).is_file() for name in WEIGHTS):
         raise ModelFolderError(f"The model folder {path} has no weights, such as {WEIGHTS[0]}. Is it complete?")
     config = read_json(path / "config.json") if not (path / GGUF).is_file() else {}
@@ -79,6 +82,37 @@ def describe(path: Path) -> ModelInfo:
         licence=training.get("licence"),
         bundled=path.parent == BUNDLED,
         size=sum(file.stat().st_size for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".gguf")),
+    )
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether folder `path` holds an adapter and no whole model."""
+    return (path / ADAPTER_CONFIG).is_file() and not (path / "config.json").is_file()
+
+
+def _describe_adapter(path: Path) -> ModelInfo:
+    """An adapter (adapter.py) is its base model, by another name and from another folder."""
+    base = base_of(path)
+    training = read_json(path / "training.json") if (path / "training.json").is_file() else {}
+    name = str(training.get("name") or path.name)
+    return replace(describe(base), name=name, path=path, bundled=False, licence=training.get("licence"))
+
+
+def base_of(path: Path) -> Path:
+    """The folder or file of the model that the adapter in folder `path` was trained on: a path, or a name beside it.
+
+    Raises:
+        ModelFolderError: the adapter does not name it, or it is not there.
+    """
+    name = read_json(path / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise ModelFolderError(f"{path / ADAPTER_CONFIG} does not say which model it belongs to.")
+    by_path = "/" in name or "\\" in name or name.startswith("~")
+    for base in (Path(name).expanduser(),) if by_path else (path.parent / name, BUNDLED / name):
+        if base.exists() and not is_adapter(base):
+            return base
+    raise ModelFolderError(
+        f"The adapter {path} needs the model {name}, which is not here (an adapter on an adapter cannot be opened)."
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.architectures import find_architecture, from_hugging_face, to_hugging_face
-from engine.catalog import read_json
+from engine.catalog import is_adapter, read_json
 from engine.chat_template import END_OF_TEXT, END_OF_TURN, ChatTemplate
 from engine.config import GPTConfig
 from engine.device import Placement
@@ -88,6 +88,10 @@ def open_model(path: Path) -> OpenedModel:
     Raises:
         ModelFolderError: as `load`.
     """
+    if is_adapter(path):
+        from engine.adapter import open_adapter  # which opens its base by this very function
+
+        return open_adapter(path)
     if path.is_dir() and (path / GGUF).is_file():
         path = path / GGUF
     opened = _open_gguf(path) if path.suffix == ".gguf" else _open_folder(path)
@@ -183,12 +187,12 @@ def save(
         (temporary / "README.md").write_text(card, encoding="utf-8")
         state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
         save_file(to_qwen3(state), temporary / "model.safetensors", metadata={"format": "pt"})
-        _publish(temporary, folder)
+        publish(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _publish(temporary: Path, folder: Path) -> None:
+def publish(temporary: Path, folder: Path) -> None:
     """Make `temporary` durable and give it its name; an older folder goes only when the new one is there."""
     for path in (*temporary.iterdir(), temporary):
         descriptor = os.open(path, os.O_RDONLY)
