@@ -8,18 +8,14 @@ taking the adapter off again is choosing the base. The layers themselves are `lo
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.architectures import ARCHITECTURES, GPT2_LAYER, LLAMA_LAYER
@@ -27,8 +23,9 @@ from engine.catalog import ADAPTER_CONFIG, base_of, read_json
 from engine.errors import ModelFolderError
 from engine.lora import LoRAConfig, LoRALinear, lora_layers
 from engine.model import GPT
-from engine.model_folder import OpenedModel, open_model, publish
+from engine.model_folder import OpenedModel, open_model
 from engine.stored import Stored, read_safetensors
+from engine.writing import write_folder
 
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."  # peft's wrapper around transformers' model
@@ -146,21 +143,12 @@ def save_adapter(
     """Write `model`'s additions to `folder`, whole or not at all; `base` is the name or path of the model below."""
     layers = lora_layers(model)
     tensors = _gpt2_tensors(layers) if architecture == "gpt2" else _plain_tensors(layers)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     documents = {
         ADAPTER_CONFIG: _to_peft(layers, config, base, tensors, gpt2=architecture == "gpt2"),
         "training.json": training,
     }
-    try:
-        for name, data in documents.items():
-            (temporary / name).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-        state = {PREFIX + name: t.detach().float().cpu().contiguous() for name, t in tensors.items()}
-        save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
-        publish(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    weights = {PREFIX + name: tensor.float() for name, tensor in tensors.items()}
+    write_folder(folder, documents, {"README.md": card}, {WEIGHTS: weights})
 
 
 def _plain_tensors(layers: dict[str, LoRALinear]) -> dict[str, Tensor]:

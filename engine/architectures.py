@@ -196,6 +196,11 @@ def _gpt2(data: Data) -> GPTConfig:
     )
 
 
+def _own(data: Data) -> GPTConfig:
+    shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["shape"].items()}
+    return GPTConfig(**shape)
+
+
 def _gpt2_adapt(tensors: Weights) -> Weights:
     """GPT-2's projections are stored [in, out], and q, k, v as one."""
     state = {}
@@ -254,8 +259,10 @@ GPT2_LAYER = {
 }
 GPT2_TOP = {"wte": "embedding", "wpe": "positions", "ln_f": "norm"}
 
+_OWN_LAYERS = re.compile(r"blocks\.(\d+)\.(.+)")
 _LLAMA_LAYERS, _GPT2_LAYERS = re.compile(r"model\.layers\.(\d+)\.(.+)"), re.compile(r"h\.(\d+)\.(.+)")
 ARCHITECTURES = {
+    "homespun": Architecture(_own, _OWN_LAYERS, {}, {}),  # any shape, under our own names
     "gpt2": Architecture(_gpt2, _GPT2_LAYERS, GPT2_LAYER, GPT2_TOP, _gpt2_adapt),
     "llama": Architecture(_llama, _LLAMA_LAYERS, LLAMA_LAYER, LLAMA_TOP, _llama_adapt),
     "mistral": Architecture(_mistral, _LLAMA_LAYERS, LLAMA_LAYER, LLAMA_TOP, _llama_adapt),

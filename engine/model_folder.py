@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from engine.architectures import find_architecture, from_hugging_face, to_hugging_face
 from engine.catalog import is_adapter, read_json
@@ -25,6 +21,7 @@ from engine.model import GPT
 from engine.stored import read_weights
 from engine.tokenizer import Tokenizer
 from engine.weights import Weights, fill, fill_fused, to_qwen3
+from engine.writing import write_folder
 
 GGUF = "model.gguf"
 # Besides what a model's files name as its end: the ends of a turn in the families' own templates.
@@ -161,12 +158,10 @@ def save(
     card: str,
     dtype: torch.dtype = torch.bfloat16,
 ) -> None:
-    """Write a complete model folder: into a temporary name beside `folder`, fsynced, then renamed over it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """Write a complete model folder, whole or not at all."""
     special = {token["content"]: token["id"] for token in tokenizer_json["added_tokens"]}
     end, pad = special[END_OF_TURN], special[END_OF_TEXT]
     config: GPTConfig = model.config
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     documents = {
         "config.json": to_hugging_face(config, end_token=end, pad_token=pad, dtype=str(dtype).removeprefix("torch.")),
         "tokenizer.json": tokenizer_json,
@@ -181,27 +176,5 @@ def save(
         "generation_config.json": {"eos_token_id": [end, pad], "pad_token_id": pad, **generation},
         "training.json": training,
     }
-    try:
-        for name, data in documents.items():
-            (temporary / name).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-        state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
-        save_file(to_qwen3(state), temporary / "model.safetensors", metadata={"format": "pt"})
-        publish(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def publish(temporary: Path, folder: Path) -> None:
-    """Make `temporary` durable and give it its name; an older folder goes only when the new one is there."""
-    for path in (*temporary.iterdir(), temporary):
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-    temporary.chmod(0o755)
-    old = folder.with_name(f".{folder.name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    write_folder(folder, documents, {"README.md": card}, {"model.safetensors": to_qwen3(state)})

@@ -36,14 +36,28 @@ def padded(padding: Tensor, start: int, length: int) -> View:
     return View(positions, mask[:, None])
 
 
-def packed(documents: Tensor) -> View:
+def both_ways(lengths: Tensor, width: int) -> View:
+    """Rows of `width` tokens whose first `lengths` [B] are real and see each other, what follows included.
+
+    This is BERT's attention, for filling gaps and for classifying. The padding behind sees the real tokens too, so
+    that no row of the attention is empty; nobody sees it, and nothing reads what comes of it.
+    """
+    index = torch.arange(width, device=lengths.device)
+    mask = (index[None, :] < lengths[:, None])[:, None, None, :]  # B 1 1 S
+    return View(index.expand(len(lengths), -1), mask.expand(-1, 1, width, -1))
+
+
+def packed(documents: Tensor, *, causal: bool = True) -> View:
     """Rows of several documents: `documents` [B, T], a number for each token that grows from one to the next.
 
-    A token sees the tokens of its own document up to itself, and positions begin anew with each document.
+    A token sees the tokens of its own document up to itself (all of them, if not `causal`), and positions begin anew
+    with each document.
     """
     index = torch.arange(documents.shape[1], device=documents.device)
     begins = torch.ones_like(documents, dtype=torch.bool)
     begins[:, 1:] = documents[:, 1:] != documents[:, :-1]
     first = torch.where(begins, index, 0).cummax(dim=1).values  # B T: where each token's document begins
-    mask = (documents[:, :, None] == documents[:, None, :]) & (index[None, :] <= index[:, None])
+    mask = documents[:, :, None] == documents[:, None, :]
+    if causal:
+        mask = mask & (index[None, :] <= index[:, None])
     return View(index - first, mask[:, None])

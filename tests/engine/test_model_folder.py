@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine import model_folder
+from engine import writing
 from engine.catalog import describe, find, list_models, sampling_defaults
 from engine.chat_template import CHATML
 from engine.errors import ModelFolderError
@@ -99,7 +99,7 @@ def test_saving_is_whole_or_not_at_all(folder: Path, byte_tokenizer_json: dict, 
     def full_disk(*args, **more) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_folder, "save_file", full_disk)
+    monkeypatch.setattr(writing, "save_file", full_disk)
     with pytest.raises(OSError, match="No space"):
         save(folder, load(folder).model, byte_tokenizer_json, CHATML, generation={}, training={"name": "x"}, card="")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
