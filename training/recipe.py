@@ -76,6 +76,9 @@ class TrainRecipe:
     checkpoint_minutes: float = 3.0
     compile: Literal["auto", "yes", "no"] = "auto"
     seed: int = 1
+    sampling: Literal["packed", "windows"] = "packed"  # windows: every `stride` tokens, as in the book
+    stride: int = 0  # tokens between two windows; 0: context, so that none overlap
+    attention: Literal["document", "row"] = "document"  # row: a token also sees the documents before its own
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,7 @@ def _check(recipe: Recipe, path: Path) -> None:
                 stage.batch_tokens >= stage.micro_tokens,
                 f"[{name}] batch_tokens must be at least micro_tokens",
             ),
+            (stage.stride >= 0, f"[{name}] stride must be 0 or more"),
             (0 <= stage.decay_fraction <= 1, f"[{name}] decay_fraction must be between 0 and 1"),
             (
                 min(stage.valid_every, stage.sample_every) >= 1,

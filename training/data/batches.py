@@ -1,19 +1,23 @@
 """Batches: which tokens a training step sees. Pure functions of (recipe, seed, step), so a resume is exact.
 
-`PackedRows` is for pretraining: documents one after the other in one long stream, cut into rows.
-`Conversations` is for instruction tuning: one chat a row, rows of like length together, loss on the assistant's words.
+`PackedRows` is for pretraining: documents one after the other in one long stream, cut into rows. `SlidingWindows` reads
+the same stream in windows that may overlap. `Conversations` is for instruction tuning: one chat a row, rows of like
+length together, loss on the assistant's words. The place in the data is the step, and the checkpoint keeps that.
+
+With several processes every step's rows are shared out: together they see exactly what one alone would.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.data.shards import Shard
-from training.recipe import Source, TrainRecipe
+from training.recipe import RecipeError, Source, TrainRecipe
 
 IGNORE = -100  # what cross_entropy skips
 
@@ -22,9 +26,17 @@ IGNORE = -100  # what cross_entropy skips
 class MicroBatch:
     inputs: Tensor  # int64 [rows, length]
     targets: Tensor  # int64 [rows, length], IGNORE where there is no loss
+    # int64 [rows, length], growing from one document to the next: what `engine.view.packed` wants, so that nothing is
+    # seen across documents. None: a token sees all of its row that stands before it.
+    documents: Tensor | None = None
 
 
-def reading_order(shards: list[Shard], sources: list[Source], seed: int) -> np.ndarray:
+class Counted(Protocol):
+    @property
+    def count(self) -> int: ...
+
+
+def reading_order(shards: list[Counted], sources: list[Source], seed: int) -> np.ndarray:
     """[documents, 2] of (shard, document), epochs included, in the order they are read.
 
     Each reading gets a random point inside its source's [start, end]; repeated epochs share that way out evenly,
@@ -45,14 +57,52 @@ def reading_order(shards: list[Shard], sources: list[Source], seed: int) -> np.n
     return np.concatenate(refs)[order]
 
 
-class PackedRows:
-    """Rows of `context` tokens out of one long stream of documents."""
+class Rows:
+    """Rows of `context` tokens, the same number of them every step; what a row holds is the subclass's `row`."""
 
-    def __init__(self, shards: list[Shard], sources: list[Source], recipe: TrainRecipe) -> None:
-        self.shards, self.context = shards, recipe.context
-        self.micro_rows = recipe.micro_tokens // recipe.context
-        self.batch_rows = max(recipe.batch_tokens // recipe.context // self.micro_rows, 1) * self.micro_rows
-        self.order = reading_order(shards, sources, recipe.seed)
+    def __init__(self, recipe: TrainRecipe, rank: int, world: int) -> None:
+        self.context, self.inside = recipe.context, recipe.attention == "document"
+        micro_rows = recipe.micro_tokens // recipe.context
+        self.batch_rows = max(recipe.batch_tokens // recipe.context // micro_rows, 1) * micro_rows
+        if self.batch_rows % world:
+            raise RecipeError(
+                f"{world} processes cannot share a batch of {self.batch_rows} rows evenly: "
+                f"make batch_tokens a multiple of {world * recipe.context}."
+            )
+        self.share = self.batch_rows // world  # rows a step that are this process's
+        self.micro_rows, self.rank = min(micro_rows, self.share), rank
+        self.steps = 0
+
+    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Row `index`: context + 1 tokens, and as many numbers that say which document each is of; both int64.
+
+        Inputs are all tokens but the last, targets all but the first. An `<|endoftext|>` counts to the document that
+        it stands before, so that the first word of a document has something it is predicted from.
+        """
+        raise NotImplementedError
+
+    def step(self, step: int) -> list[MicroBatch]:
+        """This process's micro-batches of training step `step`."""
+        first = step * self.batch_rows + self.rank * self.share
+        last = first + self.share
+        spans = [(start, min(start + self.micro_rows, last)) for start in range(first, last, self.micro_rows)]
+        return [self._batch(range(*span)) for span in spans]
+
+    def _batch(self, indices: range) -> MicroBatch:
+        tokens, documents = (torch.from_numpy(np.stack(part)) for part in zip(*map(self.row, indices), strict=True))
+        inside = (documents - documents[:, :1])[:, :-1].contiguous() if self.inside else None
+        return MicroBatch(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous(), inside)
+
+
+class PackedRows(Rows):
+    """Rows out of one long stream of documents."""
+
+    def __init__(
+        self, shards: list[Shard], sources: list[Source], recipe: TrainRecipe, rank: int = 0, world: int = 1
+    ) -> None:
+        super().__init__(recipe, rank, world)
+        self.shards = shards
+        self.order = reading_order(list(shards), sources, recipe.seed)
         lengths = np.concatenate([np.zeros(1, np.int64), self._lengths()])
         self.ends = lengths.cumsum()  # where in the stream each reading starts; the last entry is the stream's length
         self.steps = int((self.ends[-1] - 1) // (self.batch_rows * self.context))
@@ -65,27 +115,61 @@ class PackedRows:
             length[of_shard] = shard.offsets[documents + 1] - shard.offsets[documents]
         return length
 
-    def row(self, index: int) -> np.ndarray:
-        """Row `index`: context + 1 tokens, int64; inputs are all but the last, targets all but the first."""
+    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         begin, need = index * self.context, self.context + 1
         reading = int(np.searchsorted(self.ends, begin, side="right")) - 1
-        skip, parts = begin - int(self.ends[reading]), []
+        skip, parts, numbers = begin - int(self.ends[reading]), [], []
         while need:
             shard, document = self.order[reading]
             first, last = self.shards[shard].offsets[document : document + 2]
             part = self.shards[shard].tokens[first + skip : min(last, first + skip + need)]
             parts.append(part.astype(np.int64))
+            numbers.append(np.full(len(part), reading))
+            if first + skip + len(part) == last:
+                numbers[-1][-1] += 1
             need, skip, reading = need - len(part), 0, reading + 1
-        return np.concatenate(parts)
+        return np.concatenate(parts), np.concatenate(numbers)
 
-    def step(self, step: int) -> list[MicroBatch]:
-        """The micro-batches of training step `step`."""
-        first = step * self.batch_rows
-        batches = []
-        for start in range(first, first + self.batch_rows, self.micro_rows):
-            rows = torch.from_numpy(np.stack([self.row(i) for i in range(start, start + self.micro_rows)]))
-            batches.append(MicroBatch(rows[:, :-1].contiguous(), rows[:, 1:].contiguous()))
-        return batches
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of one source's stream: one every `stride` tokens, each with a token to spare for the targets."""
+
+    shard: Shard
+    context: int
+    stride: int
+
+    @property
+    def count(self) -> int:
+        return max(-(-(len(self.shard.tokens) - self.context) // self.stride), 0)
+
+
+class SlidingWindows(Rows):
+    """Windows every `stride` tokens of each source's stream, in shuffled order (Raschka 2024, chapter 2).
+
+    With a stride below `context` they overlap, and a token is seen at several distances from a row's beginning.
+    """
+
+    def __init__(
+        self, shards: list[Shard], sources: list[Source], recipe: TrainRecipe, rank: int = 0, world: int = 1
+    ) -> None:
+        super().__init__(recipe, rank, world)
+        self.windows = [Windows(shard, recipe.context, recipe.stride or recipe.context) for shard in shards]
+        self.order = reading_order(list(self.windows), sources, recipe.seed)
+        self.steps = len(self.order) // self.batch_rows
+
+    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        source, number = self.order[index]
+        window = self.windows[source]
+        places = np.arange(self.context + 1) + number * window.stride
+        tokens = window.shard.tokens[places[0] : places[-1] + 1].astype(np.int64)
+        return tokens, np.searchsorted(window.shard.offsets, places + 1, side="right").astype(np.int64)
+
+
+def make_rows(shards: list[Shard], sources: list[Source], recipe: TrainRecipe, rank: int = 0, world: int = 1) -> Rows:
+    """The rows that the recipe's `sampling` asks for."""
+    kind = SlidingWindows if recipe.sampling == "windows" else PackedRows
+    return kind(shards, sources, recipe, rank, world)
 
 
 class Conversations:
@@ -93,11 +177,13 @@ class Conversations:
 
     POOL = 512  # chats that are sorted by length together: large enough for little padding, small enough to stay mixed
 
-    def __init__(self, shards: list[Shard], sources: list[Source], recipe: TrainRecipe, pad: int) -> None:
-        self.shards, self.recipe, self.pad = shards, recipe, pad
+    def __init__(
+        self, shards: list[Shard], sources: list[Source], recipe: TrainRecipe, pad: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.shards, self.recipe, self.pad, self.rank, self.world = shards, recipe, pad, rank, world
         random = np.random.default_rng(recipe.seed)
         spread = [Source(s.name, s.path, s.licence, epochs=s.sft_epochs) for s in sources]
-        order = reading_order(shards, spread, recipe.seed)
+        order = reading_order(list(shards), spread, recipe.seed)
         self.micro: list[np.ndarray] = []
         for start in range(0, len(order), self.POOL):
             pool = self._group(order[start : start + self.POOL])
@@ -137,5 +223,16 @@ class Conversations:
         return MicroBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
 
     def step(self, step: int) -> list[MicroBatch]:
-        """The micro-batches of training step `step`."""
-        return [self.collate(refs) for refs in self.micro[step * self.per_step : (step + 1) * self.per_step]]
+        """This process's micro-batches of training step `step`: of every group its share of the chats.
+
+        A process that a small group leaves without a chat gets one that no loss is on, since all have to take part.
+        """
+        groups = self.micro[step * self.per_step : (step + 1) * self.per_step]
+        return [
+            self.collate(group[self.rank :: self.world]) if self.rank < len(group) else self._idle(group)
+            for group in groups
+        ]
+
+    def _idle(self, group: np.ndarray) -> MicroBatch:
+        batch = self.collate(group[:1])
+        return MicroBatch(batch.inputs, torch.full_like(batch.targets, IGNORE))

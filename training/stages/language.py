@@ -11,7 +11,7 @@ from engine.chat_template import END_OF_TEXT, ChatTemplate
 from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from engine.tokenizer import Tokenizer
-from training.data.batches import Conversations, MicroBatch, PackedRows
+from training.data.batches import Conversations, MicroBatch, PackedRows, Rows, make_rows
 from training.data.shards import open_shard
 from training.loop.checkpoint import load_weights
 from training.loop.train import Stage, train
@@ -32,7 +32,7 @@ def pretrain(recipe: Recipe, run: Path, device: torch.device, max_minutes: float
     tokenizer = Tokenizer.load(run)
     model = make_model(recipe, tokenizer).to(device)
     sources = [s for s in recipe.data.sources if s.epochs > 0]
-    batches = PackedRows([open_shard(run, "train", s.name) for s in sources], sources, recipe.pretrain)
+    batches = make_rows([open_shard(run, "train", s.name) for s in sources], sources, recipe.pretrain)
     once = [Source(s.name, s.path, s.licence) for s in sources]
     held_out = PackedRows([open_shard(run, "valid", s.name) for s in sources], once, recipe.pretrain)
     valid = first_batches(held_out, recipe.pretrain)
@@ -57,7 +57,7 @@ def sft(recipe: Recipe, run: Path, device: torch.device, max_minutes: float) -> 
     return train(stage)
 
 
-def first_batches(held_out: PackedRows | Conversations, recipe: TrainRecipe) -> list[MicroBatch]:
+def first_batches(held_out: Rows | Conversations, recipe: TrainRecipe) -> list[MicroBatch]:
     """Held-out micro-batches, up to the recipe's number of tokens."""
     batches: list[MicroBatch] = []
     for step in range(held_out.steps):
@@ -70,7 +70,7 @@ def first_batches(held_out: PackedRows | Conversations, recipe: TrainRecipe) -> 
 def _stage(
     name: str,
     model: GPT,
-    batches: PackedRows | Conversations,
+    batches: Rows | Conversations,
     valid: list[MicroBatch],
     recipe: TrainRecipe,
     run: Path,
