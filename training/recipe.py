@@ -1,7 +1,8 @@
 """Recipes: what a model is made of and how, as frozen dataclasses read from one TOML file. Torch-free.
 
-A recipe has one table a stage: `[data]`, `[tokenizer]`, `[model]`, `[pretrain]`, `[sft]`, `[export]`.
-Unknown keys and impossible values fail with a sentence; nothing is guessed.
+A recipe has one table a stage: `[data]`, `[tokenizer]`, `[model]` or `[base]`, `[pretrain]`, `[sft]`, `[classify]`,
+`[dpo]`, `[mlm]`, `[translate]`, `[export]`; and `[sft.lora]` and the like, where a stage trains additions only.
+Unknown keys and impossible values fail with a sentence; nothing is guessed. The rules are `recipe_rules.py`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,24 @@ class ModelRecipe:
 
 
 @dataclass(frozen=True)
+class BaseRecipe:
+    """A model that is there already, to go on from instead of starting a new one."""
+
+    model: str = ""  # a model's name, or the path of its folder or GGUF file; empty: a new model of shape [model]
+
+
+@dataclass(frozen=True)
+class LoRARecipe:
+    """Train low-rank additions to frozen matrices (Hu et al. 2021) and nothing else."""
+
+    rank: int = 8
+    alpha: float = 16.0  # the additions are multiplied by alpha / rank
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("q", "k", "v", "out", "gate", "up", "down")
+    layers: tuple[int, ...] = ()  # blocks that get additions, counted from 0; empty: all
+
+
+@dataclass(frozen=True)
 class TrainRecipe:
     """One training stage. `rows` is of packed rows when pretraining; `sft` counts conversations by tokens."""
 
@@ -79,6 +98,87 @@ class TrainRecipe:
     sampling: Literal["packed", "windows"] = "packed"  # windows: every `stride` tokens, as in the book
     stride: int = 0  # tokens between two windows; 0: context, so that none overlap
     attention: Literal["document", "row"] = "document"  # row: a token also sees the documents before its own
+    start_from: Literal["auto", "base", "pretrain", "mlm", "sft", "dpo"] = (
+        "auto"  # auto: the last finished stage before
+    )
+    lora: LoRARecipe | None = None
+
+
+@dataclass(frozen=True)
+class SFTRecipe(TrainRecipe):
+    """Instruction tuning. Packed: several conversations a row, each seeing only itself; padded: one a row."""
+
+    packing: Literal["packed", "padded"] = "packed"
+
+
+@dataclass(frozen=True)
+class ClassifyRecipe(TrainRecipe):
+    """Labels for texts: a table of examples, and what is trained for them."""
+
+    optimizer: Literal["muon", "adamw"] = "adamw"
+    adam_lr: float = 0.0002
+    files: str = ""  # .jsonl, .csv or .tsv below the data folder; a glob
+    text: tuple[str, ...] = ("text",)  # its column, or several, which are joined with an empty line
+    label: str = "label"
+    valid_files: str = ""  # held-out examples; empty: valid_percent of `files`
+    valid_percent: float = 10.0
+    labels: tuple[str, ...] = ()  # their order; empty: as the alphabet has it
+    epochs: float = 3.0
+    pooling: Literal["last", "mean"] = "last"  # what the head reads: the last real token, or the mean of all
+    causal: bool = True  # false: every token sees the whole text
+    train: Literal["all", "last_block", "head"] = "all"  # what is trained besides the head; with [classify.lora]: that
+    balance: Literal["none", "weights"] = "none"  # weights: rare labels count more, so that all count the same
+    dropout: float = 0.0  # of what the head reads, while training
+    calibrate: bool = True  # fit a temperature on the held-out examples
+
+
+@dataclass(frozen=True)
+class DPORecipe(TrainRecipe):
+    """Preference pairs (Rafailov et al. 2023)."""
+
+    optimizer: Literal["muon", "adamw"] = "adamw"
+    adam_lr: float = 0.00002
+    files: str = ""  # .jsonl below the data folder, with `prompt`, `chosen` and `rejected`; a glob
+    valid_percent: float = 5.0
+    epochs: float = 1.0
+    beta: float = 0.1  # how dear leaving the reference model is
+    label_smoothing: float = 0.0  # how often a pair may be the wrong way round
+
+
+@dataclass(frozen=True)
+class MLMRecipe(TrainRecipe):
+    """Masked words, read in both directions (Devlin et al. 2019), over the same documents as pretraining."""
+
+    share: float = 0.15  # of the tokens are to be predicted
+    masked: float = 0.8  # of these are hidden behind the mask
+    random: float = 0.1  # are replaced by any token; the others stay as they are
+
+
+@dataclass(frozen=True)
+class TranslateRecipe(TrainRecipe):
+    """The original encoder-decoder on sentence pairs, with a vocabulary of its own."""
+
+    context: int = 128  # tokens of the longest sentence
+    optimizer: Literal["muon", "adamw"] = "adamw"
+    adam_lr: float = 0.001
+    files: str = ""  # .tsv, .csv or .jsonl below the data folder; a glob
+    source: str = "1"  # the columns: names, or places counted from 1
+    target: str = "2"
+    source_language: str = "en"
+    target_language: str = "de"
+    limit: int = 0  # read at most so many pairs; 0: all
+    valid_percent: float = 2.0
+    epochs: float = 10.0
+    vocab_size: int = 4000
+    d_model: int = 256
+    n_head: int = 4
+    n_layer: int = 3  # of the encoder, and as many of the decoder
+    d_ff: int = 1024
+    dropout: float = 0.1
+    norm: Literal["post", "pre"] = "post"  # post: as in the paper
+    smoothing: float = 0.1  # of the labels
+    beam: int = 4  # for the translations that are measured
+    measured: int = 200  # held-out sentences that are translated and measured at the end
 
 
 @dataclass(frozen=True)
@@ -95,8 +195,13 @@ class Recipe:
     data: DataRecipe
     tokenizer: TokenizerRecipe = field(default_factory=TokenizerRecipe)
     model: ModelRecipe = field(default_factory=ModelRecipe)
+    base: BaseRecipe = field(default_factory=BaseRecipe)
     pretrain: TrainRecipe = field(default_factory=TrainRecipe)
-    sft: TrainRecipe = field(default_factory=TrainRecipe)
+    sft: SFTRecipe = field(default_factory=SFTRecipe)
+    classify: ClassifyRecipe = field(default_factory=ClassifyRecipe)
+    dpo: DPORecipe = field(default_factory=DPORecipe)
+    mlm: MLMRecipe = field(default_factory=MLMRecipe)
+    translate: TranslateRecipe = field(default_factory=TranslateRecipe)
     export: ExportRecipe = field(default_factory=ExportRecipe)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,79 +214,65 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: unreadable, unknown keys, wrong types or values out of range.
     """
+    from training.recipe_rules import check  # which knows the tables below
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
-    stages = {f.name for f in fields(Recipe)}
-    if unknown := sorted(set(data) - stages):
-        raise RecipeError(f"{path}: unknown table [{unknown[0]}]; a recipe has {', '.join(sorted(stages))}.")
-    table = data.get("data", {})
+    if unknown := sorted(set(data) - {f.name for f in fields(Recipe)}):
+        known = ", ".join(sorted(f.name for f in fields(Recipe)))
+        raise RecipeError(f"{path}: unknown table [{unknown[0]}]; a recipe has {known}.")
+    table = data.pop("data", {})
     sources = tuple(_build(Source, s, f"{path}: data.sources") for s in table.pop("sources", ()))
-    recipe = Recipe(
-        data=_build(DataRecipe, {**table, "sources": sources}, f"{path}: [data]"),
-        tokenizer=_build(TokenizerRecipe, data.get("tokenizer", {}), f"{path}: [tokenizer]"),
-        model=_build(ModelRecipe, data.get("model", {}), f"{path}: [model]"),
-        pretrain=_build(TrainRecipe, data.get("pretrain", {}), f"{path}: [pretrain]"),
-        sft=_build(TrainRecipe, data.get("sft", {}), f"{path}: [sft]"),
-        export=_build(ExportRecipe, data.get("export", {}), f"{path}: [export]"),
-    )
-    _check(recipe, path)
+    built: dict[str, Any] = {name: _build(TABLES[name], values, f"{path}: [{name}]") for name, values in data.items()}
+    recipe = Recipe(data=_build(DataRecipe, {**table, "sources": sources}, f"{path}: [data]"), **built)
+    check(recipe, set(data), path)
     return recipe
+
+
+TABLES = {
+    "tokenizer": TokenizerRecipe,
+    "model": ModelRecipe,
+    "base": BaseRecipe,
+    "pretrain": TrainRecipe,
+    "sft": SFTRecipe,
+    "classify": ClassifyRecipe,
+    "dpo": DPORecipe,
+    "mlm": MLMRecipe,
+    "translate": TranslateRecipe,
+    "export": ExportRecipe,
+}
+PLAIN: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
 def _build(cls: Any, table: dict[str, Any], where: str) -> Any:
     """An instance of dataclass `cls` from a TOML table, its keys and plain types checked."""
     known = {f.name: f for f in fields(cls)}
+    values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
             raise RecipeError(f"{where}: unknown key {key!r}; known are {', '.join(known)}.")
         kind = str(known[key].type)
-        allowed: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}.get(kind, (object,))
-        if not isinstance(value, allowed) or (isinstance(value, bool) and kind != "bool"):
-            raise RecipeError(f"{where}: {key} must be of type {kind}, not {value!r}.")
-        if kind.startswith("Literal") and repr(value) not in kind.replace('"', "'"):
+        wrong = RecipeError(f"{where}: {key} must be of type {kind}, not {value!r}.")
+        if kind == "LoRARecipe | None":
+            if not isinstance(value, dict):
+                raise wrong
+            value = _build(LoRARecipe, value, f"{where.removesuffix(']')}.{key}]")
+        elif kind.startswith("tuple[") and key != "sources":
+            parts = PLAIN[kind.removeprefix("tuple[").removesuffix(", ...]")]
+            value = (value,) if isinstance(value, parts) else value
+            if not isinstance(value, list | tuple) or not all(isinstance(part, parts) for part in value):
+                raise wrong
+            value = tuple(value)
+        elif not isinstance(value, PLAIN.get(kind, (object,))) or (isinstance(value, bool) and kind != "bool"):
+            raise wrong
+        elif kind.startswith("Literal") and repr(value) not in kind.replace('"', "'"):
             raise RecipeError(f"{where}: {key} must be one of {kind.removeprefix('Literal')}, not {value!r}.")
+        values[key] = value
     try:
-        return cls(**table)
+        return cls(**values)
     except TypeError as error:
         raise RecipeError(f"{where}: {str(error).removeprefix('__init__() ')}.") from error
-
-
-def _check(recipe: Recipe, path: Path) -> None:
-    rules = [
-        (bool(recipe.data.sources), "[data] names no sources"),
-        (0 < recipe.data.valid_percent < 50, "valid_percent must be between 0 and 50"),
-        (
-            300 <= recipe.tokenizer.vocab_size <= 65_536,
-            "vocab_size must be between 300 and 65536 (shards are uint16)",
-        ),
-        (recipe.model.n_head % recipe.model.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),
-    ]
-    for name, stage in (("pretrain", recipe.pretrain), ("sft", recipe.sft)):
-        rules += [
-            (
-                8 <= stage.context <= recipe.model.context_length,
-                f"[{name}] context must fit the model's context_length",
-            ),
-            (
-                stage.micro_tokens >= stage.context,
-                f"[{name}] micro_tokens must hold at least one row of context",
-            ),
-            (
-                stage.batch_tokens >= stage.micro_tokens,
-                f"[{name}] batch_tokens must be at least micro_tokens",
-            ),
-            (stage.stride >= 0, f"[{name}] stride must be 0 or more"),
-            (0 <= stage.decay_fraction <= 1, f"[{name}] decay_fraction must be between 0 and 1"),
-            (
-                min(stage.valid_every, stage.sample_every) >= 1,
-                f"[{name}] valid_every, sample_every must be 1 or more",
-            ),
-        ]
-    rules += [(0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1") for s in recipe.data.sources]
-    for ok, sentence in rules:
-        if not ok:
-            raise RecipeError(f"{path}: {sentence}.")

@@ -10,7 +10,7 @@ from engine.model import GPT, init_weights
 from training.data.batches import IGNORE, MicroBatch
 from training.loop.optimizer import lr_scale, make_optimizers, set_lr
 from training.loop.train import bits_per_byte
-from training.recipe import RecipeError, TrainRecipe, load_recipe
+from training.recipe import LoRARecipe, RecipeError, TrainRecipe, load_recipe
 
 RECIPES = Path(__file__).parent.parent.parent / "training" / "recipes"
 GOOD = '[data]\nsources = [{ name = "a", path = "a.txt", licence = "x" }]\n'
@@ -38,12 +38,35 @@ def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
         (GOOD + "[tokenizer]\nvocab_size = 100000\n", "uint16"),
         (GOOD + "[model]\nn_kv_head = 4\n", "multiple of n_kv_head"),
         ('[data]\nsources = [{ name = "a", path = "a.txt" }]\n', "licence"),
+        (GOOD + "[sft.lora]\nrank = 0\n", r"\[sft.lora\] rank must be"),
+        (GOOD + '[sft.lora]\ntargets = ["query"]\n', r"there is no \['query'\]"),
+        (GOOD + '[sft.lora]\nrank = "big"\n', r"\[sft.lora\]: rank must be of type int"),
+        (GOOD + "[sft]\nlora = 3\n", "lora must be of type"),
+        (GOOD + '[base]\nmodel = "x"\n[model]\nn_layer = 2\n', "leave out"),
+        (GOOD + "[classify]\nepochs = 2\n", "must say in files"),
+        (GOOD + '[classify]\nfiles = "a.csv"\ntext = [1]\n', "text must be of type"),
+        (GOOD + '[classify]\nfiles = "a.csv"\ncausal = 1\n', "causal must be of type bool"),
+        (GOOD + '[dpo]\nfiles = "a.jsonl"\nvalid_percent = 50\n', r"\[dpo\] valid_percent"),
+        (GOOD + "[mlm]\nmasked = 0.95\n", "at most 1"),
+        ('[translate]\nfiles = "a.tsv"\n[translate.lora]\n', "starts from nothing"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(RecipeError, match=sentence):
         load_recipe(tmp_path / "r.toml")
+
+
+def test_tables_of_every_stage_are_read(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        '[classify]\nfiles = "a.csv"\ntext = ["subject", "text"]\nlabels = ["ham", "spam"]\n'
+        '[classify.lora]\nrank = 4\ntargets = "q"\nlayers = [0, 5]\n[base]\nmodel = "homespun-v0"\n'
+    )
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert recipe.classify.text == ("subject", "text")
+    assert recipe.classify.lora == LoRARecipe(4, targets=("q",), layers=(0, 5))
+    assert recipe.classify.optimizer == "adamw"
+    assert recipe.pretrain.lora is None
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""The rules of recipes: what their tables may say, alone and together. Torch-free; the tables are `recipe.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.recipe import ClassifyRecipe, DPORecipe, LoRARecipe, Recipe, RecipeError, TrainRecipe, TranslateRecipe
+
+Rules = list[tuple[bool, str]]  # what has to hold, and the sentence where it does not
+
+
+def check(recipe: Recipe, given: set[str], path: Path) -> None:
+    """Refuse what cannot be done; `given` are the tables that the file has.
+
+    Raises:
+        RecipeError: the first rule that does not hold.
+    """
+    tables = [recipe.classify.files, recipe.dpo.files, recipe.translate.files]
+    rules = [
+        (bool(recipe.data.sources) or any(tables), "[data] names no sources"),
+        (0 < recipe.data.valid_percent < 50, "valid_percent must be between 0 and 50"),
+        (
+            300 <= recipe.tokenizer.vocab_size <= 65_536,
+            "vocab_size must be between 300 and 65536 (shards are uint16)",
+        ),
+        (recipe.model.n_head % recipe.model.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),
+        (
+            not (recipe.base.model and given & {"model", "tokenizer"}),
+            "[base] is a model with a shape and a vocabulary of its own: leave out [model] and [tokenizer]",
+        ),
+    ]
+    for name in sorted(given & {"classify", "dpo", "mlm", "translate"} | {"pretrain", "sft"}):
+        rules += _rules_of_stage(name, getattr(recipe, name), recipe)
+    for name in ("classify", "dpo", "translate"):
+        if name in given:
+            rules += _rules_of_examples(name, getattr(recipe, name))
+    if "mlm" in given:
+        m = recipe.mlm
+        shares = 0 < m.share < 1 and min(m.masked, m.random) >= 0 and m.masked + m.random <= 1
+        rules.append((shares, "[mlm] share must be between 0 and 1, masked and random together at most 1"))
+    rules += [(0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1") for s in recipe.data.sources]
+    for ok, sentence in rules:
+        if not ok:
+            raise RecipeError(f"{path}: {sentence}.")
+
+
+def _rules_of_stage(name: str, stage: TrainRecipe, recipe: Recipe) -> Rules:
+    own_shape = bool(recipe.base.model) or name == "translate"  # its length is known when it is opened, or its own
+    rules = [
+        (
+            8 <= stage.context <= (recipe.model.context_length if not own_shape else stage.context),
+            f"[{name}] context must fit the model's context_length",
+        ),
+        (
+            stage.micro_tokens >= stage.context,
+            f"[{name}] micro_tokens must hold at least one row of context",
+        ),
+        (
+            stage.batch_tokens >= stage.micro_tokens,
+            f"[{name}] batch_tokens must be at least micro_tokens",
+        ),
+        (stage.stride >= 0, f"[{name}] stride must be 0 or more"),
+        (0 <= stage.decay_fraction <= 1, f"[{name}] decay_fraction must be between 0 and 1"),
+        (
+            min(stage.valid_every, stage.sample_every) >= 1,
+            f"[{name}] valid_every, sample_every must be 1 or more",
+        ),
+    ]
+    if stage.lora is not None:
+        where = f"[{name}.lora]"
+        unknown = sorted(set(stage.lora.targets) - set(LoRARecipe.targets))
+        rules += [
+            (stage.lora.rank >= 1, f"{where} rank must be 1 or more"),
+            (stage.lora.alpha > 0, f"{where} alpha must be above 0"),
+            (0 <= stage.lora.dropout < 1, f"{where} dropout must be from 0 to below 1"),
+            (bool(stage.lora.targets), f"{where} targets must name a layer"),
+            (not unknown, f"{where} targets: there is no {unknown}; known are {', '.join(LoRARecipe.targets)}"),
+            (name != "translate", f"{where} is not for a model that starts from nothing"),
+        ]
+    return rules
+
+
+def _rules_of_examples(name: str, stage: ClassifyRecipe | DPORecipe | TranslateRecipe) -> Rules:
+    return [
+        (bool(stage.files), f"[{name}] must say in files which table its examples are in"),
+        (0 < stage.valid_percent < 50, f"[{name}] valid_percent must be between 0 and 50"),
+        (stage.epochs > 0, f"[{name}] epochs must be above 0"),
+    ]
