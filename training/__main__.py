@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from engine.errors import EngineError
-from training.recipe import Recipe, RecipeError, load_recipe
+from training.errors import TrainingError
+from training.recipe import Recipe, load_recipe
 
 STAGES = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
 
@@ -60,7 +61,7 @@ def main(
             if not run_stage(name, job):
                 click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
                 sys.exit(3)
-    except (RecipeError, EngineError) as error:
+    except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except OSError as error:

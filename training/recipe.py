@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from training.errors import TrainingError
 
-class RecipeError(Exception):
+
+class RecipeError(TrainingError):
     """A recipe that cannot be followed; the text says what is wrong where."""
 
 
@@ -87,8 +89,15 @@ class TrainRecipe:
     adam_lr: float = 0.004  # of embeddings and norms (of everything with adamw)
     weight_decay: float = 0.01
     warmup_steps: int = 50
-    decay_fraction: float = 0.5  # the last part of the way, over which the rate falls to nothing
-    grad_clip: float = 1.0
+    schedule: Literal["wsd", "cosine"] = "wsd"  # after the warmup: stable, then falling; or half a cosine all the way
+    decay_fraction: float = 0.5  # wsd: the last part of the way, over which the rate falls
+    final_lr: float = 0.0  # where it ends, as a share of the peak
+    grad_clip: float = 1.0  # largest norm of a step's gradient; 0: any
+    ema: float = 0.0  # keep a running average of the weights that forgets (1 - ema) a step, and deliver that; 0: don't
+    precision: Literal["auto", "bf16", "fp32"] = "auto"  # of the products; auto: bf16 where the device has it
+    recompute: bool = False  # activations anew in the backward pass: a third more work, much less memory
+    spike: float = 10.0  # go back when the loss rises by so many times its usual spread; 0: only when it is no number
+    shard: Literal["none", "full"] = "none"  # several processes: whole copies (DDP), or a part each (FSDP)
     valid_every: int = 100  # steps
     valid_tokens: int = 65_536
     sample_every: int = 200  # steps

@@ -15,8 +15,11 @@ from engine.model import GPT, init_weights
 from tests.benchmarks.timing import rounds, table
 from training.data.batches import MicroBatch
 from training.loop.checkpoint import TrainState
+from training.loop.losses import token_loss
 from training.loop.optimizer import make_optimizers
-from training.loop.train import Stage, loss_function, train_step
+from training.loop.stage import Stage
+from training.loop.step import train_step
+from training.loop.train import loss_function
 from training.recipe import TrainRecipe
 
 SHAPE = GPTConfig()  # the bundled model's
@@ -41,8 +44,7 @@ class Rows:
 def ours(folder: Path) -> tuple[Stage, TrainState]:
     model = GPT(SHAPE)
     init_weights(model)
-    sizes = torch.ones(SHAPE.vocab_size, dtype=torch.long)
-    stage = Stage("pretrain", model, Rows(), [], sizes, RECIPE, folder, lambda model: "")
+    stage = Stage("pretrain", model, Rows(), token_loss, RECIPE, folder, same_shape=True)
     return stage, TrainState(model, make_optimizers(model, RECIPE))
 
 

@@ -8,8 +8,8 @@ import torch
 from engine.config import GPTConfig
 from engine.model import GPT, init_weights
 from training.data.batches import IGNORE, MicroBatch
+from training.loop.losses import bits_per_byte
 from training.loop.optimizer import lr_scale, make_optimizers, set_lr
-from training.loop.train import bits_per_byte
 from training.recipe import LoRARecipe, RecipeError, TrainRecipe, load_recipe
 
 RECIPES = Path(__file__).parent.parent.parent / "training" / "recipes"

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-from engine.model import GPT
+from torch import nn
 
 
 @dataclass
 class TrainState:
     """Everything a run needs to go on as if nothing had happened."""
 
-    model: GPT
+    model: nn.Module
     optimizers: list[torch.optim.Optimizer]
     step: int = 0  # steps done
     tokens: int = 0  # tokens seen
@@ -52,7 +51,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
     state.step, state.tokens, state.seconds = data["step"], data["tokens"], data["seconds"]
 
 
-def load_weights(path: Path, model: GPT) -> dict[str, Any]:
+def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
     """Only the model out of a checkpoint; returns its step, tokens and seconds."""
     data = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(data["model"])

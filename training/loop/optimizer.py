@@ -6,12 +6,12 @@ Muon (Jordan et al. 2024, torch's own) for the blocks' matrices and AdamW for th
 from __future__ import annotations
 
 import torch
+from torch import nn
 
-from engine.model import GPT
 from training.recipe import RecipeError, TrainRecipe
 
 
-def make_optimizers(model: GPT, recipe: TrainRecipe) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, recipe: TrainRecipe) -> list[torch.optim.Optimizer]:
     """The stage's optimizers; each group remembers its peak rate as `peak_lr`.
 
     Raises:

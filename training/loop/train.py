@@ -1,53 +1,44 @@
-"""The one training loop, for every stage: step, report, validate, sample, checkpoint, stop when told to."""
+"""The one training loop, for every stage: step, report, validate, sample, checkpoint, recover, stop when told to.
+
+**What a Stage gives** (`stage.py` has the fields). `model`: any module; parameters without `requires_grad` stay as
+they are. `batches`: `steps`, and `step(n)`, the micro-batches of step n, a pure function of n, so that a resume is
+exact; the same number of micro-batches in every process (`distributed.world()` says which share is this one's). A
+micro-batch is a dataclass whose tensors have rows first, for the loop moves it to the device and cuts it into fewer
+rows when memory runs out; its `tokens` property, if it has one, is what is counted for tokens/s (else: the elements
+of its first tensor). `loss(model, micro_batch)` returns a `LossSum`: the summed loss, the count to divide by, and
+sums of further numbers to log. The loop adds those up over micro-batches and processes, divides gradients by the
+step's whole count, and calls `loss` inside autocast, so a loss has to make its own sums in fp32 (`logits.float()`).
+Nothing random may outlive a step: the loop seeds torch anew from (recipe.seed, step, rank) before each.
+`validate(model)` → numbers and `sample(model)` → a text are called without gradients, in `eval` mode, with averaged
+weights where the recipe keeps them (`ema`). The loop owns the optimizers, the schedule, the checkpoint and
+`events.jsonl` in `folder`; a stage begins by putting weights into `model`, and later stages read them with
+`checkpoint.load_weights`.
+"""
 
 from __future__ import annotations
 
-import math
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 from tqdm import tqdm
 
-from engine.model import GPT
-from training.data.batches import IGNORE, MicroBatch
 from training.events import EventLog
 from training.loop.checkpoint import TrainState, load_checkpoint, save_checkpoint
-from training.loop.optimizer import lr_scale, make_optimizers, set_lr
-from training.recipe import TrainRecipe
+from training.loop.losses import bits_per_byte
+from training.loop.optimizer import make_optimizers
+from training.loop.precision import autocast
+from training.loop.stage import LossSum, Stage
+from training.loop.step import train_step
+
+__all__ = ["LossSum", "Stage", "TrainState", "bits_per_byte", "train"]
 
 COMPILE_PAYS_FROM = 2_000_000  # tokens: below, compiling takes longer than it saves
-
-
-class Batches(Protocol):
-    steps: int
-
-    def step(self, step: int) -> list[MicroBatch]: ...
-
-
-@dataclass
-class Stage:
-    """What one run of the loop needs."""
-
-    name: str  # "pretrain" or "sft"
-    model: GPT
-    batches: Batches
-    valid: list[MicroBatch]
-    token_bytes: Tensor  # int64 [vocabulary]: bytes each token stands for, 0 for special ones
-    recipe: TrainRecipe
-    folder: Path
-    sample: Callable[[GPT], str]
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    max_minutes: float = math.inf
 
 
 def train(stage: Stage) -> bool:
@@ -82,71 +73,33 @@ def train(stage: Stage) -> bool:
     return True
 
 
-def train_step(stage: Stage, state: TrainState, compute_loss: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-    """One optimizer step: gradients over all micro-batches, averaged over the tokens that count."""
-    start = time.monotonic()
-    scale = lr_scale(state.step, stage.batches.steps, stage.recipe)
-    set_lr(state.optimizers, scale)
-    micro = stage.batches.step(state.step)
-    counted = max(sum(int((m.targets != IGNORE).sum()) for m in micro), 1)
-    total, seen = 0.0, 0
-    for batch in micro:
-        loss = compute_loss(batch.inputs.to(stage.device), batch.targets.to(stage.device)) / counted
-        loss.backward()
-        total += loss.item()
-        seen += batch.inputs.numel()
-    norm = torch.nn.utils.clip_grad_norm_(stage.model.parameters(), stage.recipe.grad_clip).item()
-    for optimizer in state.optimizers:
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    elapsed = time.monotonic() - start
-    state.step, state.tokens, state.seconds = state.step + 1, state.tokens + seen, state.seconds + elapsed
-    return {"loss": total, "lr_scale": scale, "grad_norm": norm, "tokens_per_second": seen / elapsed}
-
-
 def _look(stage: Stage, state: TrainState, log: EventLog) -> None:
     """Validation and a sample, now and then and at the end."""
     last = state.step == stage.batches.steps
-    if stage.valid and (last or state.step % stage.recipe.valid_every == 0):
-        bits = bits_per_byte(stage.model, stage.valid, stage.token_bytes, stage.device)
-        log.write("valid", step=state.step, tokens=state.tokens, bits_per_byte=bits)
-        tqdm.write(f"step {state.step}: {bits:.4f} bits per byte held out")
-    if last or state.step % stage.recipe.sample_every == 0:
-        text = stage.sample(stage.model)
-        log.write("sample", step=state.step, text=text)
-        tqdm.write(f"step {state.step}: {text!r}")
+    stage.model.eval()
+    with torch.no_grad(), autocast(stage.device, stage.recipe.precision):
+        if stage.validate and (last or state.step % stage.recipe.valid_every == 0):
+            numbers = stage.validate(stage.model)
+            log.write("valid", step=state.step, tokens=state.tokens, **numbers)
+            tqdm.write(f"step {state.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in numbers.items()) + " held out")
+        if stage.sample and (last or state.step % stage.recipe.sample_every == 0):
+            text = stage.sample(stage.model)
+            log.write("sample", step=state.step, text=text)
+            tqdm.write(f"step {state.step}: {text!r}")
+    stage.model.train()
 
 
-def summed_loss(model: GPT, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy in nats, summed over the targets that count; bf16 products, fp32 sums."""
-    with torch.autocast(inputs.device.type, torch.bfloat16):
-        logits = model(inputs)
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+def loss_function(stage: Stage) -> Callable[[Any], LossSum]:
+    """The stage's loss of a micro-batch, compiled where a compiler is there and it pays."""
 
-
-def loss_function(stage: Stage) -> Callable[[Tensor, Tensor], Tensor]:
-    def loss(inputs: Tensor, targets: Tensor) -> Tensor:
-        return summed_loss(stage.model, inputs, targets)
+    def loss(batch: Any) -> LossSum:
+        return stage.loss(stage.model, batch)
 
     wanted, compiler = stage.recipe.compile, shutil.which("g++") or shutil.which("clang++")
-    worth = stage.name == "pretrain" and stage.batches.steps * stage.recipe.batch_tokens >= COMPILE_PAYS_FROM
+    worth = stage.same_shape and stage.batches.steps * stage.recipe.batch_tokens >= COMPILE_PAYS_FROM
     if wanted == "yes" or (wanted == "auto" and compiler and worth):
         return torch.compile(loss)
     return loss
-
-
-@torch.no_grad()
-def bits_per_byte(model: GPT, batches: list[MicroBatch], token_bytes: Tensor, device: torch.device) -> float:
-    """Loss in bits over the bytes of the targets, special tokens left out of both: it compares across vocabularies."""
-    nats, size = 0.0, 0
-    for batch in batches:
-        targets = batch.targets.clone()
-        real = targets != IGNORE
-        size_of = torch.where(real, token_bytes[targets.clamp(min=0)], 0)
-        targets[size_of == 0] = IGNORE
-        nats += summed_loss(model, batch.inputs.to(device), targets.to(device)).item()
-        size += int(size_of.sum())
-    return nats / math.log(2) / max(size, 1)
 
 
 @contextmanager

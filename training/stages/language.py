@@ -14,6 +14,7 @@ from engine.tokenizer import Tokenizer
 from training.data.batches import Conversations, MicroBatch, PackedRows, Rows, make_rows
 from training.data.shards import open_shard
 from training.loop.checkpoint import load_weights
+from training.loop.losses import bits_per_byte, token_loss
 from training.loop.train import Stage, train
 from training.recipe import Recipe, RecipeError, Source, TrainRecipe
 
@@ -93,4 +94,19 @@ def _stage(
             said.append(int(model(torch.tensor([tokens + said], device=device))[0, -1].argmax()))
         return tokenizer.decode(said)
 
-    return Stage(name, model, batches, valid, token_bytes, recipe, run / name, sample, device, max_minutes)
+    def validate(model: GPT) -> dict[str, float]:
+        return {"bits_per_byte": bits_per_byte(model, valid, token_bytes, device)}
+
+    return Stage(
+        name,
+        model,
+        batches,
+        token_loss,
+        recipe,
+        run / name,
+        validate if valid else None,
+        sample,
+        device,
+        max_minutes,
+        same_shape=isinstance(batches, Rows),
+    )

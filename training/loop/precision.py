@@ -1,0 +1,22 @@
+"""In which precision a step multiplies: bf16 with fp32 weights and sums where the device does it natively."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cache
+
+import torch
+
+from engine.device import choose
+
+
+@cache
+def fast_bf16(device: str) -> bool:
+    """Whether `device` multiplies bf16 natively; where it is emulated, fp32 is faster."""
+    return choose(device).precision != "fp32"
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[object]:
+    """The context for forward passes; `precision` is the recipe's: auto, bf16 or fp32."""
+    enabled = precision == "bf16" or (precision == "auto" and fast_bf16(device.type))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
