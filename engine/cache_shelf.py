@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.fuse import Decoder
 from engine.generate_steps import cache_dtype
 from engine.kv_cache import KVCache
-from engine.model import GPT
 
 BUDGET = 512 * 2**20  # bytes of all caches together; one is kept whatever its size
 STEP = 1024  # tokens of room a cache is made larger by
@@ -26,7 +26,7 @@ class Kept:
 class CacheShelf:
     """The caches of one model, the one used last at the end."""
 
-    def __init__(self, model: GPT, budget: int = BUDGET) -> None:
+    def __init__(self, model: Decoder, budget: int = BUDGET) -> None:
         self._model, self._budget = model, budget
         self.kept: list[Kept] = []
 

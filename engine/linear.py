@@ -25,7 +25,7 @@ _PAD = 64  # outputs that the int4 kernel wants a multiple of
 
 
 def make_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
-    """A layer y = x·weightᵀ + bias; weight [out, in] in any precision, inputs and outputs in `dtype`."""
+    """A layer y = x·weightᵀ + bias in `dtype`: weight [out, in] in any precision, x [N, in] → y [N, out]."""
     bias = bias.to(dtype) if bias is not None else None
     if weight.device.type == "cpu":
         if precision == "int4" and has_int4() and weight.shape[1] % GROUP == 0:
@@ -79,13 +79,15 @@ class Int8Linear:
             rounded = torch.quantize_per_channel(weight.float(), scale.double(), zero, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(rounded, bias.float() if bias is not None else None)
         self._bias = bias.float() if bias is not None else None
-        self._dtype, self._width, self._seven_bits = dtype, weight.shape[1], not _has_vnni()
+        self._dtype, self._seven_bits = dtype, not _has_vnni()
         self._multiply = torch.ops.quantized.linear_dynamic.default
 
     def __call__(self, x: Tensor) -> Tensor:
-        x = x.float()
-        if x.numel() == self._width:  # one token: its own scale is the only one
-            return self._multiply(x, self._packed, self._seven_bits).to(self._dtype)
+        if x.dtype != torch.float32:
+            x = x.float()
+        if x.shape[0] == 1:  # one token: its own scale is the only one
+            y = self._multiply(x, self._packed, self._seven_bits)
+            return y if self._dtype == torch.float32 else y.to(self._dtype)
         largest = torch.linalg.vector_norm(x, torch.inf, -1, True).clamp_(min=1e-10)
         y = self._multiply(x / largest, self._packed, self._seven_bits).mul_(largest)
         if self._bias is not None:
@@ -110,13 +112,12 @@ class NarrowInt8Linear:
         scale = _row_scale(weight)
         self._weight = (weight.float() / scale[:, None]).round().to(torch.int8)
         self._scale, self._bias, self._dtype = scale.to(dtype), bias, dtype
-        self._width = weight.shape[1]
         self._multiply = torch.ops.aten._weight_int8pack_mm.default
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.numel() > self._width:
+        if x.shape[0] > 1:
             return self._many(x.to(torch.bfloat16)).to(self._dtype)
-        y = self._multiply(x.reshape(1, self._width), self._weight, self._scale).view(*x.shape[:-1], -1)
+        y = self._multiply(x, self._weight, self._scale)
         return y if self._bias is None else y + self._bias
 
 
@@ -124,7 +125,7 @@ class Int4Linear:
     """Weights rounded to 16 levels between the smallest and the largest of each 32 neighbours; inputs stay in bf16."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self._outputs, self._width = weight.shape
+        self._outputs = len(weight)
         self._bias, self._dtype = bias, dtype
         padded = F.pad(weight.float(), (0, 0, 0, -len(weight) % _PAD))
         levels, scale, zero = round_to_int4(padded)
@@ -133,9 +134,12 @@ class Int4Linear:
         self._multiply = torch.ops.aten._weight_int4pack_mm_for_cpu.default
 
     def __call__(self, x: Tensor) -> Tensor:
-        rows = x.reshape(-1, self._width).to(torch.bfloat16).contiguous()
-        y = self._multiply(rows, self._packed, GROUP, self._scale_and_zero)[:, : self._outputs]
-        y = y.to(self._dtype).reshape(*x.shape[:-1], self._outputs)
+        rows = x if x.dtype == torch.bfloat16 else x.to(torch.bfloat16)
+        y = self._multiply(rows.contiguous(), self._packed, GROUP, self._scale_and_zero)
+        if y.shape[1] != self._outputs:
+            y = y.narrow(1, 0, self._outputs)
+        if y.dtype != self._dtype:
+            y = y.to(self._dtype)
         return y if self._bias is None else y + self._bias
 
 

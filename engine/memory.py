@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
-_MMAP_THRESHOLD = -3  # mallopt's number for the size from which a block is mapped, and unmapped when it is freed
-_LOADING, _RUNNING = 1 << 20, 32 << 20  # bytes; the second is where glibc's own adjustment ends
+# For mallopt: the size from which a block is mapped, and unmapped when it is freed, and how much free memory
+# at the heap's end is kept.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+_LOADING, _RUNNING = 1 << 20, 32 << 20  # bytes; the second is where glibc's own adjustment of both ends
 
 
 @contextmanager
@@ -26,7 +28,9 @@ def returned_at_once() -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(_MMAP_THRESHOLD, _RUNNING)  # while running, mapping afresh for every token would be slow
+        # While running, mapping or trimming afresh for every layer would be slow: a page fault each 4 KB.
+        libc.mallopt(_MMAP_THRESHOLD, _RUNNING)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _RUNNING)
         libc.malloc_trim(0)
 
 

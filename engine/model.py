@@ -30,7 +30,6 @@ class GPT(nn.Module):
         """With `tables` False the rotary tables are left to a later `make_rope`."""
         super().__init__()
         self.config = config
-        self.fused, self.counted = False, 0  # see fuse.py
         self.embedding = Embedding(config.vocab_size, config.d_model)
         learned = config.position == "learned"
         self.positions = Embedding(config.context_length, config.d_model) if learned else None
@@ -93,7 +92,7 @@ class GPT(nn.Module):
 
     def parameter_count(self) -> int:
         """Parameters, tied ones counted once."""
-        return self.counted or sum(p.numel() for p in self.parameters())
+        return sum(p.numel() for p in self.parameters())
 
 
 def _rows(where: slice | Tensor, cos: Tensor, sin: Tensor) -> Rope:

@@ -16,6 +16,7 @@ from engine.chat_template import END_OF_TEXT, END_OF_TURN, ChatTemplate
 from engine.config import GPTConfig
 from engine.device import Placement
 from engine.errors import ModelFolderError
+from engine.fuse import Decoder
 from engine.gguf_file import GGUFFile
 from engine.model import GPT
 from engine.stored import read_weights
@@ -34,7 +35,7 @@ class LoadedModel:
     """Everything that answering needs."""
 
     name: str
-    model: GPT
+    model: Decoder
     tokenizer: Tokenizer
     template: ChatTemplate | None
     end_tokens: frozenset[int]
@@ -75,7 +76,7 @@ def load_fused(path: Path, place: Placement) -> LoadedModel:
     return _loaded(opened, fill_fused(opened.config, opened.weights, place.device, place.dtype, place.precision))
 
 
-def _loaded(opened: OpenedModel, model: GPT) -> LoadedModel:
+def _loaded(opened: OpenedModel, model: Decoder) -> LoadedModel:
     return LoadedModel(opened.path.stem, model, opened.tokenizer, opened.template, opened.end_tokens)
 
 

@@ -13,9 +13,9 @@ import time
 import torch
 from torch import Tensor
 
+from engine.fuse import Decoder
 from engine.generate_steps import decode
 from engine.kv_cache import KVCache
-from engine.model import GPT
 
 GRAM = 3  # tokens that must have stood together before
 LONGEST = 6  # tokens guessed at once
@@ -31,7 +31,7 @@ class Reader:
         enabled: False is plain decoding.
     """
 
-    def __init__(self, model: GPT, cache: KVCache, history: list[int], *, enabled: bool = True) -> None:
+    def __init__(self, model: Decoder, cache: KVCache, history: list[int], *, enabled: bool = True) -> None:
         self._model, self._cache, self.history, self._enabled = model, cache, history, enabled
         self._guessed: list[tuple[int, Tensor]] = []  # tokens read ahead and the logits behind them
         self._seen: dict[tuple[int, ...], int] = {}  # three tokens → where the one after them stands

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from engine.architectures import LLAMA_LAYER, LLAMA_TOP
 from engine.config import GPTConfig
 from engine.errors import ModelFolderError
-from engine.fuse import FusedBlock, fuse_ends
+from engine.fuse import FusedGPT, activations
+from engine.fused_layers import FusedBlock
 from engine.linear import Precision
 from engine.memory import returned_at_once
 from engine.model import GPT
@@ -39,19 +40,19 @@ def fill(config: GPTConfig, weights: Weights, device: torch.device, dtype: torch
 
 def fill_fused(
     config: GPTConfig, weights: Weights, device: torch.device, dtype: torch.dtype, precision: Precision
-) -> GPT:
-    """The same decoder with fused layers (fuse.py) in `precision`, made layer by layer: never twice in memory.
+) -> FusedGPT:
+    """The same decoder fused (fuse.py), in `precision`, made layer by layer: never twice in memory.
 
     Raises:
         ModelFolderError: as `fill`.
     """
     with returned_at_once():
-        return _fill_fused(config, weights, device, dtype, precision)
+        return _fill_fused(config, weights, device, activations(config.d_model, dtype, precision), precision)
 
 
 def _fill_fused(
     config: GPTConfig, weights: Weights, device: torch.device, dtype: torch.dtype, precision: Precision
-) -> GPT:
+) -> FusedGPT:
     model = _empty(config, weights)
     count = model.parameter_count()
     blocks: list[FusedBlock] = []
@@ -60,18 +61,16 @@ def _fill_fused(
         for name, stored in weights.items():
             if name.startswith(prefix):
                 _put(block, name.removeprefix(prefix), _read(name, stored).to(device))
-        blocks.append(FusedBlock(block, dtype, precision))
+        blocks.append(FusedBlock(block, dtype, precision))  # type: ignore[arg-type]
         model.blocks[layer] = nn.Identity()  # lets the plain weights go
     for name, stored in weights.items():
         if not name.startswith(("blocks.", "embedding.")):
             _put(model, name, _read(name, stored).to(device))
     if device.type != "cpu":
         _put(model, "embedding.weight", _read("embedding.weight", weights["embedding.weight"]).to(device, dtype))
-    fuse_ends(model, blocks, weights["embedding.weight"], dtype, precision)
     if config.position == "rope":
         model.make_rope(device)
-    model.fused, model.counted = True, count
-    return model.eval().requires_grad_(False)
+    return FusedGPT(model, blocks, weights["embedding.weight"], dtype, precision, count)
 
 
 def check(config: GPTConfig, weights: Weights) -> int:

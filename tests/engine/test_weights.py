@@ -83,7 +83,7 @@ def test_loading_straight_into_a_precision(name: str, precision: Any, tmp_path: 
         expected = peer(torch.tensor([ids])).logits[0, -1]
     error = (logits.float() - expected).norm() / expected.norm()
     # Random weights of this size are harder on rounding than a trained model's; the bounds keep mix-ups out.
-    assert error < {"fp32": 1e-5, "bf16": 0.05, "int8": 0.08, "int4": 0.45}[precision]
+    assert error < {"fp32": 1e-5, "bf16": 0.08, "int8": 0.08, "int4": 0.45}[precision]
     assert model.parameter_count() == sum(p.numel() for p in peer.parameters())
 
 

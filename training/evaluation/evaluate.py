@@ -73,9 +73,9 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
     result["bits_per_byte"] = _per_source(recipe, run, model.float(), tokenizer, device)
     model = model.to(place.dtype)
     model.make_rope(device)
-    fuse(model, place.precision)  # the checks are of what a person will talk to
+    fused = fuse(model, place.precision)  # the checks are of what a person will talk to
     end_tokens = frozenset(tokenizer.special_tokens.values())
-    generator = Generator(LoadedModel(recipe.export.name, model, tokenizer, ChatTemplate(tokenizer), end_tokens))
+    generator = Generator(LoadedModel(recipe.export.name, fused, tokenizer, ChatTemplate(tokenizer), end_tokens))
     prompts, checks = load_checks()
     result["replies"] = [[p, answer(generator, recipe, (p,), seed=1).text] for p in prompts]
     result["checks"] = run_checks(generator, recipe, checks, seen_questions(recipe, run))
