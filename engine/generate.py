@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,12 +18,13 @@ from engine.chat_template import ChatTemplate
 from engine.context import fit
 from engine.generate_steps import prefill
 from engine.model_folder import LoadedModel
-from engine.protocol import Delta, Done, Generate, Started
+from engine.protocol import Delta, Done, Generate, Started, Tokens
 from engine.sampler import sample
+from engine.scoring import alternatives
 from engine.speculate import Reader
 from engine.text_stream import TextStream
 
-Answer = Started | Delta | Done
+Answer = Started | Delta | Tokens | Done
 
 
 def _never() -> bool:
@@ -36,12 +37,20 @@ class Generator:
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
-        self.template = loaded.template or ChatTemplate.completion(loaded.tokenizer)
+        self._completion = ChatTemplate.completion(loaded.tokenizer)
+        self.template = loaded.template or self._completion
         self.context_length = self.model.config.context_length
         self._shelf = CacheShelf(self.model)
+        self._names = {token: name for name, token in loaded.tokenizer.special_tokens.items()}
+
+    def template_for(self, plain: bool) -> ChatTemplate:
+        """How messages become text: the model's own way, or, with `plain`, as they stand."""
+        return self._completion if plain else self.template
 
     def reply(self, request: Generate, cancelled: Callable[[], bool] = _never) -> Iterator[Answer]:
-        """Started, Deltas and one Done for `request`. `cancelled` is asked before every token and prompt chunk.
+        """Started, Deltas (and Tokens, where asked for) and one Done for `request`.
+
+        `cancelled` is asked before every token and prompt chunk.
 
         Raises:
             EngineError: EmptyPromptError, PromptTooLongError or TemplateError, before anything is yielded.
@@ -50,15 +59,17 @@ class Generator:
         params = request.params
         reserve = min(params.max_tokens, self.context_length // 4)
         prompt = fit(
-            self.template,
+            self.template_for(request.plain),
             list(request.messages),
             self.context_length,
             reserve,
             continue_last=request.continue_last,
+            cut=request.overlong == "cut",
         )
         kept, cached = self._shelf.take(prompt.tokens, params.max_tokens)
         seed = params.seed if params.seed is not None else secrets.randbelow(2**31)
-        yield Started(request.request, len(prompt.tokens), cached, prompt.dropped, self.context_length, seed)
+        limit = self.context_length
+        yield Started(request.request, len(prompt.tokens), cached, prompt.dropped, limit, seed, prompt.cut)
         logits = prefill(self.model, prompt.tokens[cached:], kept.cache, cancelled)
         kept.tokens = prompt.tokens[: kept.cache.length]
         if logits is None:
@@ -91,6 +102,8 @@ class Generator:
                 reason = "stop"
                 break
             said.append(token)
+            if request.alternatives:
+                yield Tokens(request.request, (self._told(token, logits, request.alternatives),))
             if text := stream.push(self.tokenizer.token_bytes(token)):
                 yield Delta(request.request, text)
             if stream.stopped:
@@ -108,3 +121,12 @@ class Generator:
         speed = (len(said) - 1) / decoding if len(said) > 1 and decoding > 0 else 0.0
         wait = (first or now) - began
         yield Done(request.request, reason, len(said), speed, wait, len(reader.history))
+
+    def _told(self, token: int, logits: Tensor, count: int) -> dict[str, Any]:
+        """What `Tokens` says of one token."""
+        score, others = alternatives(logits, token, count)
+        pairs = [[self._shown(other), value] for other, value in others]
+        return {"token": token, "text": self._shown(token), "log_probability": score, "alternatives": pairs}
+
+    def _shown(self, token: int) -> str:
+        return self.tokenizer.token_bytes(token).decode("utf-8", "replace") or self._names.get(token, "")

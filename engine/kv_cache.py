@@ -69,6 +69,11 @@ class KVCache:
         for mine, theirs in zip(self.layers, other.layers, strict=True):
             mine.append(theirs.k[:, :, :length], theirs.v[:, :, :length])
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the batch's `rows` [new batch], int64, in this order; a row may come several times."""
+        for layer in self.layers:
+            layer.k, layer.v = layer.k[rows], layer.v[rows]
+
     def truncate(self, length: int) -> None:
         """Forget everything from position `length` on, so that a common prefix can be used again."""
         for layer in self.layers:

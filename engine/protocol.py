@@ -7,6 +7,7 @@ A conversation over the pipe:
     app → worker                    worker → app
     Load(model="/path")             Loaded(...)            or Failed(request="load", ...)
     Generate(request="7", ...)      Started(...), Delta(...)*, Done(...)   or Failed(request="7", ...)
+    Batch, Score, Embed, Count      Replies, Scores, Embeddings, Counts    or Failed(...)
     Cancel(request="7")             the running reply ends with Done(reason="cancelled") within 100 ms
     Shutdown()                      the worker exits with status 0
 """
@@ -72,6 +73,48 @@ class Generate(Message):
     messages: tuple[dict[str, str], ...]  # {"role": "system"|"user"|"assistant", "content": ...}, oldest first
     params: SamplingParams = field(default_factory=SamplingParams)
     continue_last: bool = False  # the last message is an assistant's and is continued, not answered
+    plain: bool = False  # no chat template: the model goes on with the messages' texts as they stand
+    overlong: Literal["refuse", "cut"] = "refuse"  # a last message that does not fit: fail, or leave out its middle
+    alternatives: int = 0  # likeliest tokens told with each token, in `Tokens`; 0: none are told
+
+
+@dataclass(frozen=True)
+class Batch(Message):
+    """Several chats answered together, or one several times; the replies come all at once, at the end."""
+
+    kind: ClassVar[str] = "batch"
+    request: str
+    chats: tuple[list[dict[str, str]], ...]
+    params: SamplingParams = field(default_factory=SamplingParams)
+    samples: int = 1  # replies to each chat
+    plain: bool = False  # as in Generate
+
+
+@dataclass(frozen=True)
+class Score(Message):
+    """How likely each of `continuations` is as the reply to `messages`."""
+
+    kind: ClassVar[str] = "score"
+    request: str
+    messages: tuple[dict[str, str], ...]
+    continuations: tuple[str, ...]
+    plain: bool = False  # as in Generate
+
+
+@dataclass(frozen=True)
+class Embed(Message):
+    kind: ClassVar[str] = "embed"
+    request: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Count(Message):
+    """How many tokens each of `texts` is."""
+
+    kind: ClassVar[str] = "count"
+    request: str
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -108,6 +151,7 @@ class Started(Message):
     dropped_messages: int  # oldest messages left out because they did not fit the context
     context_length: int
     seed: int
+    cut_tokens: int = 0  # tokens left out of the middle of the last message, which alone did not fit
 
 
 @dataclass(frozen=True)
@@ -115,6 +159,19 @@ class Delta(Message):
     kind: ClassVar[str] = "delta"
     request: str
     text: str  # always whole characters
+
+
+@dataclass(frozen=True)
+class Tokens(Message):
+    """The tokens behind the Delta that follows or came before: {"token", "text", "log_probability", "alternatives"}.
+
+    Log-probabilities are natural, and the model's own: before temperature, filters and penalty. The alternatives are
+    [text, log-probability] pairs, the likeliest first. A token that is a piece of a character shows as �.
+    """
+
+    kind: ClassVar[str] = "tokens"
+    request: str
+    tokens: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -129,6 +186,36 @@ class Done(Message):
 
 
 @dataclass(frozen=True)
+class Replies(Message):
+    kind: ClassVar[str] = "replies"
+    request: str
+    replies: tuple[dict[str, Any], ...]  # {"text", "tokens" (their number), "reason"}, those to the first chat first
+    seed: int
+    tokens_per_second: float  # of all replies together
+
+
+@dataclass(frozen=True)
+class Scores(Message):
+    kind: ClassVar[str] = "scores"
+    request: str
+    scores: tuple[list[float], ...]  # for each continuation, the log-probability of each of its tokens
+
+
+@dataclass(frozen=True)
+class Embeddings(Message):
+    kind: ClassVar[str] = "embeddings"
+    request: str
+    vectors: tuple[list[float], ...]
+
+
+@dataclass(frozen=True)
+class Counts(Message):
+    kind: ClassVar[str] = "counts"
+    request: str
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Failed(Message):
     kind: ClassVar[str] = "failed"
     request: str  # "load" when loading failed
@@ -136,9 +223,10 @@ class Failed(Message):
     message: str  # fit to show to a person
 
 
-_KINDS: dict[str, type[Message]] = {
-    cls.kind: cls for cls in (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Done, Failed)
-}
+QUESTIONS = (Batch, Score, Embed, Count)  # what gets exactly one answer
+ANSWERS = (Replies, Scores, Embeddings, Counts)
+_STREAM = (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Tokens, Done, Failed)
+_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (*_STREAM, *QUESTIONS, *ANSWERS)}
 
 
 def encode(message: Message) -> bytes:
@@ -160,8 +248,6 @@ def decode(line: bytes | str) -> Message:
             raise ProtocolError(f"Unexpected fields in a {cls.kind!r} message: {', '.join(sorted(unknown))}.")
         if "params" in data:
             data["params"] = SamplingParams(**data["params"])
-        if "messages" in data:
-            data["messages"] = tuple(data["messages"])
-        return cls(**data)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(f"The engine's pipe carried a line that is no message: {line[:120]!r}.") from error

@@ -13,12 +13,26 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from engine.errors import EngineError, ProtocolError
 from engine.generate import Generator
-from engine.protocol import Cancel, Delta, Failed, Generate, Load, Loaded, Message, Shutdown, decode, encode
+from engine.protocol import (
+    QUESTIONS,
+    Cancel,
+    Delta,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Message,
+    Shutdown,
+    Tokens,
+    decode,
+    encode,
+)
 
 DELTA_SECONDS = 1 / 15  # between two Deltas; a screen shows no more
 
@@ -45,12 +59,14 @@ class Worker:
 
     def handle(self, message: Message) -> None:
         """Do what `message` asks; whatever goes wrong becomes a Failed message."""
-        request = message.request if isinstance(message, Generate) else "load"
+        request = getattr(message, "request", "load")
         try:
             if isinstance(message, Load):
                 self._load(message)
             elif isinstance(message, Generate):
                 self._generate(message)
+            elif isinstance(message, QUESTIONS):
+                self._answer(message)
             else:
                 raise ProtocolError(f"The worker does not take {message.kind!r} messages.")
         except EngineError as error:
@@ -81,22 +97,40 @@ class Worker:
             )
         )
 
-    def _generate(self, message: Generate) -> None:
+    def _ready(self) -> Generator:
         if self._generator is None:
             raise ProtocolError("No model is loaded yet.")
+        return self._generator
 
-        def cancelled() -> bool:
-            return message.request in self._cancelled or self._closing.is_set()
+    def _wanted(self, request: str) -> Callable[[], bool]:
+        """Says whether `request` has been cancelled."""
+        return lambda: request in self._cancelled or self._closing.is_set()
 
-        waiting, last = "", 0.0
-        for answer in self._generator.reply(message, cancelled):
+    def _answer(self, message: Message) -> None:
+        from engine.answers import answer
+
+        request: str = message.request  # type: ignore[attr-defined]
+        self.send(answer(self._ready(), message, self._wanted(request)))
+        self._cancelled.discard(request)
+
+    def _generate(self, message: Generate) -> None:
+        """Send a reply's answers, its text and tokens gathered to few messages a second."""
+        text, last = "", 0.0
+        tokens: list[dict[str, Any]] = []
+        for answer in self._ready().reply(message, self._wanted(message.request)):
+            if isinstance(answer, Tokens):
+                tokens += answer.tokens
+                continue
             if isinstance(answer, Delta):
-                waiting += answer.text
+                text += answer.text
                 if time.monotonic() - last < DELTA_SECONDS:
                     continue
-            if waiting:
-                self.send(Delta(message.request, waiting))
-                waiting, last = "", time.monotonic()
+            if tokens:
+                self.send(Tokens(message.request, tuple(tokens)))
+            if text:
+                self.send(Delta(message.request, text))
+                last = time.monotonic()
+            text, tokens = "", []
             if not isinstance(answer, Delta):
                 self.send(answer)
         self._cancelled.discard(message.request)
