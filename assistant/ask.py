@@ -6,6 +6,7 @@ import asyncio
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from assistant.engine_client import EngineClient
 from assistant.errors import UsageError
@@ -26,6 +27,8 @@ class Wishes:
     temperature: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
+    plain: bool = False
+    cut: bool = False
 
 
 def question(words: tuple[str, ...], piped: str | None) -> str:
@@ -69,9 +72,10 @@ async def ask(text: str, wishes: Wishes) -> None:
         loaded = await client.load()
         if sys.stderr.isatty():
             sys.stderr.write(f"({loaded.name}, {loaded.device_note})\n")
-        async for event in client.generate(messages, params):
-            if isinstance(event, Started) and event.dropped_messages:
-                sys.stderr.write("(The beginning did not fit the model's context and was left out.)\n")
+        overlong: Literal["refuse", "cut"] = "cut" if wishes.cut else "refuse"
+        async for event in client.generate(messages, params, plain=wishes.plain, overlong=overlong):
+            if isinstance(event, Started) and event.cut_tokens:
+                sys.stderr.write(f"({event.cut_tokens:,} tokens from the question's middle did not fit.)\n")
             elif isinstance(event, Delta):
                 # Raw into a file or pipe would be a fair wish too, but nobody wants escape codes a model made up.
                 sys.stdout.write(printable(event.text))

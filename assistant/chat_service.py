@@ -72,7 +72,7 @@ class ChatService:
                             with suppress(StorageError):  # the disk may have room again by the end
                                 self.store.flush(turn.reply, text)
                             saved = time.monotonic()
-                    else:
+                    elif isinstance(event, Done):
                         status = "stopped" if event.reason == "cancelled" else "complete"
                         numbers |= _numbers(event)
                     yield event

@@ -66,6 +66,8 @@ def main(ctx: click.Context, model: str | None, device: str, precision: str, dat
 @click.option("--temperature", type=float, help="0 is the likeliest answer; higher is livelier.")
 @click.option("--max-tokens", type=int, help="Longest answer, in tokens.")
 @click.option("--seed", type=int, help="The same seed gives the same answer.")
+@click.option("--plain", is_flag=True, help="No chat: the model goes on with the text, as a base model does.")
+@click.option("--cut", is_flag=True, help="Leave out the middle of a question that is too long, and say how much.")
 @click.pass_obj
 def ask(
     obj: dict[str, Any],

@@ -12,12 +12,14 @@ import shlex
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from assistant.errors import WorkerDied
 from engine.errors import EngineError, ProtocolError
 from engine.protocol import (
+    ANSWERS,
     Cancel,
     Delta,
     Done,
@@ -28,13 +30,14 @@ from engine.protocol import (
     Message,
     SamplingParams,
     Started,
+    Tokens,
     decode,
     encode,
 )
 
 LONGEST_LINE = 2**26  # bytes: a whole pasted book fits
 LOG_LIMIT = 1_000_000  # bytes; a longer log of the engine begins anew
-Answer = Started | Delta | Done
+Answer = Started | Delta | Tokens | Done
 
 
 class EngineFailure(EngineError):
@@ -83,10 +86,32 @@ class EngineClient:
         async with self._turn:
             return await self._ensure_loaded()
 
+    async def ask(self, question: Message) -> Message:
+        """The answer to one of `protocol.QUESTIONS`; its `request` is replaced by a number of ours.
+
+        Raises:
+            EngineFailure, WorkerDied: as `generate`.
+        """
+        async with self._turn:
+            await self._ensure_loaded()
+            request = str(next(self._numbers))
+            await self._send(replace(question, request=request))  # type: ignore[call-arg]
+            async for answer in self._answers(request):
+                if isinstance(answer, ANSWERS):
+                    return answer
+            raise await self._died()
+
     async def generate(
-        self, messages: Sequence[dict[str, str]], params: SamplingParams, *, continue_last: bool = False
+        self,
+        messages: Sequence[dict[str, str]],
+        params: SamplingParams,
+        *,
+        continue_last: bool = False,
+        plain: bool = False,
+        overlong: Literal["refuse", "cut"] = "refuse",
+        alternatives: int = 0,
     ) -> AsyncGenerator[Answer, None]:
-        """Started, Deltas and Done of one reply.
+        """Started, Deltas (with `alternatives` Tokens too) and Done of one reply; the options are Generate's.
 
         Raises:
             EngineFailure: the engine refuses (empty or too long a prompt, …).
@@ -97,9 +122,10 @@ class EngineClient:
             request = self._asked = str(next(self._numbers))
             done = False
             try:
-                await self._send(Generate(request, tuple(messages), params, continue_last))
+                wanted = Generate(request, tuple(messages), params, continue_last, plain, overlong, alternatives)
+                await self._send(wanted)
                 async for answer in self._answers(request):
-                    if not isinstance(answer, Loaded):
+                    if isinstance(answer, Started | Delta | Tokens | Done):
                         yield answer
                     if done := isinstance(answer, Done):
                         return
@@ -180,7 +206,7 @@ class EngineClient:
         except (ConnectionError, RuntimeError) as error:
             raise await self._died() from error
 
-    async def _answers(self, request: str) -> AsyncIterator[Loaded | Answer]:
+    async def _answers(self, request: str) -> AsyncIterator[Message]:
         """Messages that answer `request`; a Failed one is raised, and so is the worker's end."""
         process = self._process
         assert process is not None
@@ -192,7 +218,7 @@ class EngineClient:
             elif isinstance(message, Failed):
                 if message.request in (request, ""):
                     raise EngineFailure(message.code, message.message)
-            elif isinstance(message, Started | Delta | Done):
+            elif isinstance(message, (Started, Delta, Tokens, Done, *ANSWERS)):
                 if message.request == request:
                     yield message
             else:
