@@ -1,4 +1,7 @@
-"""`python -m training`: prepare | tokenizer | pretrain | sft | evaluate | export | all, of a recipe in a run folder."""
+"""`python -m training`: prepare | tokenizer | pretrain | sft | evaluate | export | all, of a recipe in a run folder.
+
+`python -m training data …` is `data/commands.py`.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ class Job:
     device: str
     max_minutes: float
     fresh: bool
+    processes: int
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +44,7 @@ class Job:
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--max-minutes", type=float, default=float("inf"), help="Stop with a checkpoint after so long.")
 @click.option("--fresh", is_flag=True, help="Do the stage again from its start instead of going on where it stopped.")
+@click.option("--processes", type=int, default=0, help="That prepare data at once [default: one a core].")
 def main(
     stage: str,
     recipe_path: Path,
@@ -49,14 +54,18 @@ def main(
     device: str,
     max_minutes: float,
     fresh: bool,
+    processes: int,
 ) -> None:
-    """Make a model from raw text. A stage that was stopped goes on from its last checkpoint."""
+    """Make a model from raw text. A stage that was stopped goes on from its last checkpoint.
+
+    The texts of a manifest come here with: python -m training data fetch
+    """
     try:
         recipe = load_recipe(recipe_path)
         run = run or Path("runs") / recipe_path.stem
         run.mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
-        job = Job(recipe, recipe_path, run, data, out or run / "model", device, max_minutes, fresh)
+        job = Job(recipe, recipe_path, run, data, out or run / "model", device, max_minutes, fresh, processes)
         for name in STAGES if stage == "all" else (stage,):
             if not run_stage(name, job):
                 click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
@@ -71,29 +80,20 @@ def main(
 
 def run_stage(name: str, job: Job) -> bool:
     """Do one stage; True when it is done, False when it was stopped."""
+    if name in ("prepare", "tokenizer"):
+        return run_data_stage(name, job)
     import torch  # late, so that --help and a wrong recipe answer at once
 
     from engine.device import choose
-    from training.data import prepare, shards
-    from training.data import tokenizer as tokenizers
+    from training.data.mix import mixed
     from training.evaluation import evaluate
     from training.export import export
     from training.stages import language
 
-    recipe, run = job.recipe, job.run
+    recipe, run = mixed(job.recipe, job.run), job.run
     device: torch.device = choose(job.device).device
     if job.fresh and name in ("pretrain", "sft"):
         shutil.rmtree(run / name, ignore_errors=True)
-    if name == "prepare":
-        if job.fresh or not (run / "data_report.json").exists():
-            prepare.prepare(recipe.data, job.data, run)
-        return True
-    if name == "tokenizer":
-        if job.fresh or not (run / "tokens_report.json").exists():
-            tokenizers.train_tokenizer(recipe, run)
-            report = shards.write_shards(recipe, run, language.Tokenizer.load(run))
-            click.echo("\n".join(f"{row:34s} {values['tokens']:>10,} tokens" for row, values in report.items()))
-        return True
     if name == "evaluate":
         evaluate.evaluate(recipe, run, device)
         return True
@@ -104,5 +104,33 @@ def run_stage(name: str, job: Job) -> bool:
     return stage(recipe, run, device, job.max_minutes)
 
 
+def run_data_stage(name: str, job: Job) -> bool:
+    """`prepare` or `tokenizer`; both know by themselves what is done already."""
+    from training.data import prepare, report, shards, vocabulary_report
+    from training.data import tokenizer as tokenizers
+    from training.data.mix import mix_table
+
+    recipe, run = job.recipe, job.run
+    if name == "prepare":
+        if job.fresh:
+            (run / "data_report.json").unlink(missing_ok=True)
+        prepare.prepare(recipe.data, job.data, run, job.processes)
+    else:
+        if job.fresh or tokenizers.is_stale(recipe, run):
+            tokenizers.train_tokenizer(recipe, run)
+            vocabulary_report.vocabulary_report(recipe, job.data, run)
+        shards.write_shards(recipe, run, job.processes)
+        for part in mix_table(recipe, run):
+            click.echo(
+                f"{part.name:28s} {part.tokens:>12,} tokens {part.share:7.1%} of training, {part.epochs:.2f} epochs"
+            )
+    report.write_report(recipe, run)
+    return True
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["data"]:
+        from training.data.commands import data
+
+        data(sys.argv[2:], prog_name="python -m training data")
     main()

@@ -2,7 +2,8 @@
 
 A recipe has one table a stage: `[data]`, `[tokenizer]`, `[model]` or `[base]`, `[pretrain]`, `[sft]`, `[classify]`,
 `[dpo]`, `[mlm]`, `[translate]`, `[export]`; and `[sft.lora]` and the like, where a stage trains additions only.
-Unknown keys and impossible values fail with a sentence; nothing is guessed. The rules are `recipe_rules.py`.
+Unknown keys and impossible values fail with a sentence; nothing is guessed. The rules are `recipe_rules.py`; the tables
+`[data]` and `[tokenizer]` are `recipe_data.py`.
 """
 
 from __future__ import annotations
@@ -13,39 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.errors import TrainingError
+from training.recipe_data import DataRecipe, QualityRecipe, Source, TokenizerRecipe
+
+__all__ = ["DataRecipe", "QualityRecipe", "Source", "TokenizerRecipe"]  # and all that is defined here
 
 
 class RecipeError(TrainingError):
     """A recipe that cannot be followed; the text says what is wrong where."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source of documents and its place in the mix."""
-
-    name: str
-    path: str  # a glob below the data folder: .txt, .jsonl or .tsv, also .bz2
-    licence: str
-    epochs: float = 1.0  # how often pretraining reads it; 0: not at all
-    sft_epochs: float = 0.0  # how often instruction tuning reads it (chats only)
-    limit_mb: float = 0.0  # read at most so many megabytes of text; 0: all
-    start: float = 0.0  # pretraining reads it between these two points of its way, 0 … 1
-    end: float = 1.0
-    url: str = ""  # where it comes from, for the card
-
-
-@dataclass(frozen=True)
-class DataRecipe:
-    sources: tuple[Source, ...]
-    valid_percent: float = 1.0  # of each source's documents, held out before anything is packed
-    min_characters: int = 20  # shorter documents are dropped
-    max_characters: int = 20_000  # longer ones are cut into pieces at a paragraph
-
-
-@dataclass(frozen=True)
-class TokenizerRecipe:
-    vocab_size: int = 8192
-    characters_mb: float = 20.0  # of training text the merges are learned from
 
 
 @dataclass(frozen=True)
@@ -223,7 +198,8 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: unreadable, unknown keys, wrong types or values out of range.
     """
-    from training.recipe_rules import check  # which knows the tables below
+    from training.manifest import sources_of  # which knows the tables below, as do the rules
+    from training.recipe_rules import check
 
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -235,7 +211,8 @@ def load_recipe(path: Path) -> Recipe:
         known = ", ".join(sorted(f.name for f in fields(Recipe)))
         raise RecipeError(f"{path}: unknown table [{unknown[0]}]; a recipe has {known}.")
     table = data.pop("data", {})
-    sources = tuple(_build(Source, s, f"{path}: data.sources") for s in table.pop("sources", ()))
+    sources = sources_of(table, path.parent, f"{path}: [data]")
+    table["quality"] = _build(QualityRecipe, table.get("quality", {}), f"{path}: [data.quality]")
     built: dict[str, Any] = {name: _build(TABLES[name], values, f"{path}: [{name}]") for name, values in data.items()}
     recipe = Recipe(data=_build(DataRecipe, {**table, "sources": sources}, f"{path}: [data]"), **built)
     check(recipe, set(data), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from training.recipe import ClassifyRecipe, DPORecipe, LoRARecipe, Recipe, RecipeError, TrainRecipe, TranslateRecipe
@@ -19,10 +20,8 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
     rules = [
         (bool(recipe.data.sources) or any(tables), "[data] names no sources"),
         (0 < recipe.data.valid_percent < 50, "valid_percent must be between 0 and 50"),
-        (
-            300 <= recipe.tokenizer.vocab_size <= 65_536,
-            "vocab_size must be between 300 and 65536 (shards are uint16)",
-        ),
+        (300 <= recipe.tokenizer.vocab_size <= 1_000_000, "vocab_size must be between 300 and 1000000"),
+        *_rules_of_data(recipe),
         (recipe.model.n_head % recipe.model.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),
         (
             not (recipe.base.model and given & {"model", "tokenizer"}),
@@ -38,10 +37,25 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
         m = recipe.mlm
         shares = 0 < m.share < 1 and min(m.masked, m.random) >= 0 and m.masked + m.random <= 1
         rules.append((shares, "[mlm] share must be between 0 and 1, masked and random together at most 1"))
-    rules += [(0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1") for s in recipe.data.sources]
     for ok, sentence in rules:
         if not ok:
             raise RecipeError(f"{path}: {sentence}.")
+
+
+def _rules_of_data(recipe: Recipe) -> Rules:
+    data = recipe.data
+    rules = [
+        (0 <= data.near_duplicates <= 1, "near_duplicates must be between 0 and 1"),
+        (0 <= data.language_threshold <= 1, "language_threshold must be between 0 and 1"),
+        (not data.tokens_m or any(s.weight > 0 for s in data.sources), "tokens_m needs sources with a weight"),
+    ]
+    for s in data.sources:
+        rules += [
+            (bool(re.fullmatch(r"[\w.-]+", s.name)), f"source {s.name!r}: a name is letters, digits, '_', '-' and '.'"),
+            (min(s.epochs, s.sft_epochs, s.weight, s.limit_mb) >= 0, f"source {s.name}: no number may be below 0"),
+            (0 <= s.start < s.end <= 1, f"source {s.name}: 0 <= start < end <= 1"),
+        ]
+    return rules
 
 
 def _rules_of_stage(name: str, stage: TrainRecipe, recipe: Recipe) -> Rules:

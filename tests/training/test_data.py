@@ -13,7 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.tokenizer import Tokenizer
 from training.data.batches import IGNORE, Conversations, PackedRows
-from training.data.documents import clean, clean_text, cut, fingerprint, read_source
+from training.data.cleaning import clean, clean_text
+from training.data.documents import cut, read_source
+from training.data.duplicates import fingerprint
 from training.data.prepare import documents_path, prepare
 from training.data.shards import Shard, open_shard
 from training.data.tokenizer import recover_merges
@@ -43,8 +45,14 @@ def test_sources_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl.bz2").write_bytes(
         bz2.compress(b'{"instruction": "q", "input": "i", "output": "r"}\n\n{"text": "t"}\n')
     )
-    assert list(read_source(Source("a", "a.txt", "x"), tmp_path)) == [{"text": "one\n"}, {"text": "two\nlines\n"}]
+    assert list(read_source(Source("a", "a.txt", "x"), tmp_path)) == [{"text": "one"}, {"text": "two\nlines"}]
     assert list(read_source(Source("b", "b.*", "x"), tmp_path)) == [chat("q\n\ni", "r"), {"text": "t"}]
+    (tmp_path / "d.json").write_text(
+        '[{"question": "q", "answer": "a"}, {"instruction": "i", "context": "", "response": "r"}]'
+    )
+    assert list(read_source(Source("d", "d.json", "x"), tmp_path)) == [chat("q", "a"), chat("i", "r")]
+    (tmp_path / "e.html").write_text("<html><body><p>page</p></body></html>")
+    assert [clean(d, DataRecipe(())) for d in read_source(Source("e", "e.html", "x"), tmp_path)] == [{"text": "page"}]
     with pytest.raises(RecipeError, match="nothing matches"):
         list(read_source(Source("c", "c.*", "x"), tmp_path))
 
@@ -63,8 +71,9 @@ def test_no_document_stands_on_both_sides_and_the_report_adds_up(tmp_path: Path)
     recipe = DataRecipe((Source("a", "a.txt", "x"),), valid_percent=20)
     report = prepare(recipe, tmp_path, tmp_path / "run")["a"]
     assert report["kept"] == 400
-    assert report["duplicate"] == 400, "the same but for case and punctuation"
-    assert report["short"] == 2
+    assert report["dropped"] == {"duplicate": 400, "short": 1}, "the same but for case and punctuation"
+    assert report["read"] == 801
+    assert report["examples"]["short"] == ["short"]
     assert 50 < report["valid"] < 110
     sides = []
     for split in ("train", "valid"):

@@ -35,7 +35,7 @@ def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
         (GOOD + '[pretrain]\noptimizer = "sgd"\n', "optimizer must be one of"),
         (GOOD + "[pretrain]\ncontext = 4096\n", "context must fit"),
         (GOOD + "[pretrain]\nmicro_tokens = 16\n", "micro_tokens must hold"),
-        (GOOD + "[tokenizer]\nvocab_size = 100000\n", "uint16"),
+        (GOOD + "[tokenizer]\nvocab_size = 2000000\n", "vocab_size must be between"),
         (GOOD + "[model]\nn_kv_head = 4\n", "multiple of n_kv_head"),
         ('[data]\nsources = [{ name = "a", path = "a.txt" }]\n', "licence"),
         (GOOD + "[sft.lora]\nrank = 0\n", r"\[sft.lora\] rank must be"),

@@ -1,81 +1,214 @@
-"""Documents: reading sources, cleaning them, and dropping what is broken, empty or seen before.
+"""Documents: reading them out of files, one at a time, whatever the files' size.
 
-A document is {"text": …} or {"messages": [{"role", "content"}, …]}. Tokens come later, in `shards.py`.
+A document is {"text": …} or {"messages": [{"role", "content"}, …]}. Cleaning them is `cleaning.py`, whether one is
+worth keeping `filters.py` and `duplicates.py`; tokens come later, in `shards.py`.
 """
 
 from __future__ import annotations
 
 import bz2
+import gzip
 import hashlib
-import io
 import json
-import re
-import unicodedata
-from collections.abc import Iterator
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 from training.recipe import RecipeError, Source
 
 Document = dict[str, Any]
 SEPARATOR = "<|endoftext|>"
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff\ufffe\uffff]")
-_BLANK = re.compile(r"[ \t\u00a0]+")
-_LINES = re.compile(r"\n{3,}")
-# A speaker's name that a generator never filled in ("Hi, [User 1's name]!"). A letter's "[your name]" is for the reader
-# to fill in and stays.
-_PLACEHOLDER = re.compile(r",?\s*\[(?:user|bot|persona|assistant|speaker)\s?\d*(?:'s)?(?: name)?\]", re.IGNORECASE)
+BLOCK = 1 << 20  # bytes read at once
+LONGEST_LINE = 64_000_000  # bytes; one that is longer is a mistake, and would have to lie in memory whole
+PART = 4_000_000  # characters; a text without separators is read in parts of about so many
+OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
+# What reading a damaged file of these kinds raises, besides an OSError without a number.
+DAMAGED = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def source_files(source: Source, root: Path) -> list[Path]:
+    """The files of `source` below folder `root`.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    paths = sorted(path for path in root.glob(source.path) if path.is_file())
+    if not paths:
+        hint = " Fetch it first: python -m training data fetch." if source.url else ""
+        raise RecipeError(f"Source {source.name}: nothing matches {source.path!r} below {root}.{hint}")
+    return paths
 
 
 def read_source(source: Source, root: Path) -> Iterator[Document]:
     """The raw documents of `source` below folder `root`, at most `limit_mb` of text.
 
     Raises:
-        RecipeError: nothing matches the source's path, or a file is of an unknown kind.
+        RecipeError: nothing matches the source's path, a file cannot be read as what its name says, or the whole is
+            not what the source's sha256 says (which is known at the end; a limit reached before that skips it).
     """
-    paths = sorted(root.glob(source.path))
-    if not paths:
-        raise RecipeError(f"Source {source.name}: nothing matches {source.path!r} below {root}.")
     left = source.limit_mb * 1e6 or float("inf")
-    for path in paths:
-        for document in _read_file(path):
+    digest = hashlib.sha256()
+    for path in source_files(source, root):
+        for document in _read_file(path, source.encoding, digest):
             left -= len(as_text(document))
             if left < 0:
                 return
             yield document
+    if source.sha256 and digest.hexdigest() != source.sha256.lower():
+        raise RecipeError(
+            f"Source {source.name}: {source.path} is not the file that its sha256 names: it has been changed or "
+            "replaced. Fetch it again, or take the new file's sha256."
+        )
 
 
-def _read_file(path: Path) -> Iterator[Document]:
-    opener = bz2.open if path.suffix == ".bz2" else open
-    name = path.name.removesuffix(".bz2")
-    with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
-        if name.endswith(".jsonl"):
-            yield from (from_json(json.loads(line)) for line in file if line.strip())
-        elif name.endswith(".txt"):
-            yield from _split(file)
-        else:
-            raise RecipeError(f"{path} is neither .txt nor .jsonl (nor one of these with .bz2).")
+def kind_of(path: Path) -> str:
+    """The suffix that says what is in `path`, compressed or not."""
+    return Path(path.name.removesuffix(path.suffix)).suffix if path.suffix in OPENERS else path.suffix
 
 
-def _split(file: io.TextIOWrapper) -> Iterator[Document]:
-    lines: list[str] = []
-    for line in file:
-        if line.strip() == SEPARATOR:
-            yield {"text": "".join(lines)}
-            lines = []
-        else:
-            lines.append(line)
-    yield {"text": "".join(lines)}
+def open_bytes(path: Path, suffix: str = "") -> BinaryIO:
+    """`path` opened for reading, unpacked where its name (or `suffix`) says that it is compressed."""
+    return OPENERS.get(suffix or path.suffix, open)(path, "rb")
+
+
+def _read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
+    kind, lines = kind_of(path), _lines(path, encoding, digest)
+    if kind in (".jsonl", ".ndjson"):
+        for number, line in enumerate(lines, 1):
+            if line.strip("\ufeff \t\r"):
+                yield _from_line(line, f"{path}, line {number}")
+    elif kind == ".json":
+        yield from _from_list("\n".join(lines), path)
+    elif kind == ".txt":
+        yield from _split(lines)
+    elif kind in (".md", ".html", ".htm"):
+        yield {"text": "\n".join(lines)}
+    else:
+        raise RecipeError(
+            f"{path} is neither .txt, .md, .html, .jsonl nor .json (nor one of these with .gz, .bz2 or .xz)."
+        )
+
+
+def _lines(path: Path, encoding: str, digest: Digest) -> Iterator[str]:
+    """The lines of `path` without their ends; what is read goes through `digest`.
+
+    Raises:
+        RecipeError: it is not in this encoding, damaged, or has a line longer than `LONGEST_LINE`.
+    """
+    carry, done = b"", 0
+    try:
+        with open_bytes(path) as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+                head, newline, tail = block.rpartition(b"\n")
+                if newline:
+                    lines = _decode(carry + head, encoding, path, done).split("\n")
+                    yield from lines
+                    done, carry = done + len(lines), tail
+                else:
+                    carry += block
+                if len(carry) > LONGEST_LINE:
+                    raise RecipeError(
+                        f"{path}, line {done + 1} is longer than {LONGEST_LINE // 1_000_000} MB: "
+                        "break it into lines, or into documents."
+                    )
+    except (OSError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise RecipeError(f"{path} is damaged ({error}). Fetch it again.") from error
+    if carry:
+        yield from _decode(carry, encoding, path, done).split("\n")
+
+
+def _decode(data: bytes, encoding: str, path: Path, done: int) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = done + data.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{path}, line {line} is not {encoding.upper()} (byte 0x{data[error.start]:02x}): "
+            'convert the file, or give its source an encoding, such as "cp1252".'
+        ) from error
+    except LookupError as error:
+        raise RecipeError(f"{path}: there is no encoding {encoding!r}.") from error
+
+
+def _split(lines: Iterator[str]) -> Iterator[Document]:
+    """Documents between separator lines; a very long one comes in parts, cut at empty lines."""
+    kept: list[str] = []
+    size = 0
+    for line in lines:
+        if line.startswith(SEPARATOR) and line.strip() == SEPARATOR:
+            yield {"text": "\n".join(kept)}
+            kept, size = [], 0
+            continue
+        kept.append(line)
+        size += len(line) + 1
+        if size > PART and (not line.strip() or size > 4 * PART):
+            yield {"text": "\n".join(kept)}
+            kept, size = [], 0
+    if any(line.strip() for line in kept):
+        yield {"text": "\n".join(kept)}
+
+
+def _from_list(text: str, path: Path) -> Iterator[Document]:
+    """The documents of a .json file: one list of rows, which has to fit into memory."""
+    try:
+        rows = json.loads(text.lstrip("\ufeff"))
+    except ValueError as error:
+        raise RecipeError(f"{path} is not valid JSON ({error}).") from error
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
+        yield _from_row(row, f"{path}, row {number}")
+
+
+def _from_line(line: str, where: str) -> Document:
+    try:
+        row = json.loads(line.lstrip("\ufeff"))
+    except ValueError as error:
+        raise RecipeError(f"{where} is not valid JSON ({error}).") from error
+    return _from_row(row, where)
+
+
+def _from_row(row: Any, where: str) -> Document:
+    try:
+        return from_json(row)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecipeError(
+            f"{where} is no document: it must have a text, messages with role and content, or instruction and output."
+        ) from error
 
 
 def from_json(row: dict[str, Any]) -> Document:
-    """A row of a .jsonl file: `messages`, `instruction`/`input`/`output`, or `text`."""
+    """A row of a .jsonl file: a chat, an instruction, a question, or a text, under the names that data sets use.
+
+    `messages` (role, content); `instruction`, `input` or `context`, `output` or `response`; `question`, `answer`;
+    `text`.
+
+    Raises:
+        KeyError, TypeError: it is none of these.
+    """
     if "messages" in row:
-        return {"messages": [{"role": m["role"], "content": m["content"]} for m in row["messages"]]}
-    if "instruction" in row:
-        asked = "\n\n".join(part for part in (row["instruction"], row.get("input")) if part)
-        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": row["output"]}]}
-    return {"text": row["text"]}
+        messages = [{"role": m["role"], "content": m["content"]} for m in row["messages"]]
+    elif "instruction" in row or "question" in row:
+        asked = [row.get("instruction", row.get("question")), row.get("input", row.get("context"))]
+        answer = next((row[key] for key in ("output", "response", "answer") if key in row), None)
+        messages = [
+            {"role": "user", "content": "\n\n".join(part for part in asked if part)},
+            {"role": "assistant", "content": answer},
+        ]
+    else:
+        if not isinstance(row["text"], str):
+            raise TypeError("text is not a string")
+        return {"text": row["text"]}
+    if not all(isinstance(value, str) for m in messages for value in m.values()):
+        raise TypeError("a role or content is not a string")
+    return {"messages": messages}
 
 
 def as_text(document: Document) -> str:
@@ -83,44 +216,18 @@ def as_text(document: Document) -> str:
     return document["text"] if "text" in document else "\n".join(m["content"] for m in document["messages"])
 
 
-def clean_text(text: str) -> str:
-    """NFC, no control or invisible characters, single spaces, at most one empty line in a row."""
-    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _BLANK.sub(" ", _CONTROL.sub("", text))
-    return _LINES.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
-
-
-def clean(document: Document) -> Document | None:
-    """`document` cleaned; None for a chat with an empty turn or turns that do not alternate."""
-    if "text" in document:
-        return {"text": clean_text(document["text"])}
-    messages = [
-        {"role": m["role"], "content": _PLACEHOLDER.sub("", clean_text(m["content"]))} for m in document["messages"]
-    ]
-    if messages and messages[-1]["role"] == "user":
-        messages.pop()  # nobody answers it
-    turns = [m["role"] for m in messages if m["role"] != "system"]
-    alternate = turns == ["user", "assistant"] * (len(turns) // 2)
-    whole = all(m["content"] for m in messages)
-    return {"messages": messages} if turns and alternate and whole else None
-
-
-def fingerprint(document: Document) -> bytes:
-    """Equal for documents that differ only in case, spacing and punctuation."""
-    letters = "".join(c for c in as_text(document).casefold() if c.isalnum())
-    return hashlib.blake2b(letters.encode(), digest_size=16).digest()
-
-
 def cut(document: Document, limit: int) -> Iterator[Document]:
     """`document` in pieces of at most about `limit` characters, cut between paragraphs; chats stay whole."""
     if "messages" in document or len(document["text"]) <= limit:
         yield document
         return
-    piece = ""
+    kept: list[str] = []
+    size = 0
     for paragraph in document["text"].split("\n\n"):
-        if piece and len(piece) + len(paragraph) > limit:
-            yield {"text": piece.strip()}
-            piece = ""
-        piece += paragraph + "\n\n"
-    if piece.strip():
-        yield {"text": piece.strip()}
+        if kept and size + len(paragraph) > limit:
+            yield {"text": "\n\n".join(kept).strip()}
+            kept, size = [], 0
+        kept.append(paragraph)
+        size += len(paragraph) + 2
+    if text := "\n\n".join(kept).strip():
+        yield {"text": text}

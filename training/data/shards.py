@@ -1,22 +1,31 @@
-"""Token shards: a source's documents as ids (uint16) and loss mask (uint8), memory-mapped, with each one's offset.
+"""Token shards: a source's documents as ids and loss mask, memory-mapped, with each one's offset.
 
-Every document ends with `<|endoftext|>`. Which documents are read when is `batches.py`.
+Every document ends with `<|endoftext|>`. Ids take two bytes, or four where the vocabulary is larger than 65,536.
+Documents are encoded in several processes, a few megabytes at a time, and go to disk in their order: nothing is held
+whole. A source that is done, for the same documents and vocabulary, is not done again. Which documents are read when is
+`batches.py`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engine.chat_template import END_OF_TEXT, ChatTemplate
 from engine.tokenizer import Tokenizer
 from training.data.documents import Document
-from training.data.prepare import SPLITS, documents_path
+from training.data.parallel import cores, ordered_map
+from training.data.prepare import SPLITS, WORTH_PROCESSES, documents_path
 from training.recipe import Recipe
+
+PIECE = 4_000_000  # bytes of documents that one process encodes at once
+SUFFIXES = (".tokens", ".mask", ".offsets.npy")
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class Shard:
     """One source's tokens of one split."""
 
     name: str
-    tokens: np.ndarray  # uint16 [total]
+    tokens: np.ndarray  # uint16 or uint32 [total]
     mask: np.ndarray  # uint8 [total]; 1 where the assistant speaks
     offsets: np.ndarray  # int64 [documents + 1]
 
@@ -33,47 +42,99 @@ class Shard:
         return len(self.offsets) - 1
 
 
-def write_shards(recipe: Recipe, run: Path, tokenizer: Tokenizer) -> dict[str, dict[str, int]]:
-    """Encode the run's documents into `run/shards/`; returns tokens and bytes a token, a row a source."""
-    template = ChatTemplate(tokenizer)
+def write_shards(recipe: Recipe, run: Path, processes: int = 0) -> dict[str, dict[str, int]]:
+    """Encode the run's documents with its vocabulary into `run/shards/`; returns and writes the report.
+
+    The report has a row for each split and source: tokens, documents, and bytes of the documents' file.
+    """
     report = {}
+    size = sum(documents_path(run, split, s.name).stat().st_size for split in SPLITS for s in recipe.data.sources)
+    processes = 1 if size < WORTH_PROCESSES else processes or cores()
     for split in SPLITS:
         (run / "shards" / split).mkdir(parents=True, exist_ok=True)
         for source in recipe.data.sources:
-            with documents_path(run, split, source.name).open(encoding="utf-8") as file:
-                encoded = [_encode(json.loads(line), tokenizer, template) for line in file]
-            base = run / "shards" / split / source.name
-            lengths = np.array([0, *(len(tokens) for tokens, _ in encoded)], dtype=np.int64)
-            tokens = np.fromiter(chain.from_iterable(t for t, _ in encoded), dtype=np.uint16)
-            tokens.tofile(base.with_suffix(".tokens"))
-            np.fromiter(chain.from_iterable(m for _, m in encoded), dtype=np.uint8).tofile(base.with_suffix(".mask"))
-            np.save(base.with_suffix(".offsets.npy"), lengths.cumsum())
-            size = documents_path(run, split, source.name).stat().st_size
+            if not _is_done(run, split, source.name):
+                _write_shard(run, split, source.name, processes)
+            offsets = np.load(_base(run, split, source.name).with_suffix(".offsets.npy"), mmap_mode="r")
             report[f"{split}/{source.name}"] = {
-                "tokens": len(tokens),
-                "documents": len(encoded),
-                "file_bytes": size,
+                "tokens": int(offsets[-1]),
+                "documents": len(offsets) - 1,
+                "file_bytes": documents_path(run, split, source.name).stat().st_size,
             }
     (run / "tokens_report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return report
 
 
-def _encode(document: Document, tokenizer: Tokenizer, template: ChatTemplate) -> tuple[list[int], list[int]]:
+def _base(run: Path, split: str, name: str) -> Path:
+    return run / "shards" / split / f"{name}.shard"
+
+
+def _is_done(run: Path, split: str, name: str) -> bool:
+    """Whether the shard is there and not older than what it is made from."""
+    last = _base(run, split, name).with_suffix(SUFFIXES[-1])
+    made_from = (documents_path(run, split, name), run / "tokenizer.json")
+    return last.exists() and all(path.stat().st_mtime_ns <= last.stat().st_mtime_ns for path in made_from)
+
+
+def _write_shard(run: Path, split: str, name: str, processes: int) -> None:
+    base, lengths = _base(run, split, name), [np.zeros(1, np.int64)]
+    finals = [base.with_suffix(suffix) for suffix in SUFFIXES]
+    pieces = _pieces(documents_path(run, split, name))
+    with finals[0].open("wb") as tokens, finals[1].open("wb") as mask:
+        for ids, spoken, sizes in ordered_map(partial(encode_lines, run=run), pieces, processes):
+            tokens.write(ids.tobytes())
+            mask.write(spoken.tobytes())
+            lengths.append(sizes)
+    temporary = base.with_suffix(".tmp.npy")
+    np.save(temporary, np.concatenate(lengths).cumsum())
+    temporary.replace(finals[2])  # last: with it the shard is whole
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """The lines of `path`, some megabytes of whole ones at a time."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece + file.readline()
+
+
+def encode_lines(lines: bytes, run: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ids, mask, lengths) of documents, one a line: uint16 or uint32 [tokens], uint8 [tokens], int64 [documents]."""
+    tokenizer, template = _vocabulary(run, (run / "tokenizer.json").stat().st_mtime_ns)
+    encoded = [encode(json.loads(line), tokenizer, template) for line in lines.splitlines()]
+    dtype = np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32
+    ids = [np.array(tokens, dtype) for tokens, _ in encoded]
+    masks = [np.array(mask, np.uint8) for _, mask in encoded]
+    sizes = np.array([len(part) for part in ids], np.int64)
+    return np.concatenate([np.zeros(0, dtype), *ids]), np.concatenate([np.zeros(0, np.uint8), *masks]), sizes
+
+
+@lru_cache(maxsize=1)
+def _vocabulary(run: Path, made: int) -> tuple[Tokenizer, ChatTemplate]:
+    """The run's vocabulary, opened once a process; `made` is there so that a newer one is opened again."""
+    tokenizer = Tokenizer.load(run)
+    return tokenizer, ChatTemplate(tokenizer)
+
+
+def encode(document: Document, tokenizer: Tokenizer, template: ChatTemplate) -> tuple[list[int], Any]:
+    """(ids, mask) of one document, its end included; the mask is 1 on what the assistant says."""
     end = tokenizer.special(END_OF_TEXT)
     if "text" in document:
         tokens = tokenizer.encode(document["text"])
-        return [*tokens, end], [0] * (len(tokens) + 1)
+        return [*tokens, end], np.zeros(len(tokens) + 1, np.uint8)
     tokens, mask = template.encode_with_mask(document["messages"])
     return [*tokens, end], [*mask, 0]
 
 
 def open_shard(run: Path, split: str, name: str) -> Shard:
     """The shard of source `name`, mapped, not read."""
-    base = run / "shards" / split / name
+    base = _base(run, split, name)
     offsets = np.load(base.with_suffix(".offsets.npy"))
 
-    def mapped(suffix: str, dtype: type) -> np.ndarray:
-        # mmap refuses empty files, and a small source may have nothing held out
-        return np.memmap(base.with_suffix(suffix), dtype, "r") if offsets[-1] else np.zeros(0, dtype)
+    def mapped(suffix: str, *dtypes: type) -> np.ndarray:
+        if not offsets[-1]:
+            return np.zeros(0, dtypes[0])  # mmap refuses empty files, and a small source may have nothing held out
+        path = base.with_suffix(suffix)
+        width = path.stat().st_size // int(offsets[-1])
+        return np.memmap(path, next(d for d in dtypes if np.dtype(d).itemsize == width), "r")
 
-    return Shard(name, mapped(".tokens", np.uint16), mapped(".mask", np.uint8), offsets)
+    return Shard(name, mapped(".tokens", np.uint16, np.uint32), mapped(".mask", np.uint8), offsets)
