@@ -55,6 +55,8 @@ def prepare(recipe: DataRecipe, root: Path, run: Path, processes: int = 0) -> di
     Raises:
         RecipeError: a source is not there, damaged or another than the manifest's, or nothing is left of all of them.
     """
+    if not recipe.sources:
+        raise RecipeError("The recipe's [data] names no sources to prepare.")
     report_path, work = run / "data_report.json", run / "preparing"
     state = _state(recipe, root)
     if report_path.exists() and _same(run / "prepared.json", state, unknown=True):
