@@ -30,6 +30,7 @@ class HomespunApp(App[None]):
         data_dir: where chats are kept; the system's place where it is None.
         command: how the engine worker is started, for tests.
         precision: of the weights: auto, fp32, bf16, int8 or int4.
+        compile: decode by CUDA graphs where there is CUDA.
 
     Raises:
         ModelFolderError: there is no such model.
@@ -51,13 +52,15 @@ class HomespunApp(App[None]):
         data_dir: Path | None = None,
         command: Sequence[str] | None = None,
         precision: str = "auto",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         paths = find_paths(data_dir)
         info = find(model or DEFAULT_MODEL, paths.models)
         self.store, self._warning = _open_store(paths)
         log = paths.engine_log if not self._warning else None
-        self.service = ChatService(self.store, EngineClient(info.path, device, command, log, precision=precision), info)
+        client = EngineClient(info.path, device, command, log, precision=precision, compile=compile)
+        self.service = ChatService(self.store, client, info)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -104,6 +107,6 @@ def _open_store(paths: Paths) -> tuple[Store, str]:
         return Store(None), warning
 
 
-def run(model: str | None, device: str, data_dir: Path | None, precision: str) -> None:
+def run(model: str | None, device: str, data_dir: Path | None, precision: str, compile: bool) -> None:
     """Open the chat; returns when it is closed."""
-    HomespunApp(model, device, data_dir, precision=precision).run()
+    HomespunApp(model, device, data_dir, precision=precision, compile=compile).run()

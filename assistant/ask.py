@@ -23,6 +23,7 @@ class Wishes:
     models: Path
     device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
     system: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
@@ -64,7 +65,7 @@ async def ask(text: str, wishes: Wishes) -> None:
     """
     info = find(wishes.model, wishes.models)
     params = sampling(wishes, info.path)
-    client = EngineClient(info.path, wishes.device, precision=wishes.precision)
+    client = EngineClient(info.path, wishes.device, precision=wishes.precision, compile=wishes.compile)
     messages = [{"role": "system", "content": printable(wishes.system)}] if wishes.system else []
     messages.append({"role": "user", "content": text})
     ended, begun = True, False

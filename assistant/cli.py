@@ -41,20 +41,23 @@ class Group(click.Group):
 @click.option("--model", help="A model's name, or the path of its folder or GGUF file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--precision", default="auto", show_default=True, help="Of the weights: auto, fp32, bf16, int8 or int4.")
+@click.option("--compile", is_flag=True, help="Decode by CUDA graphs, where there is an NVIDIA GPU.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where chats and models are kept.")
 @click.pass_context
-def main(ctx: click.Context, model: str | None, device: str, precision: str, data_dir: Path | None) -> None:
+def main(
+    ctx: click.Context, model: str | None, device: str, precision: str, compile: bool, data_dir: Path | None
+) -> None:
     """A private chat assistant in your terminal. Without a command it opens the chat.
 
     Everything happens on this machine; nothing is sent anywhere.
     """
-    ctx.obj = {"model": model, "device": device, "precision": precision, "data_dir": data_dir}
+    ctx.obj = {"model": model, "device": device, "precision": precision, "compile": compile, "data_dir": data_dir}
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError('The chat needs a terminal. For one answer use: homespun ask "…"')
         from assistant.app import run
 
-        run(model, device, data_dir, precision)
+        run(model, device, data_dir, precision, compile)
 
 
 @main.command(context_settings=HELP)
@@ -91,7 +94,11 @@ def ask(
     text = asking.question(words, piped)
     name = model or obj["model"] or DEFAULT_MODEL
     models = find_paths(obj["data_dir"]).models
-    where: dict[str, Any] = {"device": device or obj["device"], "precision": precision or obj["precision"]}
+    where: dict[str, Any] = {
+        "device": device or obj["device"],
+        "precision": precision or obj["precision"],
+        "compile": obj["compile"],
+    }
     asking.run(text, asking.Wishes(model=name, models=models, **where, **wishes))
 
 

@@ -66,8 +66,9 @@ class EngineClient:
         log: Path | None = None,
         *,
         precision: str = "auto",
+        compile: bool = False,
     ) -> None:
-        self.model, self.device, self.precision = model, device, precision
+        self.model, self.device, self.precision, self.compile = model, device, precision, compile
         self.loaded: Loaded | None = None
         self._command, self._log_path = list(command or worker_command()), log
         self._process: asyncio.subprocess.Process | None = None
@@ -154,7 +155,7 @@ class EngineClient:
         if self.loaded is not None and self._process is not None and self._process.returncode is None:
             return self.loaded
         await self._start()
-        await self._send(Load(str(self.model), self.device, self.precision))
+        await self._send(Load(str(self.model), self.device, self.precision, self.compile))
         async for message in self._answers("load"):
             if isinstance(message, Loaded):
                 self.loaded = message

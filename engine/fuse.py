@@ -6,6 +6,8 @@ It cannot be trained, saved or looked into: its weights are joined, reordered an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,7 @@ class FusedGPT:
         count: int,
     ) -> None:
         self.config, self.dtype, self.blocks, self._count = plain.config, dtype, blocks, count
+        self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
         self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
         self.norm = quick_norm(plain.norm, dtype)
         self.positions = plain.positions.weight.detach().to(dtype) if plain.positions is not None else None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.fuse import Decoder
+from engine.fuse import Decoder, FusedGPT
 from engine.kv_cache import KVCache
 
 # Tokens read between two looks at whether the reply is still wanted. On a CPU, more than 256 at once are slower again:
@@ -48,4 +48,6 @@ def prefill(model: Decoder, tokens: list[int], cache: KVCache, cancelled: Callab
 @torch.inference_mode()
 def decode(model: Decoder, token: int, cache: KVCache) -> Tensor:
     """Read one more token; returns the logits [vocabulary] behind it."""
+    if isinstance(model, FusedGPT) and model.step is not None:
+        return model.step(token, cache)
     return model(torch.tensor([[token]], device=model.device), cache)[0, -1]

@@ -64,6 +64,7 @@ class Load(Message):
     model: str  # path of a model folder or GGUF file
     device: str = "auto"  # auto, cpu, cuda or mps
     precision: str = "auto"  # auto, fp32, bf16, int8 or int4
+    compile: bool = False  # decode by CUDA graphs where there is CUDA
 
 
 @dataclass(frozen=True)

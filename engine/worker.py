@@ -78,12 +78,14 @@ class Worker:
 
     def _load(self, message: Load) -> None:
         from engine.device import choose
+        from engine.graphs import speed_up
         from engine.model_folder import load_fused
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
         place = choose(message.device, message.precision)
         loaded = load_fused(Path(message.model), place)
+        note = place.note + (f", {speed_up(loaded.model)}" if message.compile else "")
         self._generator = Generator(loaded)
         self.send(
             Loaded(
@@ -92,7 +94,7 @@ class Worker:
                 parameters=loaded.model.parameter_count(),
                 context_length=loaded.model.config.context_length,
                 device=place.device.type,
-                device_note=place.note,
+                device_note=note,
                 seconds=time.perf_counter() - began,
             )
         )
