@@ -21,7 +21,7 @@ from engine.catalog import read_json
 from engine.chat_template import END_OF_TEXT
 from engine.device import Placement, choose
 from engine.errors import ModelFolderError
-from engine.fuse import fuse
+from engine.fuse import Decoder, fuse
 from engine.layers import Linear
 from engine.model import GPT
 from engine.stored import read_weights
@@ -70,13 +70,18 @@ class Classifier(nn.Module):
         return self.score(self.pooled(tokens, lengths).to(self.score.weight.dtype)).float()
 
     def pooled(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """[B, C]: what the head reads. Padding stands behind, so that causal attention never sees it."""
-        view = None if self.config.causal else both_ways(lengths, tokens.shape[1])
-        hidden = self.body.hidden(tokens, view=view)
-        if self.config.pooling == "last":
-            return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
-        real = torch.arange(tokens.shape[1], device=hidden.device)[None, :] < lengths[:, None]
-        return (hidden * real[..., None]).sum(1) / lengths[:, None]
+        """[B, C]: what the head reads."""
+        return pool(self.body, self.config, tokens, lengths)
+
+
+def pool(body: Decoder, config: ClassifierConfig, tokens: Tensor, lengths: Tensor) -> Tensor:
+    """[B, C] of `body` over ids [B, T]. Padding stands behind, so that causal attention never sees it."""
+    view = None if config.causal else both_ways(lengths, tokens.shape[1])
+    hidden = body.hidden(tokens, view=view)
+    if config.pooling == "last":
+        return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+    real = torch.arange(tokens.shape[1], device=hidden.device)[None, :] < lengths[:, None]
+    return (hidden * real[..., None]).sum(1) / lengths[:, None]
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,9 @@ class TextClassifier:
     """A classifier ready for texts."""
 
     def __init__(self, model: Classifier, tokenizer: Tokenizer, name: str, place: Placement) -> None:
-        self.model, self.tokenizer, self.name, self.place = model, tokenizer, name, place
+        self.tokenizer, self.name, self.place = tokenizer, name, place
         self.config, self.labels = model.config, model.config.labels
+        self._body, self._head = fuse(model.body, place.precision), model.score.weight.detach().float()
 
     @classmethod
     def load(cls, folder: Path, place: Placement | None = None) -> TextClassifier:
@@ -106,7 +112,6 @@ class TextClassifier:
         """
         place = place or choose("cpu", "fp32")
         model, tokenizer = load_classifier(folder, place)
-        fuse(model.body, place.precision)
         return cls(model, tokenizer, folder.name, place)
 
     def classify(self, texts: Sequence[str]) -> list[Classified]:
@@ -128,7 +133,8 @@ class TextClassifier:
         result = torch.empty(len(encoded), len(self.labels))
         for rows in by_length([min(len(tokens), self.config.context) for tokens in encoded]):
             tokens, lengths = pad([encoded[row][: self.config.context] for row in rows])
-            logits = self.model(tokens.to(self.place.device), lengths.to(self.place.device))
+            tokens, lengths = tokens.to(self.place.device), lengths.to(self.place.device)
+            logits = F.linear(pool(self._body, self.config, tokens, lengths).float(), self._head)
             result[rows] = (logits / self.config.temperature).softmax(-1).cpu()
         return result
 
@@ -203,11 +209,11 @@ def _read_config(data: dict[str, Any], folder: Path) -> ClassifierConfig:
 
 
 def save_classifier(
-    folder: Path, model: Classifier, tokenizer_files: Mapping[str, Any], *, training: dict[str, Any], card: str
+    folder: Path, model: Classifier, tokenizer_files: Mapping[str, str], *, training: dict[str, Any], card: str
 ) -> None:
     """Write the whole folder of a classifier in its weights' own precision. Qwen3-shaped ones open in transformers.
 
-    `tokenizer_files` are `tokenizer.json` and what else its tokenizer needs, by name.
+    `tokenizer_files` are the texts of `tokenizer.json` and what else its tokenizer needs, by file name.
     """
     shape = replace(model.body.config, tie_embeddings=True)
     body = {name: tensor for name, tensor in model.body.state_dict().items() if not name.startswith("head.")}
@@ -216,8 +222,8 @@ def save_classifier(
     documents = {"config.json": {**data, **kind, **_to_json(model.config)}, "training.json": training}
     write_folder(
         folder,
-        {**tokenizer_files, **documents},
-        {"README.md": card},
+        documents,
+        {**tokenizer_files, "README.md": card},
         {"model.safetensors": {**weights, HEAD: model.score.weight}},
     )
 

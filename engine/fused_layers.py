@@ -150,10 +150,12 @@ def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask
     (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
     first = max(0, total - window - length + 1) if window else 0  # no query sees further back than this
     k, v = (x[:, :, first:].to(torch.bfloat16).repeat_interleave(n_head // n_kv_head, dim=1) for x in (k, v))
-    hidden = _hidden(length, total, window)[:, first:].expand(batch * n_head, -1, -1)
-    if mask is not None:
-        seen = mask[..., first:].expand(-1, n_head, -1, -1).reshape(hidden.shape)
-        hidden = hidden.masked_fill(~seen, -torch.inf)
+    if mask is None:
+        hidden = _hidden(length, total, window)[:, first:].expand(batch * n_head, -1, -1)
+    else:  # it says all that may be seen, which need not be what stands before
+        seen = mask.triu(total - length - window + 1) if window else mask
+        hidden = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(~seen, -torch.inf)[..., first:]
+        hidden = hidden.expand(-1, n_head, -1, -1).reshape(batch * n_head, length, -1)
     q, k, v = (x.reshape(batch * n_head, -1, head_dim) for x in (q.to(torch.bfloat16), k, v))
     scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)
     return torch.bmm(scores.softmax(-1), v).view(batch, n_head, length, head_dim)

@@ -155,9 +155,10 @@ def _penalty(length: int, alpha: float) -> float:
 
 
 def save_translator(
-    folder: Path, translator: Translator, tokenizer_files: Mapping[str, Any], *, training: dict[str, Any], card: str
+    folder: Path, translator: Translator, tokenizer_files: Mapping[str, str], *, training: dict[str, Any], card: str
 ) -> None:
-    """Write the whole folder of a translator; `tokenizer_files` are its `tokenizer.json` and what belongs to it."""
+    """Write the whole folder of a translator; `tokenizer_files` are the texts of its `tokenizer.json` and
+    what belongs to it, by file name."""
     config = {
         "format_version": 1,
         "task": "translate",
@@ -168,7 +169,7 @@ def save_translator(
     }
     write_folder(
         folder,
-        {**tokenizer_files, "config.json": config, "training.json": training},
-        {"README.md": card},
+        {"config.json": config, "training.json": training},
+        {**tokenizer_files, "README.md": card},
         {"model.safetensors": translator.model.state_dict()},
     )

@@ -39,12 +39,13 @@ def padded(padding: Tensor, start: int, length: int) -> View:
 def both_ways(lengths: Tensor, width: int) -> View:
     """Rows of `width` tokens whose first `lengths` [B] are real and see each other, what follows included.
 
-    This is BERT's attention, for filling gaps and for classifying. The padding behind sees the real tokens too, so
-    that no row of the attention is empty; nobody sees it, and nothing reads what comes of it.
+    This is BERT's attention, for filling gaps and for classifying. Padding sees itself as well, so that no row of the
+    attention is empty, in layers with a window neither; nobody sees it, and nothing reads what comes of it.
     """
     index = torch.arange(width, device=lengths.device)
-    mask = (index[None, :] < lengths[:, None])[:, None, None, :]  # B 1 1 S
-    return View(index.expand(len(lengths), -1), mask.expand(-1, 1, width, -1))
+    real = index[None, :] < lengths[:, None]  # B S
+    itself = index[None, :] == index[:, None]  # T S
+    return View(index.expand(len(lengths), -1), (real[:, None, :] | itself)[:, None])
 
 
 def packed(documents: Tensor, *, causal: bool = True) -> View:

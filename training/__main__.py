@@ -1,10 +1,11 @@
-"""`python -m training`: prepare | tokenizer | pretrain | sft | evaluate | export | all, of a recipe in a run folder.
+"""`python -m training STAGE RECIPE`: a stage of a recipe, or `all` from raw text to a model; in a run folder.
 
 `python -m training data …` is `data/commands.py`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -17,7 +18,18 @@ from engine.errors import EngineError
 from training.errors import TrainingError
 from training.recipe import Recipe, load_recipe
 
-STAGES = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
+ALL = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
+# What the one loop trains: the stage's name, and the function that does it, by module below `training.stages`.
+TRAINED = {
+    "pretrain": "language.pretrain",
+    "sft": "language.sft",
+    "dpo": "dpo.dpo",
+    "mlm": "mlm.mlm",
+    "classify": "classify.classify",
+    "translate": "translate.translate",
+}
+OF_TABLES = ("dpo", "classify", "translate")  # whose examples are no documents
+STAGES = tuple(dict.fromkeys((*ALL, *TRAINED)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ def main(
         run.mkdir(parents=True, exist_ok=True)
         (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
         job = Job(recipe, recipe_path, run, data, out or run / "model", device, max_minutes, fresh, processes)
-        for name in STAGES if stage == "all" else (stage,):
+        for name in ALL if stage == "all" else (stage,):
             if not run_stage(name, job):
                 click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
                 sys.exit(3)
@@ -88,11 +100,11 @@ def run_stage(name: str, job: Job) -> bool:
     from training.data.mix import mixed
     from training.evaluation import evaluate
     from training.export import export
-    from training.stages import language
+    from training.stages.job import Job as StageJob
 
-    recipe, run = mixed(job.recipe, job.run), job.run
+    recipe, run = job.recipe if name in OF_TABLES else mixed(job.recipe, job.run), job.run
     device: torch.device = choose(job.device).device
-    if job.fresh and name in ("pretrain", "sft"):
+    if job.fresh and name in TRAINED:
         shutil.rmtree(run / name, ignore_errors=True)
     if name == "evaluate":
         evaluate.evaluate(recipe, run, device)
@@ -100,13 +112,14 @@ def run_stage(name: str, job: Job) -> bool:
     if name == "export":
         export.export(recipe, run, job.out, job.recipe_path)
         return True
-    stage = {"pretrain": language.pretrain, "sft": language.sft}[name]
-    return stage(recipe, run, device, job.max_minutes)
+    module, function = TRAINED[name].split(".")
+    stage = getattr(importlib.import_module(f"training.stages.{module}"), function)
+    return stage(StageJob(recipe, run, job.data, device, job.max_minutes))
 
 
 def run_data_stage(name: str, job: Job) -> bool:
     """`prepare` or `tokenizer`; both know by themselves what is done already."""
-    from training.data import prepare, report, shards, vocabulary_report
+    from training.data import prepare, report, shards, vocabulary, vocabulary_report
     from training.data import tokenizer as tokenizers
     from training.data.mix import mix_table
 
@@ -116,10 +129,14 @@ def run_data_stage(name: str, job: Job) -> bool:
             (run / "data_report.json").unlink(missing_ok=True)
         prepare.prepare(recipe.data, job.data, run, job.processes)
     else:
-        if job.fresh or tokenizers.is_stale(recipe, run):
+        if recipe.base.model:
+            vocabulary.take_base(run, recipe.base.model)
+        elif job.fresh or tokenizers.is_stale(recipe, run):
+            (run / vocabulary.BASE).unlink(missing_ok=True)
             tokenizers.train_tokenizer(recipe, run)
             vocabulary_report.vocabulary_report(recipe, job.data, run)
         shards.write_shards(recipe, run, job.processes)
+        vocabulary.mark_shards(run, vocabulary.open_vocabulary(run))
         for part in mix_table(recipe, run):
             click.echo(
                 f"{part.name:28s} {part.tokens:>12,} tokens {part.share:7.1%} of training, {part.epochs:.2f} epochs"

@@ -49,7 +49,9 @@ def make(shape: GPTConfig = SHAPE, **settings: object) -> Classifier:
 
 
 def write(folder: Path, model: Classifier, tokenizer_json: dict) -> Path:
-    save_classifier(folder, model, {"tokenizer.json": tokenizer_json}, training={"name": "mini"}, card="# mini\n")
+    save_classifier(
+        folder, model, {"tokenizer.json": json.dumps(tokenizer_json)}, training={"name": "mini"}, card="# mini\n"
+    )
     return folder
 
 
@@ -99,8 +101,8 @@ def test_a_folder_opens_and_says_the_same(shape, tmp_path: Path, byte_tokenizer_
         assert one.label == opened.labels[int(row.argmax())]
         assert one.probability == pytest.approx(float(row.max()), abs=1e-4)
     assert opened.classify([]) == []
-    auto = TextClassifier.load(folder, choose("cpu", "auto"))
-    torch.testing.assert_close(auto.probabilities(TEXTS), expected, atol=0.1, rtol=0.1)
+    rounded = TextClassifier.load(folder, choose("cpu", "bf16"))  # the model is livelier than real ones
+    torch.testing.assert_close(rounded.probabilities(TEXTS), expected, atol=0.1, rtol=0.1)
 
 
 def test_transformers_opens_it_and_pools_the_same_token(tmp_path: Path, byte_tokenizer_json: dict) -> None:

@@ -137,7 +137,9 @@ def test_a_folder_opens_and_translates_the_same(tmp_path: Path, byte_tokenizer_j
     from engine.tokenizer import Tokenizer
 
     ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
-    save_translator(tmp_path / "mini", ours, {"tokenizer.json": byte_tokenizer_json}, training={}, card="# mini\n")
+    save_translator(
+        tmp_path / "mini", ours, {"tokenizer.json": json.dumps(byte_tokenizer_json)}, training={}, card="# mini\n"
+    )
     opened = Translator.load(tmp_path / "mini")
     assert (opened.source, opened.target) == ("en", "de")
     sentences = ["A cat.", "", "Where is the long road to the sea, please?" * 3]
@@ -156,7 +158,7 @@ def test_a_wrong_folder_is_a_sentence(tmp_path, byte_tokenizer_json, change, sen
     from engine.tokenizer import Tokenizer
 
     ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
-    save_translator(tmp_path / "mini", ours, {"tokenizer.json": byte_tokenizer_json}, training={}, card="")
+    save_translator(tmp_path / "mini", ours, {"tokenizer.json": json.dumps(byte_tokenizer_json)}, training={}, card="")
     path = tmp_path / "mini" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelFolderError, match=sentence):

@@ -9,7 +9,7 @@ from engine.config import GPTConfig
 from engine.fuse import fuse
 from engine.kv_cache import KVCache
 from engine.model import GPT, init_weights
-from engine.view import packed, padded
+from engine.view import both_ways, packed, padded
 
 SHAPE = {"vocab_size": 200, "context_length": 64, "n_layer": 3, "n_head": 4, "n_kv_head": 2, "head_dim": 8}
 CONFIGS = {
@@ -61,3 +61,19 @@ def test_padded_rows_equal_each_text_alone_with_and_without_a_cache(name: str, f
         for got in (whole, torch.cat(pieces, dim=1)):
             assert got.isfinite().all()
             torch.testing.assert_close(got[row, int(padding[row]) :], expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["plain", "fp32", "bf16"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rows_that_look_both_ways_equal_each_text_alone(name: str, precision: str) -> None:
+    model, rows = make(name), texts(14, 3, 9)
+    view = both_ways(torch.tensor([14, 3, 9]), 14)
+    alone = [model.hidden(row[None], view=both_ways(torch.tensor([len(row)]), len(row)))[0] for row in rows]
+    assert not torch.allclose(alone[0][0], model.hidden(rows[0][None])[0, 0], atol=0.1), "what follows is seen"
+    batch = torch.stack([torch.cat((row, torch.zeros(14 - len(row), dtype=torch.int64))) for row in rows])
+    if precision != "plain":
+        model = fuse(model, precision)
+    hidden = model.hidden(batch, view=view)
+    tolerance = 1e-4 if precision != "bf16" else 0.25  # out of numbers up to about 3
+    for row, expected in enumerate(alone):
+        torch.testing.assert_close(hidden[row, : len(expected)].float(), expected, atol=tolerance, rtol=tolerance)

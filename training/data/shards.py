@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.chat_template import END_OF_TEXT, ChatTemplate
-from engine.tokenizer import Tokenizer
 from training.data.documents import Document
 from training.data.parallel import cores, ordered_map
 from training.data.prepare import SPLITS, WORTH_PROCESSES, documents_path
+from training.data.vocabulary import Vocabulary, open_vocabulary, vocabulary_file
 from training.recipe import Recipe
 
 PIECE = 4_000_000  # bytes of documents that one process encodes at once
@@ -72,7 +71,7 @@ def _base(run: Path, split: str, name: str) -> Path:
 def _is_done(run: Path, split: str, name: str) -> bool:
     """Whether the shard is there and not older than what it is made from."""
     last = _base(run, split, name).with_suffix(SUFFIXES[-1])
-    made_from = (documents_path(run, split, name), run / "tokenizer.json")
+    made_from = (documents_path(run, split, name), vocabulary_file(run))
     return last.exists() and all(path.stat().st_mtime_ns <= last.stat().st_mtime_ns for path in made_from)
 
 
@@ -99,9 +98,9 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 def encode_lines(lines: bytes, run: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ids, mask, lengths) of documents, one a line: uint16 or uint32 [tokens], uint8 [tokens], int64 [documents]."""
-    tokenizer, template = _vocabulary(run, (run / "tokenizer.json").stat().st_mtime_ns)
-    encoded = [encode(json.loads(line), tokenizer, template) for line in lines.splitlines()]
-    dtype = np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32
+    vocabulary = _vocabulary(run, vocabulary_file(run).stat().st_mtime_ns)
+    encoded = [encode(json.loads(line), vocabulary) for line in lines.splitlines()]
+    dtype = np.uint16 if vocabulary.tokenizer.vocab_size <= 65_536 else np.uint32
     ids = [np.array(tokens, dtype) for tokens, _ in encoded]
     masks = [np.array(mask, np.uint8) for _, mask in encoded]
     sizes = np.array([len(part) for part in ids], np.int64)
@@ -109,19 +108,18 @@ def encode_lines(lines: bytes, run: Path) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 @lru_cache(maxsize=1)
-def _vocabulary(run: Path, made: int) -> tuple[Tokenizer, ChatTemplate]:
+def _vocabulary(run: Path, made: int) -> Vocabulary:
     """The run's vocabulary, opened once a process; `made` is there so that a newer one is opened again."""
-    tokenizer = Tokenizer.load(run)
-    return tokenizer, ChatTemplate(tokenizer)
+    return open_vocabulary(run)
 
 
-def encode(document: Document, tokenizer: Tokenizer, template: ChatTemplate) -> tuple[list[int], Any]:
+def encode(document: Document, vocabulary: Vocabulary) -> tuple[list[int], Any]:
     """(ids, mask) of one document, its end included; the mask is 1 on what the assistant says."""
-    end = tokenizer.special(END_OF_TEXT)
+    end = vocabulary.end
     if "text" in document:
-        tokens = tokenizer.encode(document["text"])
+        tokens = vocabulary.tokenizer.encode(document["text"])
         return [*tokens, end], np.zeros(len(tokens) + 1, np.uint8)
-    tokens, mask = template.encode_with_mask(document["messages"])
+    tokens, mask = vocabulary.template.encode_with_mask(document["messages"])
     return [*tokens, end], [*mask, 0]
 
 

@@ -29,11 +29,12 @@ from training.data.batches import PackedRows
 from training.data.documents import as_text
 from training.data.prepare import documents_path
 from training.data.shards import open_shard
+from training.data.vocabulary import open_vocabulary
 from training.events import EventLog, read_events
-from training.loop.checkpoint import load_weights
 from training.loop.train import bits_per_byte
-from training.recipe import Recipe, RecipeError, Source
-from training.stages.language import first_batches, make_model
+from training.recipe import Recipe, Source
+from training.stages.language import first_batches
+from training.stages.start import checkpoint, trained
 
 CHECKS = Path(__file__).parent / "checks.toml"
 SEEDS = (1, 2, 3)
@@ -87,18 +88,14 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
 
 
 def load_tuned(recipe: Recipe, run: Path) -> tuple[Tokenizer, GPT]:
-    """(tokenizer, model) of the run's instruction-tuned weights.
+    """(tokenizer, model) of the run's tuned weights, preferences after instructions; additions (LoRA) are merged.
 
     Raises:
         RecipeError: there are none yet.
     """
-    path = run / "sft" / "checkpoint.pt"
-    if not path.exists():
-        raise RecipeError(f"{path} is missing. Run the sft stage first.")
-    tokenizer = Tokenizer.load(run)
-    model = make_model(recipe, tokenizer)
-    load_weights(path, model)
-    return tokenizer, model
+    stage = "dpo" if checkpoint(run, "dpo").exists() else "sft"
+    model = trained(recipe, run, stage)
+    return open_vocabulary(run, recipe.base.model).tokenizer, model
 
 
 def load_checks(path: Path = CHECKS) -> tuple[list[str], list[Check]]:

@@ -1,64 +1,77 @@
-"""The stages `pretrain` and `sft`: what each gives to the one loop. Both resume from their own last checkpoint."""
+"""The stages `pretrain` and `sft`: next-token training over documents, and on the assistant's words in chats."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
-from engine.chat_template import END_OF_TEXT, ChatTemplate
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.tokenizer import Tokenizer
+from engine.model import GPT
 from training.data.batches import Conversations, MicroBatch, PackedRows, Rows, make_rows
-from training.data.shards import open_shard
-from training.loop.checkpoint import load_weights
+from training.data.packing import PackedConversations
+from training.data.shards import Shard, open_shard
+from training.data.vocabulary import Vocabulary, check_shards
 from training.loop.losses import bits_per_byte, token_loss
 from training.loop.train import Stage, train
-from training.recipe import Recipe, RecipeError, Source, TrainRecipe
+from training.recipe import Recipe, RecipeError, SFTRecipe, Source, TrainRecipe
+from training.stages.job import Job, announce, check_steps
+from training.stages.results import write_result
+from training.stages.start import Start, begin
 
 SAMPLE_PROMPT = "Hello! Who are you?"
 
 
-def make_model(recipe: Recipe, tokenizer: Tokenizer) -> GPT:
-    """A fresh decoder of the recipe's shape, initialised from its pretraining seed."""
-    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **asdict(recipe.model)))
-    init_weights(model, torch.Generator().manual_seed(recipe.pretrain.seed))
-    return model
-
-
-def pretrain(recipe: Recipe, run: Path, device: torch.device, max_minutes: float) -> bool:
+def pretrain(job: Job) -> bool:
     """Next-token training over the packed stream; True when it is done."""
-    tokenizer = Tokenizer.load(run)
-    model = make_model(recipe, tokenizer).to(device)
-    sources = [s for s in recipe.data.sources if s.epochs > 0]
-    batches = make_rows([open_shard(run, "train", s.name) for s in sources], sources, recipe.pretrain)
-    once = [Source(s.name, s.path, s.licence) for s in sources]
-    held_out = PackedRows([open_shard(run, "valid", s.name) for s in sources], once, recipe.pretrain)
-    valid = first_batches(held_out, recipe.pretrain)
-    return train(_stage("pretrain", model, batches, valid, recipe.pretrain, run, tokenizer, device, max_minutes))
+    start = begin(job.recipe, job.run, "pretrain")
+    check_shards(job.run, start.vocabulary)
+    batches, valid = document_rows(job.recipe, job.run, job.recipe.pretrain)
+    announce(job, "pretrain", start.parent, {})
+    return _train(job, "pretrain", start, batches, valid, job.recipe.pretrain)
 
 
-def sft(recipe: Recipe, run: Path, device: torch.device, max_minutes: float) -> bool:
-    """Instruction tuning of the pretrained weights, the loss on the assistant's words; True when it is done."""
-    tokenizer = Tokenizer.load(run)
-    model = make_model(recipe, tokenizer)
-    base = run / "pretrain" / "checkpoint.pt"
-    if not base.exists():
-        raise RecipeError(f"There is nothing to tune: {base} is missing. Run the pretrain stage first.")
-    load_weights(base, model)
-    sources = [s for s in recipe.data.sources if s.sft_epochs > 0]
-    pad = tokenizer.special(END_OF_TEXT)
-    batches = Conversations([open_shard(run, "train", s.name) for s in sources], sources, recipe.sft, pad)
+def sft(job: Job) -> bool:
+    """Instruction tuning, the loss on the assistant's words; True when it is done."""
+    recipe = job.recipe.sft
+    start = begin(job.recipe, job.run, "sft")
+    check_shards(job.run, start.vocabulary)
+    sources = [s for s in job.recipe.data.sources if s.sft_epochs > 0]
+    if not sources:
+        raise RecipeError("No source in [data] has sft_epochs above 0, so there is no chat to learn from.")
     once = [Source(s.name, s.path, s.licence, sft_epochs=1) for s in sources]
-    held_out = Conversations([open_shard(run, "valid", s.name) for s in sources], once, recipe.sft, pad)
-    valid = first_batches(held_out, recipe.sft)
-    stage = _stage("sft", model.to(device), batches, valid, recipe.sft, run, tokenizer, device, max_minutes)
-    return train(stage)
+    batches = conversations(_shards(job.run, "train", sources), sources, recipe, start.vocabulary.end)
+    held_out = conversations(_shards(job.run, "valid", sources), once, recipe, start.vocabulary.end)
+    report = {}
+    if isinstance(batches, PackedConversations):
+        report = {"rows": batches.count, "longer_than_context": batches.cut}
+    announce(job, "sft", start.parent, report)
+    return _train(job, "sft", start, batches, first_batches(held_out, recipe), recipe)
 
 
-def first_batches(held_out: Rows | Conversations, recipe: TrainRecipe) -> list[MicroBatch]:
+def document_rows(recipe: Recipe, run: Path, table: TrainRecipe) -> tuple[Rows, list[MicroBatch]]:
+    """(what a stage reads of the run's documents, the held-out micro-batches)."""
+    sources = [s for s in recipe.data.sources if s.epochs > 0]
+    once = [Source(s.name, s.path, s.licence) for s in sources]
+    rows = make_rows(_shards(run, "train", sources), sources, table)
+    held_out = PackedRows(_shards(run, "valid", sources), once, table)
+    return rows, first_batches(held_out, table)
+
+
+def conversations(
+    shards: list[Shard], sources: list[Source], recipe: SFTRecipe, pad: int
+) -> Conversations | PackedConversations:
+    """Chats in rows, as the recipe's `packing` says."""
+    kind = PackedConversations if recipe.packing == "packed" else Conversations
+    return kind(shards, sources, recipe, pad)
+
+
+def _shards(run: Path, split: str, sources: list[Source]) -> list[Shard]:
+    return [open_shard(run, split, source.name) for source in sources]
+
+
+def first_batches(held_out: Rows | Conversations | PackedConversations, recipe: TrainRecipe) -> list[MicroBatch]:
     """Held-out micro-batches, up to the recipe's number of tokens."""
     batches: list[MicroBatch] = []
     for step in range(held_out.steps):
@@ -68,45 +81,45 @@ def first_batches(held_out: Rows | Conversations, recipe: TrainRecipe) -> list[M
     return batches
 
 
-def _stage(
-    name: str,
-    model: GPT,
-    batches: Rows | Conversations,
-    valid: list[MicroBatch],
-    recipe: TrainRecipe,
-    run: Path,
-    tokenizer: Tokenizer,
-    device: torch.device,
-    max_minutes: float,
-) -> Stage:
-    if batches.steps == 0:
-        raise RecipeError(f"The {name} stage has too little data for one step; add data or lower batch_tokens.")
-    template = ChatTemplate(tokenizer)
-    token_bytes = torch.tensor([len(tokenizer.token_bytes(t)) for t in range(tokenizer.vocab_size)])
-    end = {tokenizer.special(t) for t in tokenizer.special_tokens}
+def chat_sampler(vocabulary: Vocabulary, device: torch.device) -> Callable[[GPT], str]:
+    """model → its reply to `SAMPLE_PROMPT`: forty greedy tokens, without a cache, as now and then is not worth one."""
+    tokenizer = vocabulary.tokenizer
+    prompt = vocabulary.template.encode([{"role": "user", "content": SAMPLE_PROMPT}], answer=True)
+    end = {vocabulary.end, *tokenizer.special_tokens.values()}
 
     @torch.no_grad()
     def sample(model: GPT) -> str:
-        """Forty greedy tokens, without a cache: now and then is not worth one."""
-        tokens = template.encode([{"role": "user", "content": SAMPLE_PROMPT}], answer=True)
         said: list[int] = []
         while len(said) < 40 and not (said and said[-1] in end):
-            said.append(int(model(torch.tensor([tokens + said], device=device))[0, -1].argmax()))
+            said.append(int(model.logits(model.hidden(torch.tensor([prompt + said], device=device))[0, -1]).argmax()))
         return tokenizer.decode(said)
 
-    def validate(model: GPT) -> dict[str, float]:
-        return {"bits_per_byte": bits_per_byte(model, valid, token_bytes, device)}
+    return sample
 
-    return Stage(
-        name,
-        model,
-        batches,
-        token_loss,
-        recipe,
-        run / name,
-        validate if valid else None,
-        sample,
-        device,
-        max_minutes,
-        same_shape=isinstance(batches, Rows),
-    )
+
+def _train(
+    job: Job,
+    name: str,
+    start: Start,
+    batches: Rows | Conversations | PackedConversations,
+    valid: list[MicroBatch],
+    recipe: TrainRecipe,
+) -> bool:
+    check_steps(name, batches.steps)
+    tokenizer, model = start.vocabulary.tokenizer, start.model.to(job.device).train()
+    token_bytes = torch.tensor([len(tokenizer.token_bytes(t)) for t in range(model.config.vocab_size)])
+
+    def validate(model: GPT) -> dict[str, float]:
+        return {"bits_per_byte": bits_per_byte(model, valid, token_bytes, job.device)}
+
+    sample = chat_sampler(start.vocabulary, job.device)
+    stage = Stage(
+        name, model, batches, token_loss, recipe, job.folder(name), validate if valid else None, sample, job.device,
+        job.max_minutes, same_shape=not isinstance(batches, Conversations),
+    )  # fmt: skip
+    if not train(stage):
+        return False
+    if start.lora is not None or job.recipe.base.model:
+        write_result(job, name, start, model, validate(model.eval()) if valid else {}, [])
+    tqdm.write(f"{name}: done")
+    return True
