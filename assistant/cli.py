@@ -123,5 +123,15 @@ def models(obj: dict[str, Any]) -> None:
         sys.exit(2)
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def data(arguments: tuple[str, ...]) -> None:
+    """Bring the texts here that a model is made from: homespun data fetch MANIFEST."""
+    import subprocess
+
+    # A process of its own: the lab has libraries that the app never loads.
+    sys.exit(subprocess.run([sys.executable, "-m", "training", "data", *arguments]).returncode)
+
+
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import pytest
 
 from training.data.duplicates import (
     PERMUTATIONS,
-    _rows_of_band,
+    band_rows,
     fingerprint,
     first_alike,
     first_equal,
@@ -92,4 +92,4 @@ def test_near_copies_are_found_and_the_first_stays() -> None:
 
 
 def test_bands_are_as_wide_as_the_threshold_allows() -> None:
-    assert [_rows_of_band(t) for t in (0.95, 0.8, 0.5, 0.1)] == [16, 8, 2, 1]
+    assert [band_rows(t) for t in (0.95, 0.8, 0.5, 0.1)] == [16, 8, 2, 1]

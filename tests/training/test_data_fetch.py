@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -212,6 +214,22 @@ def test_the_command_fetches_what_a_manifest_names(server, tmp_path: Path) -> No
     for arguments, sentence in ((["nosuch"], "has no source 'nosuch'"), (["mine"], "no URL that can be fetched")):
         run = CliRunner().invoke(data, ["fetch", str(manifest), *arguments, "--data", str(tmp_path / "data")])
         assert (run.exit_code, sentence in run.output) == (2, True), run.output
+
+
+def test_the_app_hands_over_to_it(server, tmp_path: Path) -> None:
+    manifest = tmp_path / "sources.toml"
+    manifest.write_text(MANIFEST.format(port=server.server_port))
+    homespun = [sys.executable, "-m", "assistant.cli", "data", "fetch"]
+    done = subprocess.run(
+        [*homespun, str(manifest), "--data", str(tmp_path)], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "the a.txt").read_bytes() == CONTENT
+    assert "100%" in done.stderr, "progress"
+    for arguments, status, words in ((["nosuch.toml"], 2, "cannot be read"), (["--help"], 0, "those of them that")):
+        done = subprocess.run([*homespun, *arguments], capture_output=True, text=True)
+        assert (done.returncode, words in done.stdout + done.stderr) == (status, True)
+        assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

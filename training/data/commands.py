@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from training.manifest import load_manifest
-from training.recipe import RecipeError
+from training.recipe import RecipeError, Source, load_recipe
 
 HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@contextmanager
+def sentences(folder: Path) -> Iterator[None]:
+    """What is expected to go wrong becomes one sentence and exit status 2."""
+    try:
+        yield
+    except RecipeError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        click.echo(f"Error: {error.filename or folder}: {error.strerror}.", err=True)
+        sys.exit(2)
 
 
 @click.group(context_settings=HELP)
@@ -28,25 +43,41 @@ def fetch(manifest: Path, names: tuple[str, ...], folder: Path, only_list: bool)
 
     A download that was stopped goes on; what is there is checked and left alone.
     """
-    try:
+    with sentences(folder):
         sources = load_manifest(manifest)
         if unknown := sorted(set(names) - {source.name for source in sources}):
             raise RecipeError(f"{manifest} has no source {unknown[0]!r}; it has {', '.join(s.name for s in sources)}.")
-        wanted = [source for source in sources if (source.name in names if names else source.url)]
         if only_list:
             for source in sources:
                 click.echo(f"{source.name:24s} {source.licence:20s} {source.url or source.path}\n    {source.what}")
             return
-        _fetch_all(wanted, folder)
-    except RecipeError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except OSError as error:
-        click.echo(f"Error: {error.filename or folder}: {error.strerror}.", err=True)
-        sys.exit(2)
+        _fetch_all([source for source in sources if (source.name in names if names else source.url)], folder)
 
 
-def _fetch_all(wanted: list, folder: Path) -> None:
+@data.command(context_settings=HELP)
+@click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.option("--data", "folder", type=click.Path(path_type=Path), default=".", help="Where the sources' paths start.")
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder [default: runs/<recipe's name>].")
+@click.option("--tasks", default=8, show_default=True, help="Parts that the work is cut into.")
+@click.option("--workers", default=0, help="Tasks at a time [default: one a core].")
+def prepare(recipe_path: Path, folder: Path, run: Path | None, tasks: int, workers: int) -> None:
+    """Prepare RECIPE's texts with datatrove, whose tasks may as well run on many machines.
+
+    The tokenizer stage goes on from there. How it is done with Slurm stands in training/data/bigdata.py.
+    """
+    with sentences(folder):
+        recipe = load_recipe(recipe_path)
+        from training.data import bigdata
+        from training.data.parallel import cores
+        from training.data.report import write_report
+
+        run = run or Path("runs") / recipe_path.stem
+        run.mkdir(parents=True, exist_ok=True)
+        bigdata.run_here(recipe.data, folder, run, tasks, workers or cores())
+        click.echo(f"The report is {write_report(recipe, run)}.")
+
+
+def _fetch_all(wanted: list[Source], folder: Path) -> None:
     from training.data.fetch import fetch as fetch_one
 
     for source in wanted:

@@ -55,7 +55,7 @@ def read_source(source: Source, root: Path) -> Iterator[Document]:
     left = source.limit_mb * 1e6 or float("inf")
     digest = hashlib.sha256()
     for path in source_files(source, root):
-        for document in _read_file(path, source.encoding, digest):
+        for document in read_file(path, source.encoding, digest):
             left -= len(as_text(document))
             if left < 0:
                 return
@@ -77,7 +77,12 @@ def open_bytes(path: Path, suffix: str = "") -> BinaryIO:
     return OPENERS.get(suffix or path.suffix, open)(path, "rb")
 
 
-def _read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
+def read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
+    """The raw documents in `path`; what is read of it, unpacked, goes through `digest`.
+
+    Raises:
+        RecipeError: it cannot be read as what its name says.
+    """
     kind, lines = kind_of(path), _lines(path, encoding, digest)
     if kind in (".jsonl", ".ndjson"):
         for number, line in enumerate(lines, 1):

@@ -62,8 +62,8 @@ def _pieces(texts: list[str]) -> Iterator[list[bytes]]:
 def _signatures(texts: list[bytes]) -> np.ndarray:
     from rensa import RMinHash
 
-    words, first = _word_hashes(texts)  # of all texts in a row; which word each text begins with
-    grams = _mixed(_ngrams(words))
+    words, first = word_hashes(texts)  # of all texts in a row; which word each text begins with
+    grams = mixed_bits(ngram_hashes(words))
     enough = np.diff(first) >= FEWEST_WORDS
     begin, end = first[:-1][enough], first[1:][enough] - NGRAM + 1
     result = np.zeros((len(texts), PERMUTATIONS), np.uint32)
@@ -75,7 +75,7 @@ def _signatures(texts: list[bytes]) -> np.ndarray:
     return result
 
 
-def _word_hashes(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
+def word_hashes(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     """(uint64 [words], int64 [texts + 1]): a hash of each word, case aside, and where in them each text begins.
 
     A word's hash is a polynomial in its bytes modulo 2⁶⁴, taken out of running sums: no loop over words in Python.
@@ -87,7 +87,7 @@ def _word_hashes(texts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
     powers, inverses = _powers(1 << len(data).bit_length())
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(data * powers[: len(data)], out=sums[1:], dtype=np.uint64)
-    hashes = _mixed((sums[end] - sums[begin]) * inverses[begin])
+    hashes = mixed_bits((sums[end] - sums[begin]) * inverses[begin])
     places = np.cumsum([0, *map(len, texts)])
     return hashes, np.searchsorted(begin, places)
 
@@ -101,7 +101,7 @@ def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
     return powers, inverses
 
 
-def _ngrams(words: np.ndarray) -> np.ndarray:
+def ngram_hashes(words: np.ndarray) -> np.ndarray:
     """uint64 [words - NGRAM + 1]: a hash of each NGRAM words in a row."""
     count = max(len(words) - NGRAM + 1, 0)
     grams = np.zeros(count, np.uint64)
@@ -110,7 +110,7 @@ def _ngrams(words: np.ndarray) -> np.ndarray:
     return grams
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
+def mixed_bits(values: np.ndarray) -> np.ndarray:
     """`values` with every bit of each depending on all of its bits (the finaliser of SplitMix64)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -135,7 +135,7 @@ def first_alike(signatures: np.ndarray, threshold: float, among: np.ndarray) -> 
         among: int64 [m], rising: the documents that are compared; all others are alone.
     """
     root = np.arange(len(signatures))
-    rows = _rows_of_band(threshold)
+    rows = band_rows(threshold)
     for band in range(0, PERMUTATIONS, rows):
         keys = _band_keys(signatures, among, slice(band, band + rows))
         order = np.argsort(keys, kind="stable")
@@ -149,7 +149,7 @@ def first_alike(signatures: np.ndarray, threshold: float, among: np.ndarray) -> 
     return np.array([_find(root, index) for index in range(len(root))], np.int64)
 
 
-def _rows_of_band(threshold: float) -> int:
+def band_rows(threshold: float) -> int:
     """As many values a band as still find 90 % of the pairs that are just alike enough: fewest vain comparisons."""
     found = {rows: 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows) for rows in (16, 8, 4, 2, 1)}
     return next((rows for rows, chance in found.items() if chance >= 0.9), 1)
@@ -161,7 +161,7 @@ def _band_keys(signatures: np.ndarray, among: np.ndarray, band: slice) -> np.nda
     for at in range(0, len(among), COMPARED):
         block = slice(at, at + COMPARED)
         for column in signatures[among[block], band].T:
-            keys[block] = _mixed(keys[block] * np.uint64(_FACTOR) + column)
+            keys[block] = mixed_bits(keys[block] * np.uint64(_FACTOR) + column)
     return keys
 
 

@@ -58,7 +58,7 @@ def prepare(recipe: DataRecipe, root: Path, run: Path, processes: int = 0) -> di
     if not recipe.sources:
         raise RecipeError("The recipe's [data] names no sources to prepare.")
     report_path, work = run / "data_report.json", run / "preparing"
-    state = _state(recipe, root)
+    state = state_of(recipe, root)
     if report_path.exists() and _same(run / "prepared.json", state, unknown=True):
         return json.loads(report_path.read_text(encoding="utf-8"))
     if recipe.language:
@@ -66,24 +66,34 @@ def prepare(recipe: DataRecipe, root: Path, run: Path, processes: int = 0) -> di
     if not _same(work / "state.json", state):
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
-        _dump(work / "state.json", state)
+        dump(work / "state.json", state)
     size = sum(path.stat().st_size for source in recipe.sources for path in source_files(source, root))
     chunks = _clean_all(recipe, root, work, 1 if size < WORTH_PROCESSES else processes or cores())
     equal, alike = _duplicates([p for paths in chunks.values() for p in paths], recipe.near_duplicates, work)
     report = _write_all(recipe, run, chunks, equal, alike)
-    if not any(row["kept"] for row in report.values()):
-        dropped: Counter[str] = Counter()
-        for row in report.values():
-            dropped.update(row["dropped"])
-        why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common(3)) or "the files are empty"
-        raise RecipeError(f"Nothing is left of the sources ({why}). Give other files, or milder rules in [data].")
-    _dump(run / "prepared.json", state)
-    _dump(report_path, report)
+    nothing_left(report)
+    dump(run / "prepared.json", state)
+    dump(report_path, report)
     shutil.rmtree(work)
     return report
 
 
-def _state(recipe: DataRecipe, root: Path) -> dict[str, Any]:
+def nothing_left(report: dict[str, dict[str, Any]]) -> None:
+    """Refuse an empty corpus, and say what became of it.
+
+    Raises:
+        RecipeError: no source has a document left.
+    """
+    if any(row["kept"] for row in report.values()):
+        return
+    dropped: Counter[str] = Counter()
+    for row in report.values():
+        dropped.update(row["dropped"])
+    why = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common(3)) or "the files are empty"
+    raise RecipeError(f"Nothing is left of the sources ({why}). Give other files, or milder rules in [data].")
+
+
+def state_of(recipe: DataRecipe, root: Path) -> dict[str, Any]:
     """What the documents depend on: the recipe without the mix, and the files' sizes."""
     table = asdict(recipe)
     for key in ("manifest", "tokens_m"):
@@ -106,7 +116,8 @@ def _same(path: Path, state: dict[str, Any], unknown: bool = False) -> bool:
     return old["recipe"] == state["recipe"] and (not state["files"] or old["files"] == state["files"])
 
 
-def _dump(path: Path, data: Any) -> None:
+def dump(path: Path, data: Any) -> None:
+    """Write `data` to `path` as JSON, whole or not at all."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
@@ -180,12 +191,12 @@ def _write_chunk(
     notes = read_notes(path)
     row["dropped"].update({k: v for k, v in notes["counts"].items() if k != "read"})
     ends, characters = read_array(path, "ends"), read_array(path, "characters")
-    held_out = _held_out(read_array(path, "fingerprints"), valid_percent)
+    apart = held_out(read_array(path, "fingerprints"), valid_percent)
     lines = path.read_bytes()
     for index, reason in enumerate(reasons.tolist()):
         text = lines[ends[index] : ends[index + 1]]
         if not reason:
-            files[int(held_out[index])].write(text)
+            files[int(apart[index])].write(text)
             continue
         row["dropped"][reason] += 1
         if len(notes["examples"].setdefault(reason, [])) < EXAMPLES:
@@ -194,11 +205,11 @@ def _write_chunk(
         row["examples"][reason] = (row["examples"].get(reason, []) + shown)[:EXAMPLES]
     stays = reasons == ""
     row["counts"].update(
-        kept=int(stays.sum()), valid=int((stays & held_out).sum()), characters=int(characters[stays].sum())
+        kept=int(stays.sum()), valid=int((stays & apart).sum()), characters=int(characters[stays].sum())
     )
 
 
-def _held_out(fingerprints: np.ndarray, percent: float) -> np.ndarray:
+def held_out(fingerprints: np.ndarray, percent: float) -> np.ndarray:
     """bool [n]: which documents the split holds out, by their content alone."""
     numbers = np.ascontiguousarray(fingerprints).view(np.uint8).reshape(-1, 16)[:, :4].copy().view(">u4")[:, 0]
     return numbers % 10_000 < percent * 100
