@@ -16,7 +16,7 @@ from engine.fuse import Decoder
 from engine.generate_steps import SMALLEST_CHUNK, cache_dtype
 from engine.kv_cache import KVCache
 from engine.protocol import FinishReason, SamplingParams
-from engine.sampler import sample
+from engine.sampler import Seen, sample
 from engine.view import padded
 
 
@@ -28,6 +28,7 @@ class Row:
     prompt: list[int]
     random: torch.Generator
     tokens: list[int] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
     reason: FinishReason | None = None
 
 
@@ -107,9 +108,10 @@ def _choose(
     model: Decoder, row: Row, logits: Tensor, params: SamplingParams, end_tokens: frozenset[int]
 ) -> FinishReason | None:
     """Give `row` its next token, or say why it has ended."""
-    token = sample(logits, params, row.tokens, row.random)
+    token = sample(logits, params, row.seen, row.random)
     if token in end_tokens:
         return "stop"
     row.tokens.append(token)
+    row.seen.add(token)
     full = len(row.prompt) + len(row.tokens) >= model.config.context_length
     return "length" if full or len(row.tokens) >= params.max_tokens else None

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from engine.fused_layers import FusedBlock, RowLookup, quick_norm
+from engine.fused_layers import FEW_ROWS, FusedBlock, RowLookup, quick_norm
 from engine.kv_cache import KVCache
 from engine.layers import Rope
-from engine.linear import NARROW, Precision, make_linear
+from engine.linear import FEW, NARROW, Precision, make_linear
 from engine.model import GPT
 from engine.stored import Stored
 from engine.view import View
@@ -38,6 +38,7 @@ class FusedGPT:
         count: int,
     ) -> None:
         self.config, self.dtype, self.blocks, self._count = plain.config, dtype, blocks, count
+        self.few = FEW if precision == "int8" and self.config.d_model < NARROW else FEW_ROWS  # rows that are cheap
         self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
         self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
         self.norm = quick_norm(plain.norm, dtype)

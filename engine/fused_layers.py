@@ -22,6 +22,7 @@ from engine.linear import Linear, Precision, has_packed, make_linear
 from engine.rope import rotate
 from engine.stored import Stored
 
+FEW_ROWS = 8  # tokens of guesses read together (speculate.py)
 LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
 
 
@@ -103,7 +104,8 @@ class FusedAttention:
         self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
         self.scale, self.window, self._dtype = plain.scale, plain.window, dtype
         self._turned = self.n_head + self.n_kv_head
-        self._rounded = precision != "fp32" and plain.q.weight.device.type == "cpu" and has_packed()
+        self._on_cpu = plain.q.weight.device.type == "cpu"
+        self._rounded = precision != "fp32" and self._on_cpu and has_packed()
         order = torch.arange(self.head_dim, device=plain.q.weight.device)
         if order.device.type == "cpu":
             order = order.view(2, -1).t().reshape(-1)  # 0, D/2, 1, D/2 + 1, …
@@ -133,13 +135,24 @@ class FusedAttention:
             qk, v = qk.transpose(1, 2), v.transpose(1, 2)
         q, k = qk.narrow(1, 0, self.n_head), qk.narrow(1, self.n_head, self.n_kv_head)
         k, v = cache.append(k, v) if cache is not None else (k, v.to(k.dtype))
-        if self._rounded and not one and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
+        if 1 < length <= FEW_ROWS and mask is None and self._on_cpu:
+            y = attend_few(q, k, v, self.scale, self.window)
+        elif self._rounded and not one and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
         else:
             y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
         if not one:
             y = y.transpose(1, 2)
         return self.out(y.reshape(x.shape[0], -1).to(self._dtype))
+
+
+def attend_few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
+    """`layers.attend` for a few tokens: a group's query heads stand where tokens stand, so k and v need no copies."""
+    (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
+    hidden = _hidden(length, total, window, n_head // n_kv_head, k.dtype)
+    grouped = q.to(k.dtype).reshape(batch, n_kv_head, -1, head_dim)
+    y = F.scaled_dot_product_attention(grouped, k, v, attn_mask=hidden, scale=scale)
+    return y.reshape(q.shape)
 
 
 def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
@@ -162,12 +175,12 @@ def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask
 
 
 @lru_cache(maxsize=4)
-def _hidden(length: int, total: int, window: int) -> Tensor:
-    """-∞ where the last `length` of `total` positions may not look, 0 elsewhere: [T, S], bf16."""
+def _hidden(length: int, total: int, window: int, times: int = 1, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """-∞ where the last `length` of `total` positions may not look, 0 elsewhere: [T, S], `times` below each other."""
     seen = torch.ones(length, total, dtype=torch.bool).tril(total - length)
     if window:
         seen = seen.triu(total - length - window + 1)
-    return torch.zeros(length, total, dtype=torch.bfloat16).masked_fill_(~seen, -torch.inf)
+    return torch.zeros(length, total, dtype=dtype).masked_fill_(~seen, -torch.inf).repeat(times, 1)
 
 
 def turn(x: Tensor, rope: Rope | Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from engine.context import fit
 from engine.generate_steps import prefill
 from engine.model_folder import LoadedModel
 from engine.protocol import Delta, Done, Generate, Started, Tokens
-from engine.sampler import sample
+from engine.sampler import Seen, sample
 from engine.scoring import alternatives
 from engine.speculate import Reader
 from engine.text_stream import TextStream
@@ -90,18 +90,20 @@ class Generator:
         params, random = request.params, torch.Generator().manual_seed(seed)
         stream = TextStream(params.stop, skip=" " if self.tokenizer.leading_space and not request.continue_last else "")
         said: list[int] = []
+        seen = Seen()
         reason: Literal["stop", "length", "cancelled"] = "length"
         first = 0.0
         while len(said) < params.max_tokens:
             if cancelled():
                 reason = "cancelled"
                 break
-            token = sample(logits, params, said, random)
+            token = sample(logits, params, seen, random)
             first = first or time.perf_counter()
             if token in self.loaded.end_tokens:
                 reason = "stop"
                 break
             said.append(token)
+            seen.add(token)
             if request.alternatives:
                 yield Tokens(request.request, (self._told(token, logits, request.alternatives),))
             if text := stream.push(self.tokenizer.token_bytes(token)):

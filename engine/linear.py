@@ -21,6 +21,7 @@ Linear = Callable[[Tensor], Tensor]
 
 GROUP = 32  # weights that share a scale and a zero point in int4
 NARROW = 512  # a side below which weights stay in the caches and rounding inputs costs more than it saves
+FEW = 4  # rows up to which narrow int8 layers multiply int8 weights: beyond, bf16 ones are quicker
 _PAD = 64  # outputs that the int4 kernel wants a multiple of
 
 
@@ -103,8 +104,8 @@ def _row_scale(weight: Tensor) -> Tensor:
 class NarrowInt8Linear:
     """The same for layers so small that they stay in the processor's caches: inputs are not rounded.
 
-    Many tokens at once are multiplied by bf16 weights, which the int8 kernel is not made for: the memory of both is the
-    price, and little, because only small layers pay it.
+    More than a few tokens at once are multiplied by bf16 weights, which the int8 kernel is not made for: the memory of
+    both is the price, and little, because only small layers pay it.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
@@ -115,7 +116,7 @@ class NarrowInt8Linear:
         self._multiply = torch.ops.aten._weight_int8pack_mm.default
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.shape[0] > 1:
+        if x.shape[0] > FEW:
             return self._many(x.to(torch.bfloat16)).to(self._dtype)
         y = self._multiply(x, self._weight, self._scale)
         return y if self._bias is None else y + self._bias

@@ -14,30 +14,63 @@ from engine.protocol import SamplingParams
 HEAD = 256
 
 
-def sample(logits: Tensor, params: SamplingParams, seen: list[int], generator: torch.Generator | None = None) -> int:
-    """The next token for `logits` [vocabulary]; `seen` are the tokens the repetition penalty counts."""
-    if params.repetition_penalty != 1 and seen:
+class Seen:
+    """The different tokens of a growing reply, as `penalize` wants them: gathered once, not again for every token."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._ids = torch.empty(256, dtype=torch.int64)
+
+    def add(self, token: int) -> None:
+        if token in self._known:
+            return
+        if len(self._known) == len(self._ids):
+            self._ids = torch.cat((self._ids, torch.empty_like(self._ids)))
+        self._ids[len(self._known)] = token
+        self._known.add(token)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def ids(self) -> Tensor:
+        """[different tokens], int64, in the order they came."""
+        return self._ids[: len(self._known)]
+
+
+def sample(
+    logits: Tensor, params: SamplingParams, seen: list[int] | Seen, generator: torch.Generator | None = None
+) -> int:
+    """The next token for `logits` [vocabulary]; `seen` are the tokens the repetition penalty counts.
+
+    One random number in [0, 1) chooses, by where it falls among the cumulated probabilities.
+    """
+    if params.repetition_penalty != 1 and len(seen):
         logits = penalize(logits, seen, params.repetition_penalty)
     if params.temperature == 0:
         return int(logits.argmax())
     probabilities, tokens = distribution(logits, params)
-    return int(tokens[torch.multinomial(probabilities, 1, generator=generator)])
+    cumulated = probabilities.cumsum(0)
+    point = torch.rand(1, generator=generator) * cumulated[-1]
+    return int(tokens[min(int(torch.searchsorted(cumulated, point, right=True)), len(tokens) - 1)])
 
 
-def penalize(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
+def penalize(logits: Tensor, seen: list[int] | Seen, penalty: float) -> Tensor:
     """Make `seen` tokens less likely: positive logits divided, negative ones multiplied (Keskar et al. 2019)."""
-    index = torch.tensor(sorted(set(seen)), device=logits.device)
+    index = (seen.ids() if isinstance(seen, Seen) else torch.tensor(sorted(set(seen)))).to(logits.device)
     values = logits[index]
     return logits.index_copy(0, index, torch.where(values > 0, values / penalty, values * penalty))
 
 
 def distribution(logits: Tensor, params: SamplingParams) -> tuple[Tensor, Tensor]:
-    """(probabilities, tokens) that are left after the filters, likeliest first; both fp32/int64 on the CPU.
+    """(probabilities, tokens) that are left after the filters, fp32 and int64 on the CPU, likeliest first; all if no
+    filter is on, as they stand.
 
     `temperature` must be above 0. Nucleus sampling: Holtzman et al. 2020; min-p: Nguyen et al. 2024.
     """
     probabilities = torch.softmax(logits.float().cpu() / params.temperature, dim=-1)
     size = probabilities.numel()
+    if not params.top_k and params.top_p == 1 and params.min_p == 0:
+        return probabilities, torch.arange(size)
     values, tokens = torch.topk(probabilities, min(params.top_k or HEAD, size))
     if not params.top_k and not _covers(values, params) and size > HEAD:
         values, tokens = torch.sort(probabilities, descending=True)

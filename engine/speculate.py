@@ -13,12 +13,12 @@ import time
 import torch
 from torch import Tensor
 
-from engine.fuse import Decoder
+from engine.fuse import Decoder, FusedGPT
 from engine.generate_steps import decode
 from engine.kv_cache import KVCache
 
 GRAM = 3  # tokens that must have stood together before
-LONGEST = 6  # tokens guessed at once
+LONGEST = 7  # tokens guessed at once, unless reading fewer is cheaper with these weights
 SLOWEST = 0.9  # guessing goes on while it takes at most so much of plain decoding's time a token
 RETRY = 64  # plain tokens after which guessing is given another chance
 
@@ -39,6 +39,7 @@ class Reader:
         self.accepted, self.drafted = 0, 0  # guessed tokens that came true, and all of them
         self._plain, self._ahead = _Pace(), _Pace()
         self._waiting = 0
+        self._longest = model.few - 1 if isinstance(model, FusedGPT) else LONGEST
 
     def read(self, token: int) -> Tensor:
         """The logits [vocabulary] behind the history and `token`, which joins it."""
@@ -79,7 +80,7 @@ class Reader:
         if start is None or len(self.history) < GRAM:
             return []
         room = self._cache.capacity - len(self.history)
-        return self.history[start : start + max(0, min(LONGEST, room))]
+        return self.history[start : start + max(0, min(self._longest, room))]
 
     def _pays(self) -> bool:
         """Whether reading ahead has been quicker, token for token; a few tries are free."""

@@ -68,6 +68,8 @@ def _fill_fused(
             _put(model, name, _read(name, stored).to(device))
     if device.type != "cpu":
         _put(model, "embedding.weight", _read("embedding.weight", weights["embedding.weight"]).to(device, dtype))
+    elif config.tie_embeddings:  # the table is the head, and read whole in any case
+        _read("embedding.weight", weights["embedding.weight"])
     if config.position == "rope":
         model.make_rope(device)
     return FusedGPT(model, blocks, weights["embedding.weight"], dtype, precision, count)

@@ -1,17 +1,19 @@
-"""`make bench`: every benchmark, or those named: python -m tests.benchmarks startup ask decode engine training."""
+"""`make bench`: every benchmark, or those named: python -m tests.benchmarks startup ask."""
 
 from __future__ import annotations
 
 import platform
 import sys
 
-from tests.benchmarks import ask, decode, engine, startup, training
+from tests.benchmarks import ask, decode, engine, perplexity, speculation, startup, training
 
 ALL = {
     "startup": startup.main,
     "ask": ask.main,
     "decode": decode.main,
     "engine": engine.main,
+    "speculation": speculation.main,
+    "perplexity": perplexity.main,
     "training": training.main,
 }
 

@@ -1,4 +1,4 @@
-"""Decode and prefill in every precision against transformers and llama.cpp, and what rounding costs in perplexity.
+"""Decode and prefill in every precision against transformers and llama.cpp.
 
 GPT-2's 124M shape (random weights: speed does not depend on them) and the bundled model. llama.cpp takes part where
 llama-cpp-python is installed: pip install '.[bench]' compiles it.
@@ -6,31 +6,31 @@ llama-cpp-python is installed: pip install '.[bench]' compiles it.
 
 from __future__ import annotations
 
-import itertools
-import math
+import contextlib
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+import transformers
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import BUNDLED, DEFAULT_MODEL, read_json
 from engine.device import choose
+from engine.fuse import FusedGPT
 from engine.generate_steps import cache_dtype, decode, prefill
 from engine.kv_cache import KVCache
-from engine.model import GPT
-from engine.model_folder import load_fused
 from engine.stored import read_weights
 from engine.weights import fill_fused
-from tests.benchmarks.timing import rounds, table
+from tests.benchmarks.timing import Measured, rounds, table
 from tests.engine.gguf_writing import write_gguf
 
-NEW, LONG, PREFILL = 100, 900, 512  # tokens
+SHORT, LONG, PREFILL = 64, 900, 512  # tokens before, and read
+NEW = {SHORT: 256, LONG: 100}  # tokens decoded behind them: GPT-2's context ends at 1,024
 PRECISIONS = ("bf16", "int8", "int4")
 FTYPES = {"BF16": 32, "Q8_0": 7, "Q4_0": 2}  # llama.cpp's numbers of its file types
 Speeds = dict[str, Callable[[], float]]
@@ -44,13 +44,13 @@ class Ours:
     def __init__(self, folder: Path, precision: str) -> None:
         place, data = choose("cpu", precision), read_json(folder / "config.json")
         weights = find_architecture(data).rename(read_weights(folder))
-        self.model: GPT = fill_fused(from_hugging_face(data), weights, place.device, place.dtype, place.precision)
+        self.model: FusedGPT = fill_fused(from_hugging_face(data), weights, place.device, place.dtype, place.precision)
 
     def prefill(self, count: int) -> float:
         return self._run(count, 0)[0]
 
     def decode(self, context: int) -> float:
-        return self._run(context, NEW)[1]
+        return self._run(context, NEW[context])[1]
 
     def _run(self, context: int, new: int) -> tuple[float, float]:
         cache = KVCache(self.model.config, dtype=cache_dtype(self.model))
@@ -79,10 +79,10 @@ class Transformers:
     def decode(self, context: int) -> float:
         out = self.model(torch.tensor([tokens(context)]), use_cache=True, logits_to_keep=1)
         began = time.perf_counter()
-        for _ in range(NEW):
+        for _ in range(NEW[context]):
             token = out.logits[:, -1:].argmax(-1)
             out = self.model(token, past_key_values=out.past_key_values, use_cache=True)
-        return NEW / (time.perf_counter() - began)
+        return NEW[context] / (time.perf_counter() - began)
 
 
 class LlamaCpp:
@@ -91,7 +91,7 @@ class LlamaCpp:
 
         threads = torch.get_num_threads()
         self.model = llama_cpp.Llama(
-            str(file), n_ctx=1024 + NEW, n_threads=threads, n_threads_batch=threads, n_batch=PREFILL, verbose=False
+            str(file), n_ctx=1024, n_threads=threads, n_threads_batch=threads, n_batch=PREFILL, verbose=False
         )
 
     def prefill(self, count: int) -> float:
@@ -104,9 +104,9 @@ class LlamaCpp:
         self.model.reset()
         self.model.eval(tokens(context))
         began = time.perf_counter()
-        for token in tokens(NEW):
+        for token in tokens(NEW[context]):
             self.model.eval([token])
-        return NEW / (time.perf_counter() - began)
+        return NEW[context] / (time.perf_counter() - began)
 
 
 def gguf_files(folder: Path, architecture: str) -> dict[str, Path]:
@@ -128,6 +128,19 @@ def gguf_files(folder: Path, architecture: str) -> dict[str, Path]:
     return files
 
 
+def quiet() -> None:
+    """Keep the peers' progress and warnings off the tables."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    with contextlib.suppress(ImportError):
+        import llama_cpp
+
+        global _log  # llama.cpp calls it for as long as it lives
+        _log = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(_log, None)
+
+
 def compare(title: str, folder: Path, architecture: str) -> None:
     """All contenders in turn, for each axis."""
     contenders: dict[str, Any] = {f"homespun {precision}": Ours(folder, precision) for precision in PRECISIONS}
@@ -135,11 +148,12 @@ def compare(title: str, folder: Path, architecture: str) -> None:
     for name, file in gguf_files(folder, architecture).items():
         contenders[f"llama.cpp {name}"] = LlamaCpp(file)
     axes: dict[str, Callable[[Any], float]] = {
-        f"decoding after 64 tokens, {title}": lambda one: one.decode(64),
+        f"decoding after {SHORT} tokens, {title}": lambda one: one.decode(SHORT),
         f"decoding after {LONG} tokens, {title}": lambda one: one.decode(LONG),
         f"reading {PREFILL} tokens, {title}": lambda one: one.prefill(PREFILL),
     }
     rivals = {"bf16": "BF16", "int8": "Q8_0", "int4": "Q4_0"}
+    kept: dict[str, Measured] = {}
     for axis, run in axes.items():
         results = rounds({name: (lambda one=one, run=run: run(one)) for name, one in contenders.items()}, 5)
         for precision in PRECISIONS:
@@ -147,40 +161,16 @@ def compare(title: str, folder: Path, architecture: str) -> None:
             against = {ours, "transformers bf16", f"llama.cpp {rivals[precision]}"}
             chosen = {name: result for name, result in results.items() if name in against}
             table(f"{axis}, {precision}", "tokens/s", chosen, ours=ours, more_is_better=True)
-
-
-@torch.inference_mode()
-def perplexities() -> None:
-    """What rounding costs the bundled model, on English it has not been trained on: this repository's pages."""
-    pages = sorted(Path(__file__).parents[2].glob("*/README.md"))
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    print("\nperplexity of the bundled model by precision, on this repository's pages")
-    reference = None
-    for precision in PRECISIONS:
-        loaded = load_fused(BUNDLED / DEFAULT_MODEL, choose("cpu", precision))
-        ids, total, count = loaded.tokenizer.encode(text), 0.0, 0
-        for start in range(0, len(ids) - 1, 512):
-            row = torch.tensor([ids[start : start + 513]])
-            # Token by token would be the kernels that decoding uses; reading uses others. Both are measured here.
-            logits = loaded.model(row[:, :-1])[0].float()
-            total += float(F.cross_entropy(logits, row[0, 1:], reduction="sum"))
-            count += row.shape[1] - 1
-        stepwise = _stepwise(loaded.model, ids[:400])
-        value = math.exp(total / count)
-        reference = reference or (value, stepwise)
-        change, change_stepwise = value / reference[0] - 1, stepwise / reference[1] - 1
-        print(f"  {precision:6s} {value:8.2f} ({change:+.2%}); token by token {stepwise:8.2f} ({change_stepwise:+.2%})")
-
-
-def _stepwise(model: GPT, ids: list[int]) -> float:
-    cache, total = KVCache(model.config, dtype=cache_dtype(model)), 0.0
-    for token, following in itertools.pairwise(ids):
-        total -= float(F.log_softmax(decode(model, token, cache).float(), -1)[following])
-    return math.exp(total / (len(ids) - 1))
+        if f"after {SHORT}" in axis:
+            kept = results
+        elif f"after {LONG}" in axis:
+            print(f"\nwhat {LONG} tokens before leave of the speed after {SHORT}, {title}")
+            for name, result in results.items():
+                print(f"  {name:44s} {result.median / kept[name].median:.2f}")
 
 
 def main() -> None:
-    perplexities()
+    quiet()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         torch.manual_seed(0)

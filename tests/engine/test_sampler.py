@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from engine.protocol import SamplingParams
-from engine.sampler import distribution, penalize, sample
+from engine.sampler import Seen, distribution, penalize, sample
 
 VOCABULARY = 1000
 
@@ -58,6 +58,15 @@ def test_penalty_equals_transformers() -> None:
     seen = [3, 5, 5, 900]
     expected = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([seen]), logits[None].clone())[0]
     torch.testing.assert_close(penalize(logits, seen, 1.3), expected)
+
+
+def test_tokens_seen_one_by_one_count_as_those_seen_at_once() -> None:
+    logits, seen = torch.randn(VOCABULARY, generator=torch.Generator().manual_seed(2)), Seen()
+    tokens = [index * 3 % 700 for index in range(900)]  # more than it begins with room for, many twice
+    for token in tokens:
+        seen.add(token)
+    assert len(seen) == len(set(tokens)) == 700
+    torch.testing.assert_close(penalize(logits, seen, 1.3), penalize(logits, tokens, 1.3))
 
 
 def test_temperature_zero_is_greedy_and_the_penalty_still_counts() -> None:

@@ -44,6 +44,12 @@ def opened(folder: Path) -> GPT:
     return fill(from_hugging_face(data), find_architecture(data).rename(read_weights(folder)), CPU, torch.float32)
 
 
+def load_fast(folder: Path) -> Any:
+    data = read_json(folder / "config.json")
+    weights = find_architecture(data).rename(read_weights(folder))
+    return fill_fused(from_hugging_face(data), weights, CPU, torch.float32, "fp32")
+
+
 @pytest.mark.parametrize("packaging", ["one", "sharded", "bin", "bin-sharded", "bin-old"])
 def test_every_packaging_gives_the_same_logits(peer: Any, packaging: str, tmp_path: Path) -> None:
     peer.save_pretrained(tmp_path, max_shard_size="40kB" if packaging == "sharded" else "1GB")
@@ -108,10 +114,14 @@ def test_missing_unexpected_and_misshapen_tensors_are_named(folder: Path) -> Non
         assert part in str(caught.value)
 
 
-def test_numbers_that_are_none_are_named(folder: Path) -> None:
-    resave(folder, model__norm__weight=torch.full((48,), float("inf")))
-    with pytest.raises(ModelFolderError, match=r"norm\.weight holds values that are not numbers"):
-        opened(folder)
+@pytest.mark.parametrize("name", ["model.norm", "model.embed_tokens", "model.layers.1.mlp.up_proj"])
+def test_numbers_that_are_none_are_named(folder: Path, peer: Any, name: str) -> None:
+    bad = peer.get_parameter(f"{name}.weight").detach().clone()
+    bad.view(-1)[3] = float("inf")
+    resave(folder, **{f"{name}.weight".replace(".", "__"): bad})
+    for opening in (lambda: opened(folder), lambda: load_fast(folder)):
+        with pytest.raises(ModelFolderError, match=r"weight holds values that are not numbers"):
+            opening()
 
 
 class Evil:

@@ -1,0 +1,50 @@
+"""Reading ahead on repetitive text against plain decoding of the same tokens, and on text that does not repeat."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from engine.catalog import BUNDLED, DEFAULT_MODEL
+from engine.device import choose
+from engine.generate_steps import cache_dtype, prefill
+from engine.kv_cache import KVCache
+from engine.model_folder import LoadedModel, load_fused
+from engine.protocol import SamplingParams
+from engine.sampler import sample
+from engine.speculate import Reader
+from tests.benchmarks.timing import rounds, table
+
+MODEL = BUNDLED / DEFAULT_MODEL
+NEW = 256  # tokens
+REPEATING = "Mon: soup. Tue: rice. Wed: fish. Thu: stew. Fri: cake. Sat: eggs. Sun: bread.\n" * 4
+OPEN = "Tell me a long story about a dog who went to sea."
+GREEDY = SamplingParams(0.0, repetition_penalty=1.0)
+LIVELY = SamplingParams(1.0, top_p=1.0, repetition_penalty=1.0)
+
+
+def speed(loaded: LoadedModel, text: str, params: SamplingParams, *, ahead: bool) -> float:
+    """Tokens/s over `NEW` tokens behind `text`, an end token taken as any other."""
+    ids = loaded.tokenizer.encode(text)
+    cache = KVCache(loaded.model.config, dtype=cache_dtype(loaded.model))
+    logits, random = prefill(loaded.model, ids, cache), torch.Generator().manual_seed(1)
+    reader, said = Reader(loaded.model, cache, list(ids), enabled=ahead), []
+    began = time.perf_counter()
+    while len(said) < NEW:
+        assert logits is not None
+        said.append(sample(logits, params, said, random))
+        logits = reader.read(said[-1])
+    return NEW / (time.perf_counter() - began)
+
+
+def main() -> None:
+    for precision in ("bf16", "int8"):
+        loaded = load_fused(MODEL, choose("cpu", precision))
+        for title, text, params in (("repetitive text", REPEATING, GREEDY), ("an open question", OPEN, LIVELY)):
+            runs = {
+                "reading ahead": lambda t=text, p=params, m=loaded: speed(m, t, p, ahead=True),
+                "plain decoding": lambda t=text, p=params, m=loaded: speed(m, t, p, ahead=False),
+            }
+            results = rounds(runs, 5)
+            table(f"{title}, homespun-v0 {precision}", "tokens/s", results, ours="reading ahead", more_is_better=True)
