@@ -6,7 +6,7 @@ Reads only small JSON files; torch-free, so that the app may list models before 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ BUNDLED = Path(__file__).parent / "bundled"
 DEFAULT_MODEL = "homespun-v0"
 GGUF = "model.gguf"
 ADAPTER_CONFIG = "adapter_config.json"
+FACTS = "homespun.json"  # what was found out about a model when it was added: architecture, source, licence, checksums
+BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.625}  # in memory, by precision
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -37,6 +39,14 @@ class ModelInfo:
     licence: str | None
     bundled: bool
     size: int  # bytes of the weights
+    architecture: str | None = None  # as the model's own files call it
+    has_template: bool | None = None  # whether it has a chat template; None: unknown
+    facts: dict[str, Any] = field(default_factory=dict)  # FACTS, as written when it was added
+
+    @property
+    def key(self) -> str:
+        """What it is asked for by: the folder's name, or the file's path."""
+        return str(self.path) if self.path.is_file() else self.path.name
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -72,17 +82,43 @@ def describe(path: Path) -> ModelInfo:
         return _describe_adapter(path)
     if not any((path / name).is_file() for name in WEIGHTS):
         raise ModelFolderError(f"The model folder {path} has no weights, such as {WEIGHTS[0]}. Is it complete?")
-    config = read_json(path / "config.json") if not (path / GGUF).is_file() else {}
-    training = read_json(path / "training.json") if (path / "training.json").is_file() else {}
+    gguf = (path / GGUF).is_file()
+    config = read_json(path / "config.json") if not gguf else {}
+    training, facts = _optional(path / "training.json"), _optional(path / FACTS)
+    context = config.get("max_position_embeddings") or config.get("n_positions") or facts.get("context_length")
     return ModelInfo(
-        name=str(training.get("name") or path.name),
+        name=path.name if facts else str(training.get("name") or path.name),
         path=path,
-        parameters=training.get("parameters"),
-        context_length=config.get("max_position_embeddings") or config.get("n_positions"),
-        licence=training.get("licence"),
+        parameters=_number(training.get("parameters")) or _number(facts.get("parameters")),
+        context_length=_number(context),
+        licence=_text(training.get("licence")) or _text(facts.get("licence")),
         bundled=path.parent == BUNDLED,
         size=sum(file.stat().st_size for file in path.iterdir() if file.suffix in (".safetensors", ".bin", ".gguf")),
+        architecture=_text(facts.get("architecture")) or _text(config.get("model_type")),
+        has_template=facts.get("has_template", None if gguf else _has_template(path)),
+        facts=facts,
     )
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _has_template(path: Path) -> bool:
+    if (path / "chat_template.jinja").is_file():
+        return True
+    try:
+        return bool(_optional(path / "tokenizer_config.json").get("chat_template"))
+    except ModelFolderError:
+        return False  # whoever opens it is told what is wrong with the file
 
 
 def is_adapter(path: Path) -> bool:
@@ -95,7 +131,9 @@ def _describe_adapter(path: Path) -> ModelInfo:
     base = base_of(path)
     training = read_json(path / "training.json") if (path / "training.json").is_file() else {}
     name = str(training.get("name") or path.name)
-    return replace(describe(base), name=name, path=path, bundled=False, licence=training.get("licence"))
+    facts = _optional(path / FACTS)
+    licence = _text(training.get("licence")) or _text(facts.get("licence"))
+    return replace(describe(base), name=name, path=path, bundled=False, licence=licence, facts=facts)
 
 
 def base_of(path: Path) -> Path:
@@ -131,15 +169,27 @@ def sampling_defaults(path: Path) -> SamplingParams:
 
 
 def list_models(*folders: Path) -> list[ModelInfo]:
-    """Every readable model folder right below `folders` (the bundled ones last); unreadable ones are left out."""
-    found = []
+    """Every readable model folder right below `folders` (the bundled ones last); for the others see `unreadable`."""
+    return _look(*folders)[0]
+
+
+def unreadable(*folders: Path) -> list[tuple[str, str]]:
+    """(name, why) of every folder below `folders` that holds no model one could open."""
+    return _look(*folders)[1]
+
+
+def _look(*folders: Path) -> tuple[list[ModelInfo], list[tuple[str, str]]]:
+    found, faulty = [], []
     for folder in (*folders, BUNDLED):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name.startswith("."):
+                continue  # something that is being written
             try:
                 found.append(describe(path))
-            except ModelFolderError:
-                continue
-    return found
+            except (ModelFolderError, OSError) as error:
+                if path.is_dir():
+                    faulty.append((path.name, str(error)))
+    return found, faulty
 
 
 def find(name: str, *folders: Path) -> ModelInfo:
@@ -151,7 +201,7 @@ def find(name: str, *folders: Path) -> ModelInfo:
     if "/" in name or "\\" in name or name.startswith("~") or name.endswith(".gguf"):
         return describe(Path(name).expanduser())
     for folder in (*folders, BUNDLED):
-        if name and (folder / name).is_dir():
+        if name and not name.startswith(".") and (folder / name).is_dir():
             return describe(folder / name)
     known = ", ".join(sorted({info.path.name for info in list_models(*folders)})) or "none"
     raise ModelFolderError(f"There is no model called {name!r}. Models here: {known}.")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from engine.architectures import find_architecture, from_hugging_face, to_hugging_face
-from engine.catalog import is_adapter, read_json
+from engine.catalog import BYTES_PER_WEIGHT, is_adapter, read_json
 from engine.chat_template import END_OF_TEXT, END_OF_TURN, ChatTemplate
 from engine.config import GPTConfig
 from engine.device import Placement
@@ -27,7 +27,6 @@ from engine.writing import write_folder
 GGUF = "model.gguf"
 # Besides what a model's files name as its end: the ends of a turn in the families' own templates.
 ENDS = (END_OF_TEXT, END_OF_TURN, "<|eot_id|>", "<|eom_id|>", "<end_of_turn>")
-BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.625}  # a weight
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,9 @@ def load_fused(path: Path, place: Placement) -> LoadedModel:
 
 
 def _loaded(opened: OpenedModel, model: Decoder) -> LoadedModel:
-    return LoadedModel(opened.path.stem, model, opened.tokenizer, opened.template, opened.end_tokens)
+    path = opened.path.parent if opened.path.name == GGUF else opened.path
+    name = path.stem if path.suffix == ".gguf" else path.name
+    return LoadedModel(name, model, opened.tokenizer, opened.template, opened.end_tokens)
 
 
 def open_model(path: Path) -> OpenedModel:
@@ -139,7 +140,7 @@ def _check_memory(opened: OpenedModel, place: Placement) -> None:
     """Refuse what certainly does not fit before hours of swapping begin."""
     if place.device.type != "cpu" or not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return
-    needed = int(sum(math.prod(w.shape) for w in opened.weights.values()) * BYTES[place.precision])
+    needed = int(sum(math.prod(w.shape) for w in opened.weights.values()) * BYTES_PER_WEIGHT[place.precision])
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         raise ModelFolderError(
