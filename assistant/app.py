@@ -13,12 +13,12 @@ from textual.screen import Screen
 from assistant.chat_service import ChatService
 from assistant.engine_client import EngineClient
 from assistant.errors import StorageError
+from assistant.models.shelf import Shelf
 from assistant.paths import Paths, find_paths
 from assistant.screens.chat import ChatScreen
 from assistant.screens.keys import key_name
 from assistant.storage.store import Store
 from assistant.themes import DARK, LIGHT
-from engine.catalog import DEFAULT_MODEL, find
 
 
 class HomespunApp(App[None]):
@@ -56,9 +56,11 @@ class HomespunApp(App[None]):
     ) -> None:
         super().__init__()
         paths = find_paths(data_dir)
-        info = find(model or DEFAULT_MODEL, paths.models)
-        self.store, self._warning = _open_store(paths)
-        log = paths.engine_log if not self._warning else None
+        self.shelf = Shelf(paths)
+        info, note = (self.shelf.find(model), "") if model else self.shelf.default()
+        self.store, warning = _open_store(paths)
+        self._warning = " ".join(sentence for sentence in (warning, note) if sentence)
+        log = paths.engine_log if not warning else None
         client = EngineClient(info.path, device, command, log, precision=precision, compile=compile)
         self.service = ChatService(self.store, client, info)
 

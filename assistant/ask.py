@@ -11,7 +11,7 @@ from typing import Literal
 from assistant.engine_client import EngineClient
 from assistant.errors import UsageError
 from assistant.text import printable
-from engine.catalog import find, sampling_defaults
+from engine.catalog import ModelInfo, sampling_defaults
 from engine.protocol import Delta, Done, SamplingParams, Started
 
 
@@ -19,8 +19,7 @@ from engine.protocol import Delta, Done, SamplingParams, Started
 class Wishes:
     """The options of the command; None leaves the model's own default."""
 
-    model: str
-    models: Path
+    model: ModelInfo
     device: str = "auto"
     precision: str = "auto"
     compile: bool = False
@@ -63,9 +62,8 @@ async def ask(text: str, wishes: Wishes) -> None:
     Raises:
         EngineError, WorkerDied, UsageError: with a sentence each.
     """
-    info = find(wishes.model, wishes.models)
-    params = sampling(wishes, info.path)
-    client = EngineClient(info.path, wishes.device, precision=wishes.precision, compile=wishes.compile)
+    params = sampling(wishes, wishes.model.path)
+    client = EngineClient(wishes.model.path, wishes.device, precision=wishes.precision, compile=wishes.compile)
     messages = [{"role": "system", "content": printable(wishes.system)}] if wishes.system else []
     messages.append({"role": "user", "content": text})
     ended, begun = True, False

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
+from assistant.models.commands import HELP, models
 from assistant.version import __version__
-
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Group(click.Group):
@@ -87,40 +86,29 @@ def ask(
     homespun ask "What is this about?" < letter.txt
     """
     from assistant import ask as asking
+    from assistant.models.shelf import Shelf
     from assistant.paths import find_paths
-    from engine.catalog import DEFAULT_MODEL
 
     piped = None if sys.stdin is None or sys.stdin.isatty() else _read_stdin()
     text = asking.question(words, piped)
-    name = model or obj["model"] or DEFAULT_MODEL
-    models = find_paths(obj["data_dir"]).models
+    shelf = Shelf(find_paths(obj["data_dir"]))
+    name = model or obj["model"]
+    info, note = (shelf.find(name), "") if name else shelf.default()
+    if note:
+        click.echo(f"({note})", err=True)
     where: dict[str, Any] = {
         "device": device or obj["device"],
         "precision": precision or obj["precision"],
         "compile": obj["compile"],
     }
-    asking.run(text, asking.Wishes(model=name, models=models, **where, **wishes))
+    asking.run(text, asking.Wishes(model=info, **where, **wishes))
 
 
 def _read_stdin() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-@main.command(context_settings=HELP)
-@click.pass_obj
-def models(obj: dict[str, Any]) -> None:
-    """List the models on this machine."""
-    from assistant.paths import find_paths
-    from engine.catalog import DEFAULT_MODEL, list_models
-
-    found = list_models(find_paths(obj["data_dir"]).models)
-    for info in found:
-        size = f"{info.parameters / 1e6:.1f} M parameters" if info.parameters else "unknown size"
-        mark = "  (default)" if info.bundled and info.path.name == DEFAULT_MODEL else ""
-        click.echo(f"{info.path.name:24s} {size:22s} {info.size / 1e6:7.1f} MB  {info.licence or ''}{mark}")
-    if not found:
-        click.echo("There are no models here.", err=True)
-        sys.exit(2)
+main.add_command(models)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)

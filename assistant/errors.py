@@ -4,6 +4,8 @@ AssistantError
 ├── UsageError            the command line asks for something that cannot be
 ├── StorageError          chats cannot be read or written
 │   └── NewerSchemaError  the database was written by a newer homespun
+├── ModelsError           a model cannot be added, removed or made the default
+│   └── Interrupted       … and what has come of it so far is kept, to go on from there
 └── WorkerDied            the engine's process ended in the middle of something
 """
 
@@ -23,6 +25,14 @@ class StorageError(AssistantError):
 
 
 class NewerSchemaError(StorageError):
+    pass
+
+
+class ModelsError(AssistantError):
+    pass
+
+
+class Interrupted(ModelsError):
     pass
 
 

@@ -24,6 +24,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def settings(self) -> Path:
+        """What the command line needs to know too, without a database: which model is the default."""
+        return self.data / "settings.json"
+
+    @property
     def engine_log(self) -> Path:
         return self.data / "engine.log"
 

@@ -26,6 +26,15 @@ def test_the_bundled_model_answers_without_the_network(tmp_path: Path) -> None:
     assert "homespun" in done.stdout.lower()
 
 
+def test_listing_models_and_adding_a_folder_reach_for_no_network(tmp_path: Path) -> None:
+    environment = os.environ | {"HOMESPUN_DATA_DIR": str(tmp_path)}
+    folder = str(Path(__file__).parents[1] / "engine" / "bundled" / "homespun-v0")
+    for arguments in (["list"], ["add", folder, "--name", "twin"], ["info", "twin"], ["default", "twin"]):
+        command = [sys.executable, GUARD, "assistant.cli", "models", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_guard_notices_the_network(tmp_path: Path) -> None:
     (tmp_path / "caller.py").write_text("import socket\nsocket.create_connection(('localhost', 9))\n")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

@@ -90,8 +90,8 @@ def test_models_lists_the_data_folders_models(run, model: Path, data: Path) -> N
 
 
 def test_the_app_imports_no_torch() -> None:
-    heavy = {"torch", "numpy", "tiktoken", "safetensors"}
-    code = f"import sys, assistant.app, assistant.ask; print({heavy} & set(sys.modules))"
+    heavy = {"torch", "numpy", "tiktoken", "safetensors", "huggingface_hub", "httpx", "httpx2", "requests"}
+    code = f"import sys, assistant.app, assistant.ask, assistant.models.showing; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
