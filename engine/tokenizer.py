@@ -170,7 +170,9 @@ def _from_gguf(own: Mapping[str, Any]) -> Tokenizer:
         if name not in GGUF_PATTERNS:
             raise ValueError(f"its pre-tokenizer {name!r} is not known; known are {', '.join(GGUF_PATTERNS)}")
         ranks = _to_bytes((token, index) for index, token in enumerate(tokens) if token not in special)
-        return Tokenizer(ranks, special, GGUF_PATTERNS[name], composed=name == "qwen2", bos=bos)
+        # Qwen's own vocabularies compose, which a GGUF file cannot say; one that training/export wrote does.
+        composed = bool(own.get("homespun.composed", name == "qwen2"))
+        return Tokenizer(ranks, special, GGUF_PATTERNS[name], composed=composed, bos=bos)
     if own["model"] == "llama":
         from engine.piece_tokenizer import PieceTokenizer, from_scores
 

@@ -1,6 +1,6 @@
 """`python -m training STAGE RECIPE`: a stage of a recipe, or `all` from raw text to a model; in a run folder.
 
-`python -m training data …` is `data/commands.py`.
+`python -m training data …` is `data/commands.py`; `export --model …` is `export/commands.py`.
 """
 
 from __future__ import annotations
@@ -150,4 +150,8 @@ if __name__ == "__main__":
         from training.data.commands import data
 
         data(sys.argv[2:], prog_name="python -m training data")
+    if sys.argv[1:2] == ["export"] and any(word.split("=")[0] in ("--model", "--to") for word in sys.argv[2:]):
+        from training.export.commands import export_model
+
+        export_model(sys.argv[2:], prog_name="python -m training export")
     main()

@@ -7,11 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.chat_template import CHATML
+import torch
+
+from engine.chat_template import CHATML, END_OF_TURN
+from engine.model import GPT
 from engine.model_folder import save
+from engine.writing import shape_and_weights, write_folder
+from training.data.vocabulary import Vocabulary, open_vocabulary
 from training.evaluation.card import model_card
 from training.evaluation.evaluate import load_tuned
 from training.recipe import Recipe, RecipeError
+from training.stages.results import vocabulary_files
 
 
 def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
@@ -29,29 +35,44 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
         "parameters": model.parameter_count(),
         "recipe": recipe.to_dict(),
         "data_hashes": data_hashes(recipe, run),
-        "parent": None,
+        "parent": recipe.base.model or None,
         "seeds": {"pretrain": recipe.pretrain.seed, "sft": recipe.sft.seed},
         "metrics": {key: evaluation[key] for key in ("pretrain", "sft", "bits_per_byte")}
         | {"checks": evaluation["checks"]["groups"]},
     }
     folder = out / recipe.export.name
     e = recipe.export
-    save(
-        folder,
-        model,
-        _read(run / "tokenizer.json"),
-        CHATML,
-        generation={
-            "do_sample": True,
-            "temperature": e.temperature,
-            "top_p": e.top_p,
-            "repetition_penalty": e.repetition_penalty,
-        },
-        training=training,
-        card=model_card(recipe, evaluation, _read(run / "tokens_report.json"), command),
-    )
+    generation = {
+        "do_sample": True,
+        "temperature": e.temperature,
+        "top_p": e.top_p,
+        "repetition_penalty": e.repetition_penalty,
+    }
+    card = model_card(recipe, evaluation, _read(run / "tokens_report.json"), command)
+    if recipe.base.model:
+        _save_tuned(folder, model, open_vocabulary(run, recipe.base.model), generation, training, card)
+    else:
+        save(folder, model, _read(run / "tokenizer.json"), CHATML, generation=generation, training=training, card=card)
     print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB of weights")
     return folder
+
+
+def _save_tuned(
+    folder: Path, model: GPT, vocabulary: Vocabulary, generation: dict[str, Any], training: dict[str, Any], card: str
+) -> None:
+    """A model that went on from another: of any shape, under that one's vocabulary and chat template."""
+    files = dict(vocabulary_files(vocabulary))
+    state = {name: tensor.detach().to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+    data, weights = shape_and_weights(model.config, state)
+    end = vocabulary.tokenizer.special_tokens.get(END_OF_TURN, vocabulary.end)
+    documents = {
+        "config.json": {**data, "task": "chat", "eos_token_id": end, "pad_token_id": vocabulary.end},
+        "generation_config.json": {"eos_token_id": sorted({end, vocabulary.end}), **generation},
+        "training.json": training,
+    }
+    known = json.loads(files.pop("tokenizer_config.json", "{}"))
+    documents["tokenizer_config.json"] = {**known, "chat_template": vocabulary.template.source}
+    write_folder(folder, documents, {**files, "README.md": card}, {"model.safetensors": weights})
 
 
 def data_hashes(recipe: Recipe, run: Path) -> dict[str, str]:
