@@ -14,7 +14,7 @@ class Source:
     """One source of documents and its place in the mix."""
 
     name: str
-    path: str  # a glob below the data folder: .txt, .md, .html or .jsonl, also .gz, .bz2 or .xz
+    path: str  # a glob below the data folder: .txt, .md, .html, .json(l) or .parquet, also .gz, .bz2 or .xz
     licence: str
     epochs: float = 1.0  # how often pretraining reads it; 0: not at all
     sft_epochs: float = 0.0  # how often instruction tuning reads it (chats only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import json
 import lzma
 import os
@@ -160,14 +161,40 @@ def test_a_long_text_without_separators_is_read_in_parts(tmp_path: Path, monkeyp
 
 
 def test_a_file_that_is_not_the_manifests_is_refused(tmp_path: Path) -> None:
-    import hashlib
-
     content = "\n<|endoftext|>\n".join(text(30) for _ in range(5)).encode()
     (tmp_path / "a.txt.bz2").write_bytes(bz2.compress(content))
     right = Source("a", "a.txt.bz2", "x", sha256=hashlib.sha256(content).hexdigest().upper())
     assert prepare.prepare(DataRecipe((right,)), tmp_path, tmp_path / "run")["a"]["kept"] == 5
     with pytest.raises(RecipeError, match="is not the file that its sha256 names"):
         prepare.prepare(DataRecipe((replace(right, sha256="0" * 64),)), tmp_path, tmp_path / "other")
+
+
+def test_parquet_is_read_where_pyarrow_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    parquet.write_table(pyarrow.table({"id": [1, 2], "text": ["one", "two"]}), tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.table({"messages": [turns], "topic": ["x"]}), tmp_path / "b.parquet")
+    parquet.write_table(pyarrow.table({"title": ["x"]}), tmp_path / "c.parquet")
+    (tmp_path / "d.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    digest = hashlib.sha256((tmp_path / "a.parquet").read_bytes()).hexdigest()
+
+    def read(name: str, sha256: str = "") -> list[dict]:
+        return list(documents.read_source(Source("s", name, "x", sha256=sha256), tmp_path))
+
+    assert read("a.parquet", digest) == [{"text": "one"}, {"text": "two"}]
+    assert read("b.parquet") == [{"messages": turns}]
+    for name, sha256, sentence in (
+        ("a.parquet", "0" * 64, "is not the file that its sha256 names"),
+        ("c.parquet", "", "row 1 is no document"),
+        ("d.parquet", "", "is damaged"),
+    ):
+        with pytest.raises(RecipeError, match=sentence):
+            read(name, sha256)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(RecipeError, match="needs pyarrow to be read: pip install"):
+        read("a.parquet")
 
 
 def test_results_come_in_order_and_only_a_few_items_wait() -> None:

@@ -24,6 +24,7 @@ BLOCK = 1 << 20  # bytes read at once
 LONGEST_LINE = 64_000_000  # bytes; one that is longer is a mistake, and would have to lie in memory whole
 PART = 4_000_000  # characters; a text without separators is read in parts of about so many
 OPENERS: dict[str, Callable[..., Any]] = {".bz2": bz2.open, ".gz": gzip.open, ".xz": lzma.open}
+COLUMNS = {"messages", "instruction", "input", "context", "output", "response", "question", "answer", "text"}
 # What reading a damaged file of these kinds raises, besides an OSError without a number.
 DAMAGED = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
 
@@ -53,14 +54,14 @@ def read_source(source: Source, root: Path) -> Iterator[Document]:
             not what the source's sha256 says (which is known at the end; a limit reached before that skips it).
     """
     left = source.limit_mb * 1e6 or float("inf")
-    digest = hashlib.sha256()
+    digest = hashlib.sha256() if source.sha256 else None
     for path in source_files(source, root):
         for document in read_file(path, source.encoding, digest):
             left -= len(as_text(document))
             if left < 0:
                 return
             yield document
-    if source.sha256 and digest.hexdigest() != source.sha256.lower():
+    if digest and digest.hexdigest() != source.sha256.lower():
         raise RecipeError(
             f"Source {source.name}: {source.path} is not the file that its sha256 names: it has been changed or "
             "replaced. Fetch it again, or take the new file's sha256."
@@ -77,7 +78,7 @@ def open_bytes(path: Path, suffix: str = "") -> BinaryIO:
     return OPENERS.get(suffix or path.suffix, open)(path, "rb")
 
 
-def read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
+def read_file(path: Path, encoding: str, digest: Digest | None = None) -> Iterator[Document]:
     """The raw documents in `path`; what is read of it, unpacked, goes through `digest`.
 
     Raises:
@@ -90,6 +91,8 @@ def read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
                 yield _from_line(line, f"{path}, line {number}")
     elif kind == ".json":
         yield from _from_list("\n".join(lines), path)
+    elif kind == ".parquet":
+        yield from _from_parquet(path, digest)
     elif kind == ".txt":
         yield from _split(lines)
     elif kind in (".md", ".html", ".htm"):
@@ -100,7 +103,7 @@ def read_file(path: Path, encoding: str, digest: Digest) -> Iterator[Document]:
         )
 
 
-def _lines(path: Path, encoding: str, digest: Digest) -> Iterator[str]:
+def _lines(path: Path, encoding: str, digest: Digest | None) -> Iterator[str]:
     """The lines of `path` without their ends; what is read goes through `digest`.
 
     Raises:
@@ -110,7 +113,8 @@ def _lines(path: Path, encoding: str, digest: Digest) -> Iterator[str]:
     try:
         with open_bytes(path) as file:
             while block := file.read(BLOCK):
-                digest.update(block)
+                if digest:
+                    digest.update(block)
                 head, newline, tail = block.rpartition(b"\n")
                 if newline:
                     lines = _decode(carry + head, encoding, path, done).split("\n")
@@ -170,6 +174,29 @@ def _from_list(text: str, path: Path) -> Iterator[Document]:
         raise RecipeError(f"{path} is not valid JSON ({error}).") from error
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], 1):
         yield _from_row(row, f"{path}, row {number}")
+
+
+def _from_parquet(path: Path, digest: Digest | None) -> Iterator[Document]:
+    """The documents of a .parquet file, a thousand rows at a time."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise RecipeError(f"{path} needs pyarrow to be read: pip install 'homespun[bigdata]'.") from error
+    if digest:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = [name for name in file.schema_arrow.names if name in COLUMNS]
+            number = 0
+            for batch in file.iter_batches(1000, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield _from_row(row, f"{path}, row {number}")
+    except pyarrow.ArrowException as error:
+        raise RecipeError(f"{path} is damaged ({str(error).splitlines()[0]}). Fetch it again.") from error
 
 
 def _from_line(line: str, where: str) -> Document:
