@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import ask, decode, engine, perplexity, speculation, startup, training
+from tests.benchmarks import ask, decode, engine, perplexity, preparing, speculation, startup, training
 
 ALL = {
     "startup": startup.main,
@@ -15,6 +15,7 @@ ALL = {
     "speculation": speculation.main,
     "perplexity": perplexity.main,
     "training": training.main,
+    "preparing": preparing.main,
 }
 
 
