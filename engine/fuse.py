@@ -38,7 +38,6 @@ class FusedGPT:
         count: int,
     ) -> None:
         self.config, self.dtype, self.blocks, self._count = plain.config, dtype, blocks, count
-        self.few = FEW if precision == "int8" and self.config.d_model < NARROW else FEW_ROWS  # rows that are cheap
         self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
         self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
         self.norm = quick_norm(plain.norm, dtype)
@@ -48,8 +47,10 @@ class FusedGPT:
         table = embedding.read() if on_cpu else plain.embedding.weight.detach()
         head = plain.head if isinstance(plain.head, nn.Linear) else None
         matrix = head.weight.detach() if head is not None else table
-        # The head costs the most when rounded, and in int8 it is as quick as in int4.
-        rounded: Precision = "int8" if precision == "int4" else precision
+        # A small model's head costs the most when rounded, and there int8 is as quick as int4.
+        narrow = self.config.d_model < NARROW
+        self.few = FEW if precision == "int8" and narrow else FEW_ROWS  # rows that are cheap
+        rounded: Precision = "int8" if precision == "int4" and narrow else precision
         self.head = make_linear(matrix, head.bias if head is not None else None, dtype, rounded)
         self._rope = self._local_rope = None
         if self.positions is None:

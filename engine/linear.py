@@ -21,6 +21,7 @@ Linear = Callable[[Tensor], Tensor]
 
 GROUP = 32  # weights that share a scale and a zero point in int4
 NARROW = 512  # a side below which weights stay in the caches and rounding inputs costs more than it saves
+LARGE = 2**21  # weights from which a narrow layer, a vocabulary's head, is worth rounding inputs for all the same
 FEW = 4  # rows up to which narrow int8 layers multiply int8 weights: beyond, bf16 ones are quicker
 _PAD = 64  # outputs that the int4 kernel wants a multiple of
 
@@ -32,7 +33,7 @@ def make_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, precisi
         if precision == "int4" and has_int4() and weight.shape[1] % GROUP == 0:
             return Int4Linear(weight, bias, dtype)
         if precision in ("int8", "int4") and has_int8():
-            narrow = min(weight.shape) < NARROW and has_weight_only()
+            narrow = min(weight.shape) < NARROW and weight.numel() < LARGE and has_weight_only()
             return (NarrowInt8Linear if narrow else Int8Linear)(weight, bias, dtype)
         if dtype == torch.bfloat16 and has_packed():
             return PackedLinear(weight.to(dtype), bias)

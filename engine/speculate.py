@@ -17,10 +17,11 @@ from engine.fuse import Decoder, FusedGPT
 from engine.generate_steps import decode
 from engine.kv_cache import KVCache
 
-GRAM = 3  # tokens that must have stood together before
+GRAMS = (6, 3)  # tokens that must have stood together before; where the longer ones did, the guess is better
 LONGEST = 7  # tokens guessed at once, unless reading fewer is cheaper with these weights
 SLOWEST = 0.9  # guessing goes on while it takes at most so much of plain decoding's time a token
-RETRY = 64  # plain tokens after which guessing is given another chance
+TRIES = 3  # guesses after which it is judged
+RETRY, LONGEST_RETRY = 8, 128  # plain tokens after which it is given another chance: twice as many every time in vain
 
 
 class Reader:
@@ -34,11 +35,11 @@ class Reader:
     def __init__(self, model: Decoder, cache: KVCache, history: list[int], *, enabled: bool = True) -> None:
         self._model, self._cache, self.history, self._enabled = model, cache, history, enabled
         self._guessed: list[tuple[int, Tensor]] = []  # tokens read ahead and the logits behind them
-        self._seen: dict[tuple[int, ...], int] = {}  # three tokens → where the one after them stands
+        self._seen: dict[tuple[int, ...], int] = {}  # a few tokens → where the one after them stands
         self._indexed = 0
         self.accepted, self.drafted = 0, 0  # guessed tokens that came true, and all of them
         self._plain, self._ahead = _Pace(), _Pace()
-        self._waiting = 0
+        self._waiting, self._retry = 0, RETRY
         self._longest = model.few - 1 if isinstance(model, FusedGPT) else LONGEST
 
     def read(self, token: int) -> Tensor:
@@ -74,24 +75,31 @@ class Reader:
             self._waiting -= 1
             return []
         if not self._pays():
-            self._waiting, self._ahead = RETRY, _Pace()
-            return []
-        start = self._seen.get(tuple(self.history[-GRAM:]))
-        if start is None or len(self.history) < GRAM:
+            self._waiting, self._ahead = self._retry, _Pace()
+            self._retry = min(2 * self._retry, LONGEST_RETRY)
             return []
         room = self._cache.capacity - len(self.history)
-        return self.history[start : start + max(0, min(self._longest, room))]
+        for gram in GRAMS:
+            start = self._seen.get(tuple(self.history[-gram:])) if len(self.history) >= gram else None
+            if start is not None:
+                return self.history[start : start + max(0, min(self._longest, room))]
+        return []
 
     def _pays(self) -> bool:
         """Whether reading ahead has been quicker, token for token; a few tries are free."""
-        if self._ahead.calls < 4 or not self._plain.calls:
+        if self._ahead.calls < TRIES or not self._plain.calls:
             return True
-        return self._ahead.seconds_a_token <= SLOWEST * self._plain.seconds_a_token
+        if self._ahead.seconds_a_token > SLOWEST * self._plain.seconds_a_token:
+            return False
+        self._retry = RETRY
+        return True
 
     def _index(self) -> None:
-        """Note where each three tokens were followed; the last three are not, yet."""
-        for end in range(max(self._indexed, GRAM), len(self.history)):
-            self._seen[tuple(self.history[end - GRAM : end])] = end
+        """Note where each few tokens were followed; the last ones are not, yet."""
+        for end in range(self._indexed, len(self.history)):
+            for gram in GRAMS:
+                if end >= gram:
+                    self._seen[tuple(self.history[end - gram : end])] = end
         self._indexed = len(self.history)
 
 
