@@ -13,6 +13,7 @@ from textual.screen import Screen
 from assistant.chat_service import ChatService
 from assistant.engine_client import EngineClient
 from assistant.errors import StorageError
+from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.paths import Paths, find_paths
 from assistant.screens.chat import ChatScreen
@@ -57,6 +58,7 @@ class HomespunApp(App[None]):
         super().__init__()
         paths = find_paths(data_dir)
         self.shelf = Shelf(paths)
+        self.adding = Background(self.shelf, self._tell)
         info, note = (self.shelf.find(model), "") if model else self.shelf.default()
         self.store, warning = _open_store(paths)
         self._warning = " ".join(sentence for sentence in (warning, note) if sentence)
@@ -70,11 +72,15 @@ class HomespunApp(App[None]):
         wanted = self.store.setting("theme", DARK.name)
         self.theme = wanted if wanted in self.available_themes else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
-        self.push_screen(ChatScreen(self.service, self._warning))
+        self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self._warning))
 
     async def on_unmount(self) -> None:
+        await self.adding.close()
         await self.service.client.close()
         self.store.close()
+
+    def _tell(self, sentence: str, failed: bool) -> None:
+        self.notify(sentence, severity="error" if failed else "information", timeout=12)
 
     def _remember_theme(self, name: str) -> None:
         try:

@@ -82,6 +82,11 @@ class ChatService:
         finally:  # also when the app closes in the middle
             self.store.finish(turn.reply, text, status, **numbers)
 
+    async def switch(self, model: ModelInfo) -> None:
+        """Answer with `model` from now on; `client.load` loads it. For when no reply is being made."""
+        await self.client.switch(model.path)
+        self.model, self.params = model, sampling_defaults(model.path)
+
     async def stop(self) -> None:
         """Stop the reply that is being made; what there is of it stays."""
         await self.client.cancel()

@@ -76,6 +76,7 @@ class EngineClient:
         self._turn = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._asked = ""
+        self._may_reload = False  # whether the worker that runs is idle and can take another model
 
     async def load(self) -> Loaded:
         """Have the worker running and the model in it.
@@ -86,6 +87,12 @@ class EngineClient:
         """
         async with self._turn:
             return await self._ensure_loaded()
+
+    async def switch(self, model: Path) -> None:
+        """Use `model` from the next `load` or reply on; an idle worker takes it without being started anew."""
+        async with self._turn:
+            self._may_reload = self.loaded is not None
+            self.loaded, self.model = None, model
 
     async def ask(self, question: Message) -> Message:
         """The answer to one of `protocol.QUESTIONS`; its `request` is replaced by a number of ours.
@@ -154,7 +161,9 @@ class EngineClient:
     async def _ensure_loaded(self) -> Loaded:
         if self.loaded is not None and self._process is not None and self._process.returncode is None:
             return self.loaded
-        await self._start()
+        if not (self._may_reload and self._process is not None and self._process.returncode is None):
+            await self._start()
+        self._may_reload = False
         await self._send(Load(str(self.model), self.device, self.precision, self.compile))
         async for message in self._answers("load"):
             if isinstance(message, Loaded):

@@ -9,17 +9,19 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static, TextArea
 from textual.worker import Worker
 
 from assistant.chat_service import ChatService
 from assistant.errors import AssistantError, StorageError
+from assistant.models.background import Background
+from assistant.models.shelf import Shelf
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import KEYS
 from assistant.screens.live import Live
+from assistant.screens.loading import LoadingScreen
 from assistant.screens.search import SearchScreen
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.prompt import Prompt
@@ -32,17 +34,15 @@ NARROW = 72  # columns; with fewer, the list of chats goes
 DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(LoadingScreen):
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
-    def __init__(self, service: ChatService, warning: str = "") -> None:
-        super().__init__()
-        self._service, self._warning = service, warning
+    def __init__(self, service: ChatService, shelf: Shelf, adding: Background, warning: str = "") -> None:
+        super().__init__(service, shelf, adding, warning)
         self._store = service.store
         self.chat: int | None = None
-        self._live: Live | None = None
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
@@ -70,31 +70,6 @@ class ChatScreen(Screen[None]):
 
     async def on_unmount(self) -> None:
         self._save_draft()
-
-    # The model
-
-    @work(group="load")
-    async def _load(self) -> None:
-        try:
-            await self._service.client.load()
-        except (EngineError, AssistantError) as error:
-            self.query_one(StatusLine).failed("the model could not be loaded")
-            self._warn(str(error))
-        else:
-            self._model_is_there()
-
-    def _model_is_there(self) -> None:
-        """Also after a failure: the engine is started again with the next question."""
-        status, loaded = self.query_one(StatusLine), self._service.client.loaded
-        if loaded is not None and not status.ready:
-            status.loaded(loaded)
-            self._warn(self._warning)
-
-    def _warn(self, text: str) -> None:
-        """Show `text` below the title until it is replaced."""
-        bar = self.query_one("#warning", Static)
-        bar.update(text)
-        bar.display = bool(text)
 
     # Sending and replying
 

@@ -43,14 +43,14 @@ class LineScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Cancel")]
 
-    def __init__(self, question: str, value: str) -> None:
+    def __init__(self, question: str, value: str, max_length: int = 200) -> None:
         super().__init__()
-        self._question, self._value = question, value
+        self._question, self._value, self._longest = question, value, max_length
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False)
-            yield Input(self._value, max_length=200)
+            yield Input(self._value, max_length=self._longest)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip() or None)

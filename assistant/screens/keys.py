@@ -8,6 +8,7 @@ KEYS = (
     Binding("escape", "stop", "Stop", tooltip="Stop the reply; what there is of it stays"),
     Binding("ctrl+n", "new_chat", "New", tooltip="Begin a new chat"),
     Binding("ctrl+f,f3", "search", "Search", tooltip="Search all chats", priority=True),
+    Binding("ctrl+o", "models", "Models", tooltip="Choose, add and remove models", priority=True),
     Binding("f1", "help", "Help", tooltip="Show this help"),
     Binding("f2", "rename", "Rename", show=False, tooltip="Rename this chat"),
     Binding("f4", "copy", "Copy", show=False, tooltip="Copy the last reply"),

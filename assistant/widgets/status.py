@@ -6,17 +6,24 @@ from textual.widgets import Static
 
 from engine.protocol import Done, Loaded, Started
 
+LOADING = "loading the model …"
+
 
 class StatusLine(Static):
     """One line; each part is kept until it is replaced."""
 
     def __init__(self, model: str) -> None:
         super().__init__("", markup=False, id="status")
-        self._parts = {"model": model, "state": "loading the model …"}
+        self._parts = {"model": model, "state": LOADING}
         self.ready = False  # whether the model has been loaded
         self._limit = 0  # tokens in the context
 
     def on_mount(self) -> None:
+        self._show()
+
+    def waits_for(self, model: str) -> None:
+        """Another model is on its way: nothing that was said of the last one holds."""
+        self._parts, self.ready = {"model": model, "state": LOADING}, False
         self._show()
 
     def loaded(self, message: Loaded) -> None:
