@@ -13,7 +13,7 @@ from tqdm import tqdm
 from engine.adapter import fingerprint, save_adapter
 from engine.catalog import find
 from engine.chat_template import END_OF_TURN
-from engine.lora import LoRAConfig
+from engine.lora import LoRAConfig, merge
 from engine.model import GPT
 from engine.model_folder import open_model
 from engine.writing import shape_and_weights, write_folder
@@ -21,7 +21,7 @@ from training.data.vocabulary import Vocabulary
 from training.loop.checkpoint import load_weights
 from training.recipe import Recipe, RecipeError, TrainRecipe
 from training.stages.job import Job
-from training.stages.start import Start, begin, checkpoint
+from training.stages.start import Start, begin, checkpoint, shape_of
 
 
 def save_decoder(
@@ -44,17 +44,22 @@ def save_decoder(
 def write_result(
     job: Job, stage: str, start: Start, model: GPT, metrics: Mapping[str, Any], patterns: Sequence[str]
 ) -> Path:
-    """What `stage` has made of `start`: its adapter where it trained additions, else the whole model."""
+    """What `stage` has made of `start`: its adapter where it trained additions, else the whole model.
+
+    A model that got a token which its base does not have is written whole, additions merged.
+    """
     load_weights(checkpoint(job.run, stage), model)
     record = {
         **training_record(job.recipe, stage, start.parent, metrics),
         "parameters": sum(p.numel() for p in model.parameters()),
         "data_hashes": hash_files(job.data, patterns),
     }
-    if start.lora is not None:
+    grown = model.config.vocab_size > shape_of(job.recipe, start.vocabulary).vocab_size  # by a token for the mask
+    if start.lora is not None and not grown:
         folder = _write_adapter(job, stage, start, model.eval(), start.lora, record)
         tqdm.write(f"{folder}: an adapter for {start.parent}")
         return folder
+    merge(model)
     folder, task = job.folder(stage) / "model", "mask" if stage == "mlm" else "chat"
     card = f"# {record['name']}\n\nMade by the {stage} stage from {start.parent}.\n\n{table(metrics)}\n"
     save_decoder(folder, model, start.vocabulary, task=task, training=record, card=card)
