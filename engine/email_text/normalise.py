@@ -1,0 +1,207 @@
+"""A mail, or a text somebody pasted, → what the classifier reads and what a person is shown: the one normaliser.
+
+The same function in training and in use. Its VERSION is stored with every model that was trained on its output: when
+what it makes of a mail changes, the number goes up. Torch-free. It never raises on any bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from engine.email_text import findings as finder
+from engine.email_text.edits import Edits, lead_back
+from engine.email_text.findings import Finding
+from engine.email_text.html_text import Rendered, render
+from engine.email_text.letters import Spot, fold, respell
+from engine.email_text.mime import Attachment, Fields, Parsed, Part, parse
+from engine.email_text.plain import OVERRIDES
+from engine.email_text.tokens import tokenise
+
+VERSION = 1
+HEAD, TAIL = 6000, 2000  # characters of subject and body that the classifier is given of a long mail
+LONGEST_SHOWN = 200_000  # characters
+LONGEST_HIDDEN = 2000  # characters of hidden text that are shown
+_GAPS = re.compile(r"[ \t\xa0\u3000\u2000-\u200a]+")
+_LINES = re.compile(r" ?\n(?: ?\n)+ ?")
+_ENGLISH = frozenset(
+    [
+        *(
+            "the",
+            "to",
+            "and",
+            "of",
+            "a",
+            "in",
+            "is",
+            "you",
+            "for",
+            "it",
+            "that",
+            "this",
+            "on",
+            "your",
+            "with",
+            "are",
+        ),
+        *(
+            "be",
+            "we",
+            "have",
+            "not",
+            "or",
+            "at",
+            "from",
+            "as",
+            "i",
+            "my",
+            "me",
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EmailText:
+    """One mail, normalised."""
+
+    text: str  # for the classifier: subject and body, folded and with tokens
+    shown: str  # for people: safe on a terminal; findings point into it
+    fields: Fields
+    attachments: tuple[Attachment, ...]
+    findings: tuple[Finding, ...]  # the weightiest first
+    notes: tuple[str, ...]  # what was cut or could not be read, a sentence each
+    language: str  # "en", "not en", or "" when there is too little to say
+    cut: int  # characters of the middle that the classifier is not given
+    version: int = VERSION
+    passes: tuple[Edits, ...] = field(default=(), repr=False)
+    offset: int = field(default=0, repr=False)  # where in `shown` the classifier's text begins
+
+    def where(self, start: int, end: int) -> tuple[int, int]:
+        """The span of `shown` that text[start:end] was made from."""
+        start, end = lead_back(list(self.passes), start, end)
+        return min(start + self.offset, len(self.shown)), min(end + self.offset, len(self.shown))
+
+
+def normalise(mail: bytes | str) -> EmailText:
+    """`mail`, an RFC 5322 message or a text without headers, as EmailText."""
+    parsed = parse(mail.encode("utf-8", "replace") if isinstance(mail, str) else mail)
+    body, renders = _body(parsed)
+    notes = list(parsed.notes)
+    if len(body) > LONGEST_SHOWN:
+        notes.append(f"Only the first {LONGEST_SHOWN:,} characters are shown and read.")
+        body = body[:LONGEST_SHOWN]
+    head = _head_lines(parsed.fields) if parsed.has_headers else ""
+    subject = f"Subject: {parsed.fields.subject}\n\n" if parsed.fields.subject else ""
+    source = OVERRIDES.sub("", subject + body)
+    text, passes, spots = _for_model(source)
+    cut = passes[0].source[0][1] - passes[0].source[0][0] if passes[0].source else 0
+    if cut:
+        notes.append(f"It is long: {cut:,} characters in its middle were not read, its beginning and its end were.")
+    if parsed.encrypted:
+        notes.append("Its content is encrypted; only what is outside could be read.")
+    if not source.strip():
+        notes.append("There is no text in it.")
+    shown = head + source + _appendix(renders, parsed.attachments)
+    language = _language(text)
+    if language == "not en":
+        notes.append("It does not seem to be English, which is what the classifier has learned.")
+    return EmailText(
+        text=text,
+        shown=shown,
+        fields=parsed.fields,
+        attachments=tuple(parsed.attachments),
+        findings=finder.find(shown, len(head), len(source), parsed, renders, spots, OVERRIDES.search(body) is not None),
+        notes=tuple(dict.fromkeys(notes)),
+        language=language,
+        cut=cut,
+        passes=tuple(passes),
+        offset=len(head),
+    )
+
+
+def for_model(text: str, subject: str = "") -> str:
+    """What `normalise` gives a classifier of a mail whose text and subject have been taken apart already."""
+    source = (f"Subject: {' '.join(subject.split())}\n\n" if subject.strip() else "") + squeeze(text)
+    return _for_model(OVERRIDES.sub("", source))[0]
+
+
+def squeeze(text: str) -> str:
+    """`text` with single spaces and at most one empty line in a row."""
+    return _LINES.sub("\n\n", _GAPS.sub(" ", text)).strip()
+
+
+def _for_model(source: str) -> tuple[str, list[Edits], list[Spot]]:
+    """The classifier's text, the edits that led there, and what was found where in `source`."""
+    middle = Edits()
+    text = source
+    if len(source) > HEAD + TAIL + 200:
+        text = f"{source[:HEAD]}\n\n…\n\n{source[-TAIL:]}"
+        middle.add(HEAD, len(source) - TAIL, HEAD, 5)
+    passes, spots = [middle], []
+    text, more, found = fold(text)
+    spots += [(kind, *lead_back(passes, start, end)) for kind, start, end in found]
+    passes += more
+    text, edits = tokenise(text)
+    passes.append(edits)
+    text, more, found = respell(text)
+    spots += [(kind, *lead_back(passes, start, end)) for kind, start, end in found]
+    return text, [*passes, *more], spots
+
+
+def _body(parsed: Parsed) -> tuple[str, list[Rendered]]:
+    """The readable text, and what became of its HTML parts. Of alternatives the HTML one is what people see."""
+    renders: list[Rendered] = []
+    pieces: list[str] = []
+    chosen: dict[int, tuple[Part, str]] = {}
+    for part in parsed.parts:
+        text = part.text
+        if part.html:
+            rendered = render(text)
+            text = rendered.text
+            renders.append(rendered)
+            if rendered.cut:
+                parsed.notes.append("Its HTML is unusually large; only its beginning was read.")
+            hidden = " ".join(piece.text for piece in rendered.hidden)
+            # Nearly all of it unseen: then it is the way it is judged that is wrong, or the mail. Read it all.
+            if len(text.split()) < 8 and len(hidden.split()) > 3 * len(text.split()) + 8:
+                text = f"{text}\n{hidden}"
+        if part.group is not None and part.group in chosen and text.strip():
+            old, old_text = chosen[part.group]
+            better = part.html and not old.html and len(text.split()) * 4 >= len(old_text.split())
+            if better or not old_text.strip():
+                pieces[pieces.index(old_text)] = squeeze(text)
+                chosen[part.group] = part, squeeze(text)
+            continue
+        pieces.append(squeeze(text))
+        if part.group is not None:
+            chosen[part.group] = part, pieces[-1]
+    return "\n\n".join(piece for piece in pieces if piece), renders
+
+
+def _head_lines(fields: Fields) -> str:
+    sender = f"{fields.from_name} <{fields.from_address}>" if fields.from_name else fields.from_address
+    reply = fields.reply_to if fields.reply_to != fields.from_address else ""
+    lines = (("From", sender), ("Reply-To", reply), ("To", fields.to), ("Date", fields.date))
+    return OVERRIDES.sub("", "".join(f"{name}: {value}\n" for name, value in lines if value))
+
+
+def _appendix(renders: list[Rendered], attachments: list[Attachment]) -> str:
+    """What is not in the text: hidden passages and attachments."""
+    lines = [
+        f"[{hidden.why} text: {OVERRIDES.sub('', hidden.text)[:LONGEST_HIDDEN]}]"
+        for r in renders
+        for hidden in r.hidden
+    ]
+    lines += [f"[attachment: {OVERRIDES.sub('', a.name) or 'without a name'} ({a.type})]" for a in attachments[:50]]
+    return "\n\n" + "\n".join(lines[:60]) if lines else ""
+
+
+def _language(text: str) -> str:
+    tokens = re.findall(r"[^\W\d_]+", re.sub(r"<[^>]*>", "", text[:4000].lower()))
+    letters = sum(map(len, tokens))
+    if len(tokens) < 40 and letters < 120:
+        return ""
+    if sum(len(t) for t in tokens if t.isascii()) < 0.7 * letters:
+        return "not en"
+    return "en" if sum(t in _ENGLISH for t in tokens) >= 0.05 * len(tokens) else "not en"
