@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from engine.errors import EngineError
-from training.errors import TrainingError
+from training.errors import TrainingError, missing_extra
 from training.recipe import Recipe, load_recipe
 
 ALL = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
@@ -84,6 +84,11 @@ def main(
                 sys.exit(3)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if not (sentence := missing_extra(error)):
+            raise
+        click.echo(f"Error: {sentence}", err=True)
         sys.exit(2)
     except OSError as error:
         click.echo(f"Error: {error.filename or 'the run folder'}: {error.strerror}.", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -230,6 +231,26 @@ def test_the_app_hands_over_to_it(server, tmp_path: Path) -> None:
         done = subprocess.run([*homespun, *arguments], capture_output=True, text=True)
         assert (done.returncode, words in done.stdout + done.stderr) == (status, True)
         assert "Traceback" not in done.stderr
+
+
+def test_a_package_that_an_extra_brings_is_a_sentence(tmp_path: Path, corpus: Path) -> None:
+    """training comes with the app; what it needs beyond that does not."""
+    hide = (
+        "import runpy, sys; sys.modules['{0}'] = None; sys.argv[1:] = {1!r}; "
+        "runpy.run_module('training', run_name='__main__', alter_sys=True)"
+    )
+    recipe = str(corpus / "recipe.toml")
+    for package, extra, arguments in (
+        ("tqdm", "train", ["data", "fetch", str(corpus / "sources.toml")]),
+        ("datatrove", "bigdata", ["data", "prepare", recipe, "--run", str(tmp_path)]),
+        ("rensa", "train", ["prepare", recipe, "--data", str(corpus), "--run", str(tmp_path)]),
+    ):
+        (corpus / "sources.toml").write_text(MANIFEST.format(port=1))
+        done = subprocess.run(
+            [sys.executable, "-c", hide.format(package, arguments)], capture_output=True, text=True, env=os.environ
+        )
+        assert done.returncode == 2, done.stderr
+        assert f"The package {package} is missing, which this needs: pip install 'homespun[{extra}]'." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datatrove.data import Document as Passing
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.dedup import MinhashDedupSignature
+from datatrove.pipeline.dedup.minhash import (
+    MinhashConfig,
+    MinhashDedupBuckets,
+    MinhashDedupCluster,
+    MinhashDedupFilter,
+)
+from datatrove.utils.word_tokenizers import WordTokenizer
 
 from training.data.chunks import EXAMPLES, EXCERPT
 from training.data.cleaning import clean
@@ -52,20 +62,6 @@ from training.data.duplicates import (
 from training.data.filters import reason_to_drop
 from training.data.prepare import SPLITS, documents_path, dump, held_out, nothing_left, state_of
 from training.recipe import DataRecipe, RecipeError
-
-try:
-    from datatrove.data import Document as Passing
-    from datatrove.pipeline.base import PipelineStep
-    from datatrove.pipeline.dedup import MinhashDedupSignature
-    from datatrove.pipeline.dedup.minhash import (
-        MinhashConfig,
-        MinhashDedupBuckets,
-        MinhashDedupCluster,
-        MinhashDedupFilter,
-    )
-    from datatrove.utils.word_tokenizers import WordTokenizer
-except ImportError as error:
-    raise RecipeError("This needs datatrove: pip install 'homespun[bigdata]'.") from error
 
 Stream = Iterator[Passing]
 

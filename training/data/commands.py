@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from training.errors import missing_extra
 from training.manifest import load_manifest
 from training.recipe import RecipeError, Source, load_recipe
 
@@ -22,6 +23,11 @@ def sentences(folder: Path) -> Iterator[None]:
         yield
     except RecipeError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if not (sentence := missing_extra(error)):
+            raise
+        click.echo(f"Error: {sentence}", err=True)
         sys.exit(2)
     except OSError as error:
         click.echo(f"Error: {error.filename or folder}: {error.strerror}.", err=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -40,6 +41,7 @@ from training.recipe import DataRecipe, RecipeError
 
 SPLITS = ("train", "valid")
 WORTH_PROCESSES = 8_000_000  # bytes of files; starting processes for less takes longer than it saves
+EVERY = 5.0  # seconds between two events that say how far it is
 MIX_ONLY = ("epochs", "sft_epochs", "start", "end", "weight", "what", "url", "licence")  # of a source: read later
 
 
@@ -68,9 +70,10 @@ def prepare(recipe: DataRecipe, root: Path, run: Path, processes: int = 0) -> di
         work.mkdir(parents=True)
         dump(work / "state.json", state)
     size = sum(path.stat().st_size for source in recipe.sources for path in source_files(source, root))
-    chunks = _clean_all(recipe, root, work, 1 if size < WORTH_PROCESSES else processes or cores())
+    log = EventLog(run / "events.jsonl")
+    chunks = _clean_all(recipe, root, work, log, 1 if size < WORTH_PROCESSES else processes or cores())
     equal, alike = _duplicates([p for paths in chunks.values() for p in paths], recipe.near_duplicates, work)
-    report = _write_all(recipe, run, chunks, equal, alike)
+    report = _write_all(recipe, run, log, chunks, equal, alike)
     nothing_left(report)
     dump(run / "prepared.json", state)
     dump(report_path, report)
@@ -123,18 +126,23 @@ def dump(path: Path, data: Any) -> None:
     temporary.replace(path)
 
 
-def _clean_all(recipe: DataRecipe, root: Path, work: Path, processes: int) -> dict[str, list[Path]]:
+def _clean_all(recipe: DataRecipe, root: Path, work: Path, log: EventLog, processes: int) -> dict[str, list[Path]]:
     """Make the chunks that are missing; returns every source's."""
+    said = time.monotonic()
     chunks: dict[str, list[Path]] = {source.name: [] for source in recipe.sources}
     with tqdm(desc="prepare", unit="B", unit_scale=True, mininterval=1.0) as bar:
 
         def missing() -> Iterator[Chunk]:
+            nonlocal said
             for source in recipe.sources:
                 for chunk in chunks_of(source, root):
                     chunks[source.name].append(chunk_path(work, source.name, chunk.number))
                     bar.update(sum(len(as_text(document)) for document in chunk.documents))
                     if not is_done(work, source.name, chunk.number):
                         yield chunk
+                    if time.monotonic() - said > EVERY:
+                        said = time.monotonic()
+                        log.write("preparing", source=source.name, characters=bar.n)
 
         for _ in ordered_map(worker(recipe, work), missing(), processes):
             pass
@@ -158,10 +166,16 @@ def _duplicates(paths: list[Path], threshold: float, work: Path) -> tuple[np.nda
 
 
 def _write_all(
-    recipe: DataRecipe, run: Path, chunks: dict[str, list[Path]], equal: np.ndarray, alike: np.ndarray
+    recipe: DataRecipe,
+    run: Path,
+    log: EventLog,
+    chunks: dict[str, list[Path]],
+    equal: np.ndarray,
+    alike: np.ndarray,
 ) -> dict[str, dict[str, Any]]:
     """Write the documents that stay, source after source; the report says what became of all."""
-    log, report, begin = EventLog(run / "events.jsonl"), {}, 0
+    report: dict[str, dict[str, Any]] = {}
+    begin = 0
     for split in SPLITS:
         (run / "documents" / split).mkdir(parents=True, exist_ok=True)
     for name, paths in chunks.items():
