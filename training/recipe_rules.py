@@ -19,7 +19,7 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
     tables = [recipe.classify.files, recipe.dpo.files, recipe.translate.files]
     rules = [
         (bool(recipe.data.sources) or any(tables), "[data] names no sources"),
-        (0 < recipe.data.valid_percent < 50, "valid_percent must be between 0 and 50"),
+        (0 <= recipe.data.valid_percent < 50, "valid_percent must be from 0 to below 50"),
         (300 <= recipe.tokenizer.vocab_size <= 1_000_000, "vocab_size must be between 300 and 1000000"),
         *_rules_of_data(recipe),
         (recipe.model.n_head % recipe.model.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine.classifier import TextClassifier
+from engine.generate import Generator
 from engine.model_folder import load
+from engine.protocol import Delta, Generate, SamplingParams
 from engine.translator import Translator
 from training.data.grouping import held_out
 from training.data.tables import read_table
@@ -64,6 +66,20 @@ def test_additions_to_the_bundled_model(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "sft" / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "homespun-v0"
     assert (tmp_path / "sft" / "adapter" / "adapter_model.safetensors").stat().st_size < 2_000_000
+
+
+@pytest.mark.slow
+def test_invented_facts_are_learned_by_additions(tmp_path: Path) -> None:
+    """Ten questions that nobody could answer before; the replies are compared whole."""
+    run("tiny-facts", tmp_path, "prepare", "tokenizer", "sft")
+    generator = Generator(load(tmp_path / "sft" / "adapter"))
+    right = 0
+    for line in (ROOT / "sample" / "facts.jsonl").read_text().splitlines():
+        question, answer = json.loads(line)["messages"]
+        request = Generate("1", (question,), SamplingParams(0.3, repetition_penalty=1.1, max_tokens=60, seed=1))
+        said = "".join(event.text for event in generator.reply(request) if isinstance(event, Delta))
+        right += said.strip() == answer["content"]
+    assert right >= 9
 
 
 @pytest.mark.slow
