@@ -146,7 +146,7 @@ def run_data_stage(name: str, job: Job) -> bool:
             click.echo(
                 f"{part.name:28s} {part.tokens:>12,} tokens {part.share:7.1%} of training, {part.epochs:.2f} epochs"
             )
-    report.write_report(recipe, run)
+    click.echo(f"The report is {report.write_report(recipe, run)}.")
     return True
 
 

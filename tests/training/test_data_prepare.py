@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.training.test_data_cleaning import PROSE
 from tests.training.test_data_duplicates import changed, text
 from training.data import chunks, documents, prepare
 from training.data.parallel import ordered_map
@@ -214,6 +215,20 @@ def test_results_come_in_order_and_only_a_few_items_wait() -> None:
 def test_a_killed_process_is_a_sentence() -> None:
     with pytest.raises(RecipeError, match="was killed, most likely because memory ran out"):
         list(ordered_map(os._exit, iter([9]), 2))
+
+
+def test_nothing_reaches_for_the_network(tmp_path: Path) -> None:
+    """The language identifier and the rest bring their models in their packages."""
+    write(tmp_path / "a.txt", [f"{PROSE} And the café was full {i} times over." for i in range(3)])
+    (tmp_path / "recipe.toml").write_text(
+        '[data]\nlanguage = "en"\nsources = [{ name = "a", path = "a.txt", licence = "x" }]\n'
+    )
+    guard = str(Path(__file__).parents[1] / "no_sockets.py")
+    command = [sys.executable, guard, "training", "prepare", str(tmp_path / "recipe.toml"), "--data", str(tmp_path)]
+    done = subprocess.run([*command, "--run", str(tmp_path / "run")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "kept 1 of 3  valid 0  near_duplicate 2" in done.stdout
+    assert f"The report is {tmp_path / 'run' / 'data_report.md'}." in done.stdout
 
 
 MEASURE = """
