@@ -23,6 +23,7 @@ from engine.sampler import Seen, sample
 from engine.scoring import alternatives
 from engine.speculate import Reader
 from engine.text_stream import TextStream
+from engine.threads import ThreadChooser
 
 Answer = Started | Delta | Tokens | Done
 
@@ -41,6 +42,7 @@ class Generator:
         self.template = loaded.template or self._completion
         self.context_length = self.model.config.context_length
         self._shelf = CacheShelf(self.model)
+        self._threads = ThreadChooser(None if self.model.device.type == "cpu" else 1)
         self._names = {token: name for name, token in loaded.tokenizer.special_tokens.items()}
 
     def template_for(self, plain: bool) -> ChatTemplate:
@@ -113,7 +115,10 @@ class Generator:
                 break
             if len(reader.history) >= self.context_length:
                 break
+            read = time.perf_counter()
             logits = reader.read(token)
+            if reader.plain:
+                self._threads.told(time.perf_counter() - read)
         reader.settle()
         if text := stream.finish():
             yield Delta(request.request, text)

@@ -40,10 +40,12 @@ class Reader:
         self.accepted, self.drafted = 0, 0  # guessed tokens that came true, and all of them
         self._plain, self._ahead = _Pace(), _Pace()
         self._waiting, self._retry = 0, RETRY
+        self.plain = True  # whether the last token was read alone
         self._longest = model.few - 1 if isinstance(model, FusedGPT) else LONGEST
 
     def read(self, token: int) -> Tensor:
         """The logits [vocabulary] behind the history and `token`, which joins it."""
+        self.plain = False
         if self._guessed and self._guessed[0][0] == token:
             self.accepted += 1
             self._ahead.tokens += 1
@@ -54,6 +56,7 @@ class Reader:
         guess = self._guess() if self._enabled else []
         began = time.perf_counter()
         if not guess:
+            self.plain = True
             logits = decode(self._model, token, self._cache)
             self._plain.add(time.perf_counter() - began)
             return logits
