@@ -1,4 +1,7 @@
-"""Builds the wheel and says whether what it must carry is in it, and nothing else. Exit status 1 when it is not."""
+"""Builds the source archive and from it the wheel: is what the wheel must carry in it, and nothing else?
+
+Exit status 1 when it is not.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 NEEDED = (
     "assistant/app.py",
     "assistant/cli.py",
+    "assistant/models/hub.py",
     "engine/worker.py",
+    "training/data/prepare.py",
     "training/recipes/homespun-v0.toml",
     "training/recipes/tiny.toml",
     "training/sample/dialogues.jsonl",
@@ -25,8 +30,8 @@ MOST_MEGABYTES = 80  # PyPI takes 100
 
 
 def build(folder: Path) -> Path:
-    """The wheel of this checkout, built into `folder` with the build tools already installed."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    """The wheel of this checkout, built by way of the source archive into `folder` with the build tools installed."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = folder.glob("*.whl")
     return wheel
