@@ -51,6 +51,7 @@ class OpenedModel:
     tokenizer: Tokenizer
     template: ChatTemplate | None
     end_tokens: frozenset[int]
+    licence: str | None = None  # as a GGUF file says it
 
 
 def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -127,7 +128,9 @@ def _open_gguf(path: Path) -> OpenedModel:
     given = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
     ends = _ends(tokenizer, {int(token) for token in given if token is not None})
     name = file.metadata["general.architecture"]
-    return OpenedModel(path, name, file.config, file.tensors(), tokenizer, template, ends)
+    licence = file.metadata.get("general.license")
+    licence = licence if isinstance(licence, str) else None
+    return OpenedModel(path, name, file.config, file.tensors(), tokenizer, template, ends, licence)
 
 
 def _ends(tokenizer: Tokenizer, given: set[int]) -> frozenset[int]:

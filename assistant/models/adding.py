@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,8 @@ from assistant.models.events import Added, Event, Meter, Note, Plan, Progress, f
 from assistant.models.finishing import card_licence, publish
 from assistant.models.shelf import Shelf
 from assistant.models.sources import Local, Repo, Source, name_for, parse
-from engine.catalog import BUNDLED, BYTES_PER_WEIGHT, FACTS, ModelInfo, describe
+from engine.catalog import BUNDLED, BYTES_PER_WEIGHT, ModelInfo, describe
+from engine.errors import ModelFolderError
 
 ROOM = 64 << 20  # bytes that stay free on the disk
 
@@ -70,7 +72,7 @@ def _check_name(shelf: Shelf, name: str, source: Source) -> None:
             if path.name.lower() != name.lower():
                 continue
             same = False
-            if (path / FACTS).is_file():
+            with suppress(ModelFolderError):
                 same = describe(path).facts.get("source") == str(source)
             hint = "Nothing was done." if same else "Give another name with --name, or remove that one first."
             raise ModelsError(f"There is a model called {path.name} already{', from there' if same else ''}. {hint}")
@@ -119,13 +121,39 @@ async def _bring(
         yield Plan(name, str(source), plan.get("licence"), size, have)
         meter = Meter(size, have)
         await child.go()
-        while (message := await child.next())["kind"] != "done":
-            if message["kind"] == "bytes":
-                yield meter.at(int(message["done"]))
-            elif message["kind"] == "note":
-                yield Note(str(message["text"]))
+        async with _Early(folder, name) as early:
+            while (message := await child.next())["kind"] != "done":
+                early.look(message)
+                if message["kind"] == "bytes":
+                    yield meter.at(int(message["done"]))
+                elif message["kind"] == "note":
+                    yield Note(str(message["text"]))
         yield Progress(size, size)
         facts |= facts_of(message)
+
+
+class _Early:
+    """Asks the engine about config.json as soon as it is there: gigabytes need not come to be refused at the end."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._config, self._name = folder / "config.json", name
+        self._task: asyncio.Task[dict[str, Any]] | None = None
+
+    async def __aenter__(self) -> _Early:
+        return self
+
+    def look(self, message: dict[str, Any]) -> None:
+        """Begin when the message says so; raise when the engine has refused."""
+        if message["kind"] == "here" and message["name"] == self._config.name:
+            self._task = asyncio.create_task(engine_check(self._config, shown=f"config.json of {self._name}"))
+        elif self._task is not None and self._task.done():
+            self._task.result()
+            self._task = None
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def _fewest_parameters(plan: dict[str, Any]) -> int:
@@ -177,9 +205,10 @@ async def _finish(shelf: Shelf, name: str, source: Source, folder: Path, facts: 
     """Check what was brought, write down its facts, and give it its name."""
     for path in weight_files(folder):
         headers.look_at(path)
-    if "architecture" not in facts:
+    given = facts.get("licence")
+    if "parameters" not in facts:
         facts |= await engine_check(folder, shown=name)
-    facts["licence"] = facts.get("licence") or card_licence(folder)
+    facts["licence"] = given or card_licence(folder) or facts.get("licence")
     linked = any(path.is_symlink() for path in folder.iterdir())
     written = {
         "format_version": 1,

@@ -15,6 +15,7 @@ from assistant.text import printable
 
 WEDGED = 180.0  # seconds without a line: longer than any wait that fetch.py announces
 CHECK_SECONDS = 300.0
+FACTS = ("architecture", "parameters", "context_length", "has_template", "licence")
 LONGEST_LINE = 1 << 24  # bytes
 # No telemetry, and no look-ups beside the model itself.
 QUIET = {
@@ -91,7 +92,7 @@ async def engine_check(path: Path, shown: str = "") -> dict[str, Any]:
     if not found.get("ok"):
         sentence = str(found.get("message")).replace(f"{path}/", "").replace(str(path), shown or str(path))
         raise ModelsError(printable(sentence))
-    return {key: found[key] for key in ("architecture", "parameters", "context_length", "has_template")}
+    return {key: found[key] for key in FACTS if found.get(key) is not None}
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -68,7 +68,7 @@ def rows(info: ModelInfo, *, default: bool) -> list[tuple[str, str]]:
         ("Chat template", template),
         ("Licence", info.licence or "unknown: ask where it comes from"),
         ("Source", f"{source}{revision}"),
-        ("Added", str(facts.get("added") or "")),
+        ("Added", str(facts.get("added") or "")[:16].replace("T", " ") + (" UTC" if facts.get("added") else "")),
         ("Folder", str(info.path)),
     ]
     sums = facts.get("sha256")

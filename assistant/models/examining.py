@@ -17,7 +17,8 @@ async def examine(info: ModelInfo) -> ModelInfo:
     """
     if info.parameters and info.architecture and info.context_length and info.has_template is not None:
         return info
-    return replace(info, **await engine_check(info.path))
+    found = await engine_check(info.path)
+    return replace(info, **(found | {"licence": info.licence or found.get("licence")}))
 
 
 def examined(info: ModelInfo) -> ModelInfo:

@@ -4,7 +4,7 @@ Its own process, because a download can then be ended at any moment, whatever a 
 neither the window nor the command line has to import the Hub's client. JOB is JSON; one JSON object a line comes out:
 
     {"kind": "plan", …}     what is to be brought. Nothing is until the line "go" comes in on stdin
-    {"kind": "bytes", "done": …} · {"kind": "note", "text": …} · {"kind": "checking", "name": …}
+    {"kind": "bytes", "done": …} · {"kind": "note", "text": …} · {"kind": "checking" or "here", "name": …}
     {"kind": "done", "sha256": {…}, …}   or   {"kind": "failed", "message": …, "keep": …}
 
 It ends when its stdin closes: nobody is waiting for the model any more.

@@ -136,6 +136,7 @@ def _whole(plan: RepoPlan, file: RemoteFile, folder: Path, tell: Tell, stall: fl
         sha256, right = _checked(part, file)
         if right:
             part.rename(target)
+            tell("here", name=file.target)
             return sha256
         part.unlink()
         if attempt == 1:

@@ -46,6 +46,7 @@ class FakeHub:
         self.faults: dict[str, list[Fault]] = defaultdict(list)  # by file name, one a request
         self.api_faults: list[Fault] = []
         self.requests: list[tuple[str, str, str]] = []  # method, path, Range
+        self.sent = 0  # bytes of contents
         self.slow = 0.0  # seconds between two pieces of 64 KiB
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -196,6 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             for start in range(0, end, 1 << 16):
                 self.wfile.write(data[start : min(end, start + (1 << 16))])
                 self.wfile.flush()
+                self.hub.sent += min(end, start + (1 << 16)) - start
                 if self.hub.slow:
                     time.sleep(self.hub.slow)
         except ConnectionError:

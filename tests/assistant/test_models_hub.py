@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from assistant.errors import AssistantError, Interrupted, ModelsError
-from assistant.models import adding
+from assistant.models import adding, child
 from assistant.models.adding import add
 from assistant.models.events import Added, Note, Plan, Progress
 from assistant.models.shelf import Shelf
@@ -98,7 +98,7 @@ async def test_a_repository_is_brought_whole_and_only_what_is_needed(hub: FakeHu
     assert last.info.facts["revision"] == COMMIT
     assert last.info.facts["sha256"]["model.safetensors"] == sha256(contents["model.safetensors"])
     assert last.info.parameters == 1000
-    assert checked == [shelf.incoming / "tiny"], "looked at before it got its name"
+    assert checked[-1] == shelf.incoming / "tiny", "looked at before it got its name"
     assert list(shelf.incoming.iterdir()) == []
     assert [p.done for p in events if isinstance(p, Progress)][-1] == plan.size
     assert not any("onnx" in path or path.endswith(".bin") for _, path, _ in hub.requests)
@@ -276,6 +276,18 @@ async def test_a_lying_file_that_arrived_as_promised_leaves_nothing(hub: FakeHub
     error = await refused(shelf)
     assert type(error) is ModelsError
     assert "has 299,0" in str(error)
+
+
+async def test_a_kind_that_the_engine_does_not_know_is_refused_before_the_weights_have_come(
+    hub: FakeHub, shelf: Shelf, monkeypatch
+) -> None:
+    monkeypatch.setattr(adding, "engine_check", child.engine_check)  # the real one
+    contents = files(4_000_000) | {"config.json": b'{"model_type": "mamba"}'}
+    hub.repositories["org/tiny"], hub.slow = Repository(contents), 0.2
+    sent = hub.sent
+    assert "cannot open models of type 'mamba'" in str(await refused(shelf))
+    assert hub.sent - sent < 3_000_000
+    assert list(shelf.incoming.iterdir()) == []
 
 
 async def test_the_same_again_is_a_sentence_and_another_name_is_not(hub: FakeHub, shelf: Shelf) -> None:

@@ -320,7 +320,42 @@ async def test_two_processes_cannot_add_the_same(shelf: Shelf, source: Path, unc
     assert (await bring(shelf, source, name="mine")).key == "mine"
 
 
-# The command, with the real engine
+# With the real engine
+
+
+async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from tests.engine.gguf_writing import write_gguf
+
+    config = transformers.Qwen3Config(
+        vocab_size=259,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+    )
+    vocabulary = [f"<0x{byte:02X}>" for byte in range(256)] + ["<unk>", "<s>", "</s>"]
+    metadata = {
+        "general.license": "mit",
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": vocabulary,
+        "tokenizer.ggml.scores": [0.0] * 259,
+        "tokenizer.ggml.token_type": [6] * 256 + [2, 3, 3],
+        "tokenizer.ggml.eos_token_id": 258,
+    }
+    path = write_gguf(tmp_path / "Tiny-F32.gguf", transformers.Qwen3ForCausalLM(config), "qwen3", metadata=metadata)
+    info = await bring(shelf, path)
+    assert (info.key, info.architecture, info.licence, info.has_template) == ("Tiny-F32", "qwen3", "mit", False)
+    assert info.parameters == sum(p.numel() for p in transformers.Qwen3ForCausalLM(config).parameters())
+    assert shelf.find("Tiny-F32").path == shelf.folder / "Tiny-F32"
+    short = path.with_name("short.gguf")
+    short.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelsError):
+        await bring(shelf, short)
+    assert {one.key for one in shelf.models()} == {"Tiny-F32", "homespun-v0"}
+    assert list(shelf.incoming.iterdir()) == []
 
 
 def command(shelf: Shelf, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
