@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 import sys
+import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import click
 
 from engine.errors import EngineError
 from training.errors import TrainingError, missing_extra
+from training.loop.lock import only_one
 from training.recipe import Recipe, load_recipe
 
 ALL = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
@@ -30,6 +34,7 @@ TRAINED = {
 }
 OF_TABLES = ("dpo", "classify", "translate")  # whose examples are no documents
 STAGES = tuple(dict.fromkeys((*ALL, *TRAINED)))
+FIRST = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; or the only one
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,24 @@ class Job:
     data: Path
     out: Path
     device: str
-    max_minutes: float
+    end: float  # time.monotonic() when the sitting is over
     fresh: bool
     processes: int
+
+    def minutes_left(self) -> float:
+        return max(self.end - time.monotonic(), 0.0) / 60
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option("--run", type=click.Path(path_type=Path), help="Run folder [default: runs/<recipe's name>].")
+@click.option(
+    "--run",
+    "--run-folder",
+    "run",
+    type=click.Path(path_type=Path),
+    help="Run folder [default: runs/<recipe's name>]; torchrun takes `--run` for its own, so the longer name is there.",
+)
 @click.option("--data", type=click.Path(path_type=Path), default=".", help="Folder the sources' paths start in.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where export puts the model [default: <run>/model].")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
@@ -76,12 +90,16 @@ def main(
         recipe = load_recipe(recipe_path)
         run = run or Path("runs") / recipe_path.stem
         run.mkdir(parents=True, exist_ok=True)
-        (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
-        job = Job(recipe, recipe_path, run, data, out or run / "model", device, max_minutes, fresh, processes)
-        for name in ALL if stage == "all" else (stage,):
-            if not run_stage(name, job):
-                click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
-                sys.exit(3)
+        end = time.monotonic() + max_minutes * 60
+        job = Job(recipe, recipe_path, run, data, out or run / "model", device, end, fresh, processes)
+        with only_one(run) if FIRST else nullcontext():
+            if FIRST:
+                (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
+            for name in ALL if stage == "all" else (stage,):
+                if not run_stage(name, job):
+                    if FIRST:
+                        click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
+                    sys.exit(3)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
@@ -96,30 +114,49 @@ def main(
 
 
 def run_stage(name: str, job: Job) -> bool:
-    """Do one stage; True when it is done, False when it was stopped."""
-    if name in ("prepare", "tokenizer"):
+    """Do one stage: True when it is done, False when it was stopped. Many processes train; the first does the rest."""
+    if name in ("prepare", "tokenizer") and int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return run_data_stage(name, job)
-    import torch  # late, so that --help and a wrong recipe answer at once
+    from training.loop.distributed import world  # torch: late, so that --help and a wrong recipe answer at once
 
+    done = True
+    if name in TRAINED:
+        done = train_stage(name, job)
+    elif FIRST:
+        done = run_data_stage(name, job) if name in ("prepare", "tokenizer") else deliver(name, job)
+    return world().agree(done)
+
+
+def train_stage(name: str, job: Job) -> bool:
+    """A stage that the one loop trains."""
+    from training.data.mix import mixed
+    from training.loop.distributed import world
+    from training.stages.job import Job as StageJob
+
+    place = world()
+    if job.fresh and FIRST:
+        shutil.rmtree(job.run / name, ignore_errors=True)
+    place.wait()
+    recipe = job.recipe if name in OF_TABLES else mixed(job.recipe, job.run)
+    module, function = TRAINED[name].split(".")
+    stage = getattr(importlib.import_module(f"training.stages.{module}"), function)
+    done: bool = stage(StageJob(recipe, job.run, job.data, place.device(job.device), job.minutes_left()))
+    return done
+
+
+def deliver(name: str, job: Job) -> bool:
+    """`evaluate` or `export`."""
     from engine.device import choose
     from training.data.mix import mixed
     from training.evaluation import evaluate
     from training.export import export
-    from training.stages.job import Job as StageJob
 
-    recipe, run = job.recipe if name in OF_TABLES else mixed(job.recipe, job.run), job.run
-    device: torch.device = choose(job.device).device
-    if job.fresh and name in TRAINED:
-        shutil.rmtree(run / name, ignore_errors=True)
+    recipe = mixed(job.recipe, job.run)
     if name == "evaluate":
-        evaluate.evaluate(recipe, run, device)
-        return True
-    if name == "export":
-        export.export(recipe, run, job.out, job.recipe_path)
-        return True
-    module, function = TRAINED[name].split(".")
-    stage = getattr(importlib.import_module(f"training.stages.{module}"), function)
-    return stage(StageJob(recipe, run, job.data, device, job.max_minutes))
+        evaluate.evaluate(recipe, job.run, choose(job.device).device)
+    else:
+        export.export(recipe, job.run, job.out, job.recipe_path)
+    return True
 
 
 def run_data_stage(name: str, job: Job) -> bool:

@@ -15,11 +15,12 @@ from engine.model import GPT, init_weights
 from tests.benchmarks.timing import rounds, table
 from training.data.batches import MicroBatch
 from training.loop.checkpoint import TrainState
+from training.loop.distributed import World
 from training.loop.losses import token_loss
 from training.loop.optimizer import make_optimizers
 from training.loop.stage import Stage
 from training.loop.step import train_step
-from training.loop.train import loss_function
+from training.loop.train import forward_of
 from training.recipe import TrainRecipe
 
 SHAPE = GPTConfig()  # the bundled model's
@@ -51,7 +52,7 @@ def ours(folder: Path) -> tuple[Stage, TrainState]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stage, state = ours(Path(folder))
-        compute_loss = loss_function(stage)
+        compute_loss = forward_of(stage, World(), compiled=True)
 
         def step_ours() -> float:
             began = time.perf_counter()

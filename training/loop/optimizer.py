@@ -1,48 +1,65 @@
-"""Optimizers and the learning-rate schedule.
+"""Which optimizer moves which parameter, and the learning-rate schedules.
 
-Muon (Jordan et al. 2024, torch's own) for the blocks' matrices and AdamW for the rest, or AdamW for everything.
+Muon for the matrices of the layers and AdamW for embeddings, norms and heads, or AdamW for everything.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
-from training.recipe import RecipeError, TrainRecipe
+from training.loop.muon import Muon
+from training.recipe import TrainRecipe
 
 
-def make_optimizers(model: nn.Module, recipe: TrainRecipe) -> list[torch.optim.Optimizer]:
-    """The stage's optimizers; each group remembers its peak rate as `peak_lr`.
+def make_optimizers(
+    model: nn.Module, recipe: TrainRecipe, layers: Iterable[nn.Module] | None = None
+) -> list[torch.optim.Optimizer]:
+    """The stage's optimizers over what is trained; each group remembers its peak rate as `peak_lr`.
 
-    Raises:
-        RecipeError: Muon is asked for and this torch (before 2.9) has none.
+    `layers` are the modules whose matrices Muon takes; None: the model's blocks.
     """
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and n.startswith("blocks.")]
-    tables = [p for n, p in model.named_parameters() if p.dim() == 2 and not n.startswith("blocks.")]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [
-        {"params": tables, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    inside = {id(p) for layer in (repeated(model) if layers is None else layers) for p in layer.parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() == 2 and id(p) in inside]
+    tables = [p for p in trained if p.dim() >= 2 and not (p.dim() == 2 and id(p) in inside)]
+    vectors = [p for p in trained if p.dim() < 2]
     optimizers: list[torch.optim.Optimizer] = []
-    if recipe.optimizer == "muon":
-        if not hasattr(torch.optim, "Muon"):
-            raise RecipeError('Muon needs torch 2.9 or newer; install it or set optimizer = "adamw" in the recipe.')
-        optimizers.append(torch.optim.Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay))
-    else:
-        groups[0]["params"] = [*matrices, *tables]
-    optimizers.append(torch.optim.AdamW(groups, lr=recipe.adam_lr, betas=(0.9, 0.95), eps=1e-10, fused=True))
+    if recipe.optimizer == "muon" and matrices:
+        optimizers.append(Muon(matrices, lr=recipe.lr, weight_decay=recipe.weight_decay))
+    elif recipe.optimizer == "adamw":
+        tables = [*matrices, *tables]
+    groups = [(tables, recipe.weight_decay), (vectors, 0.0)]
+    filled = [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+    if filled:
+        optimizers.append(torch.optim.AdamW(filled, lr=recipe.adam_lr, betas=(0.9, 0.95), eps=1e-10, fused=True))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
 
 
+def repeated(model: nn.Module) -> list[nn.Module]:
+    """The model's blocks: what it is a pile of."""
+    return list(getattr(model, "blocks", ()))
+
+
 def lr_scale(step: int, steps: int, recipe: TrainRecipe) -> float:
-    """Share of the peak rate at `step`: linear warmup, then stable, then linear to 0 over the last `decay_fraction`."""
+    """Share of the peak rate at `step`: a linear warmup, then the recipe's schedule down to its `final_lr`.
+
+    wsd: stable, then linear over the last `decay_fraction` (Hu et al. 2024). cosine: half a wave from the warmup's end
+    to the last step (Loshchilov & Hutter 2017).
+    """
     warmup = min(1.0, (step + 1) / max(recipe.warmup_steps, 1))
-    decay = min(1.0, (steps - step) / max(recipe.decay_fraction * steps, 1))
-    return min(warmup, decay)
+    if recipe.schedule == "cosine":
+        way = (step - recipe.warmup_steps) / max(steps - recipe.warmup_steps, 1)
+        shape = 0.5 * (1 + math.cos(math.pi * min(max(way, 0.0), 1.0)))
+    else:
+        shape = min(1.0, (steps - step) / max(recipe.decay_fraction * steps, 1))
+    return min(warmup, recipe.final_lr + (1 - recipe.final_lr) * shape)
 
 
 def set_lr(optimizers: list[torch.optim.Optimizer], scale: float) -> None:

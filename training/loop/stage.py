@@ -52,6 +52,7 @@ class Stage:
     max_minutes: float = math.inf  # for this sitting
     same_shape: bool = False  # every micro-batch has the same shape, so that compiling pays
     layers: Sequence[nn.Module] | None = None  # what is recomputed or sharded one by one; None: model.blocks
+    shared: bool = False  # `batches` are this process's share already; else the loop shares the rows of each out
     identity: dict[str, Any] = field(default_factory=dict)  # what else a checkpoint has to agree with: the base, say
 
 

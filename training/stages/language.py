@@ -13,6 +13,7 @@ from training.data.batches import Conversations, MicroBatch, PackedRows, Rows, m
 from training.data.packing import PackedConversations
 from training.data.shards import Shard, open_shard
 from training.data.vocabulary import Vocabulary, check_shards
+from training.loop.distributed import ALONE, World, world
 from training.loop.losses import bits_per_byte, token_loss
 from training.loop.train import Stage, train
 from training.recipe import Recipe, RecipeError, SFTRecipe, Source, TrainRecipe
@@ -27,7 +28,7 @@ def pretrain(job: Job) -> bool:
     """Next-token training over the packed stream; True when it is done."""
     start = begin(job.recipe, job.run, "pretrain")
     check_shards(job.run, start.vocabulary)
-    batches, valid = document_rows(job.recipe, job.run, job.recipe.pretrain)
+    batches, valid = document_rows(job.recipe, job.run, job.recipe.pretrain, world())
     announce(job, "pretrain", start.parent, {})
     return _train(job, "pretrain", start, batches, valid, job.recipe.pretrain)
 
@@ -41,7 +42,7 @@ def sft(job: Job) -> bool:
     if not sources:
         raise RecipeError("No source in [data] has sft_epochs above 0, so there is no chat to learn from.")
     once = [Source(s.name, s.path, s.licence, sft_epochs=1) for s in sources]
-    batches = conversations(_shards(job.run, "train", sources), sources, recipe, start.vocabulary.end)
+    batches = conversations(_shards(job.run, "train", sources), sources, recipe, start.vocabulary.end, world())
     held_out = conversations(_shards(job.run, "valid", sources), once, recipe, start.vocabulary.end)
     report = {}
     if isinstance(batches, PackedConversations):
@@ -50,21 +51,21 @@ def sft(job: Job) -> bool:
     return _train(job, "sft", start, batches, first_batches(held_out, recipe), recipe)
 
 
-def document_rows(recipe: Recipe, run: Path, table: TrainRecipe) -> tuple[Rows, list[MicroBatch]]:
-    """(what a stage reads of the run's documents, the held-out micro-batches)."""
+def document_rows(recipe: Recipe, run: Path, table: TrainRecipe, place: World = ALONE) -> tuple[Rows, list[MicroBatch]]:
+    """(what a stage reads of the run's documents, or `place`'s share of it; the held-out micro-batches)."""
     sources = [s for s in recipe.data.sources if s.epochs > 0]
     once = [Source(s.name, s.path, s.licence) for s in sources]
-    rows = make_rows(_shards(run, "train", sources), sources, table)
+    rows = make_rows(_shards(run, "train", sources), sources, table, place.rank, place.size)
     held_out = PackedRows(_shards(run, "valid", sources), once, table)
     return rows, first_batches(held_out, table)
 
 
 def conversations(
-    shards: list[Shard], sources: list[Source], recipe: SFTRecipe, pad: int
+    shards: list[Shard], sources: list[Source], recipe: SFTRecipe, pad: int, place: World = ALONE
 ) -> Conversations | PackedConversations:
     """Chats in rows, as the recipe's `packing` says."""
     kind = PackedConversations if recipe.packing == "packed" else Conversations
-    return kind(shards, sources, recipe, pad)
+    return kind(shards, sources, recipe, pad, place.rank, place.size)
 
 
 def _shards(run: Path, split: str, sources: list[Source]) -> list[Shard]:
@@ -115,11 +116,15 @@ def _train(
     sample = chat_sampler(start.vocabulary, job.device)
     stage = Stage(
         name, model, batches, token_loss, recipe, job.folder(name), validate if valid else None, sample, job.device,
-        job.max_minutes, same_shape=not isinstance(batches, Conversations),
+        job.max_minutes, same_shape=not isinstance(batches, Conversations), shared=True,
     )  # fmt: skip
     if not train(stage):
         return False
-    if start.lora is not None or job.recipe.base.model:
+    if world().size > 1 and recipe.shard == "full":
+        tqdm.write(
+            f"{name}: done; the model is in parts, so do `{name}` again in one process if it is to be written out"
+        )
+    elif start.lora is not None or job.recipe.base.model:
         write_result(job, name, start, model, validate(model.eval()) if valid else {}, [])
     tqdm.write(f"{name}: done")
     return True
