@@ -160,7 +160,7 @@ def sampling_defaults(path: Path) -> SamplingParams:
     A damaged or odd file is not worth a failure: the defaults hold then.
     """
     try:
-        data = read_json(path / "generation_config.json")
+        data = read_json((base_of(path) if is_adapter(path) else path) / "generation_config.json")
         greedy = data.get("do_sample") is False
         given = {key: data[key] for key in ("temperature", "top_k", "top_p", "repetition_penalty") if key in data}
         return SamplingParams(**({**given, "temperature": 0.0} if greedy else given))

@@ -33,6 +33,21 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
     for name in ("classify", "dpo", "translate"):
         if name in given:
             rules += _rules_of_examples(name, getattr(recipe, name))
+    if "classify" in given:
+        c = recipe.classify
+        rules += [
+            (0 <= c.dropout < 1, "[classify] dropout must be from 0 to below 1"),
+            (len(set(c.labels)) == len(c.labels), "[classify] labels names a label twice"),
+            (len(c.labels) != 1, "[classify] labels must name at least two, or none to take what the examples have"),
+        ]
+    if "dpo" in given:
+        d = recipe.dpo
+        rules += [
+            (d.beta > 0, "[dpo] beta must be above 0"),
+            (0 <= d.label_smoothing < 0.5, "[dpo] label_smoothing must be from 0 to below 0.5"),
+        ]
+    if "translate" in given:
+        rules += _rules_of_translate(recipe.translate)
     if "mlm" in given:
         m = recipe.mlm
         shares = 0 < m.share < 1 and min(m.masked, m.random) >= 0 and m.masked + m.random <= 1
@@ -92,6 +107,18 @@ def _rules_of_stage(name: str, stage: TrainRecipe, recipe: Recipe) -> Rules:
             (name != "translate", f"{where} is not for a model that starts from nothing"),
         ]
     return rules
+
+
+def _rules_of_translate(t: TranslateRecipe) -> Rules:
+    return [
+        (min(t.d_model, t.n_head, t.n_layer, t.d_ff) >= 1, "[translate] sizes must be 1 or more"),
+        (t.n_head >= 1 and t.d_model % (2 * t.n_head) == 0, "[translate] d_model must be an even multiple of n_head"),
+        (t.vocab_size >= 300, "[translate] vocab_size must be 300 or more"),
+        (0 <= t.dropout < 1, "[translate] dropout must be from 0 to below 1"),
+        (0 <= t.smoothing < 1, "[translate] smoothing must be from 0 to below 1"),
+        (t.beam >= 1, "[translate] beam must be 1 or more"),
+        (min(t.limit, t.measured) >= 0, "[translate] limit and measured must be 0 or more"),
+    ]
 
 
 def _rules_of_examples(name: str, stage: ClassifyRecipe | DPORecipe | TranslateRecipe) -> Rules:

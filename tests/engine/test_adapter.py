@@ -10,12 +10,13 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
 from engine.adapter import fingerprint, save_adapter
-from engine.catalog import find, list_models
+from engine.catalog import find, list_models, sampling_defaults
 from engine.device import choose
 from engine.errors import ModelFolderError
 from engine.lora import TARGETS, LoRAConfig, attach, detach, lora_layers, merge
 from engine.model import GPT
 from engine.model_folder import load, load_fused
+from engine.protocol import SamplingParams
 
 CONFIG = LoRAConfig(rank=4, alpha=8.0)
 
@@ -94,6 +95,12 @@ def test_an_adapter_opens_like_a_model_plain_and_fused(tiny_folder: Path, tmp_pa
     torch.testing.assert_close(fused.model(ids()), beside, atol=1e-4, rtol=1e-4)
     assert find(str(tmp_path / "mine")).name == "mine"
     assert next(info.name for info in list_models(tmp_path)) == "mine"
+
+
+def test_an_adapter_is_sampled_as_its_base_wants_it(tmp_path: Path) -> None:
+    base = find("homespun-v0").path
+    write(tmp_path / "mine", base, CONFIG)
+    assert sampling_defaults(tmp_path / "mine") == sampling_defaults(base) != SamplingParams()
 
 
 def test_peft_opens_ours_on_qwen3(tiny_folder: Path, tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
         (GOOD + '[dpo]\nfiles = "a.jsonl"\nvalid_percent = 50\n', r"\[dpo\] valid_percent"),
         (GOOD + "[mlm]\nmasked = 0.95\n", "at most 1"),
         ('[translate]\nfiles = "a.tsv"\n[translate.lora]\n', "starts from nothing"),
+        ('[translate]\nfiles = "a.tsv"\nd_model = 30\n', "even multiple of n_head"),
+        ('[translate]\nfiles = "a.tsv"\nbeam = 0\n', "beam must be 1"),
+        ('[dpo]\nfiles = "a.jsonl"\nbeta = 0\n', "beta must be above 0"),
+        ('[classify]\nfiles = "a.csv"\nlabels = ["a", "a"]\n', "names a label twice"),
+        ('[classify]\nfiles = "a.csv"\nlabels = ["a"]\n', "at least two"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:

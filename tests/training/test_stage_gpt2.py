@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary = {symbol: byte for byte, symbol in byte_symbols().items()} | {"<|endoftext|>": 256}
     (folder / "base" / "vocab.json").write_text(json.dumps(vocabulary))
     (folder / "base" / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "base" / "tokenizer_config.json").write_text('{"model_max_length": 1024}')
     write_examples(folder)
     return folder
 

@@ -54,7 +54,7 @@ def learn_vocabulary(pairs: list[Sentences], size: int, folder: Path) -> Tokeniz
     """One vocabulary for both languages, learned from `pairs`; written to `folder` unless it is there already.
 
     Raises:
-        RecipeError: the pairs hold too little for a vocabulary of this size.
+        RecipeError: the pairs hold too little for a vocabulary of this size, or the one there is of another.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -73,4 +73,10 @@ def learn_vocabulary(pairs: list[Sentences], size: int, folder: Path) -> Tokeniz
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(tokenizer_json(ranks), ensure_ascii=False), encoding="utf-8")
         temporary.replace(path)
-    return Tokenizer.load(folder)
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size != size:
+        raise RecipeError(
+            f"The vocabulary in {folder} has {tokenizer.vocab_size} tokens, and the recipe now wants {size}. Do the "
+            "stage anew with --fresh, or put vocab_size back."
+        )
+    return tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,8 +37,8 @@ def save_decoder(
     data, weights = shape_and_weights(model.config, model.state_dict())
     end = vocabulary.tokenizer.special_tokens.get(END_OF_TURN, vocabulary.end)
     documents = {"config.json": {**data, "task": task, "eos_token_id": end}, "training.json": dict(training)}
-    if "tokenizer_config.json" not in files:
-        documents["tokenizer_config.json"] = {"chat_template": vocabulary.template.source}
+    known = json.loads(files.pop("tokenizer_config.json", "{}"))
+    documents["tokenizer_config.json"] = {**known, "chat_template": vocabulary.template.source}
     write_folder(folder, documents, {**files, "README.md": card}, {"model.safetensors": weights})
 
 
