@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, ItemGrid, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label, OptionList
 from textual.widgets.option_list import Option
@@ -53,7 +53,7 @@ class ModelsScreen(ModalScreen[ModelInfo | None]):
             with Horizontal(id="coming"):
                 yield Label("", markup=False, id="progress")
                 yield Button("Stop (s)", compact=True, id="stop")
-            with Horizontal(classes="buttons"):
+            with ItemGrid(classes="buttons", min_column_width=14):
                 yield Button("Use (↵)", variant="primary", compact=True, id="use")
                 yield Button("Add (a)", compact=True, id="add")
                 yield Button("Default (d)", compact=True, id="default")

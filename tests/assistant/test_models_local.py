@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from assistant.errors import AssistantError, ModelsError, UsageError
 from assistant.models import adding
 from assistant.models.adding import add
 from assistant.models.events import Meter, progress_line, size_text, time_text
+from assistant.models.headers import look_at
 from assistant.models.selection import choose, licence_of
 from assistant.models.shelf import Shelf
 from assistant.models.sources import Local, Repo, name_for, parse
@@ -252,6 +255,48 @@ def test_speed_and_time_left() -> None:
     assert [time_text(x) for x in (59.4, 200, 7500)] == ["59 s", "3 min 20 s", "2 h 5 min"]
 
 
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=400), st.sampled_from(["x.gguf", "model.safetensors", "sha256-x"]), st.booleans())
+def test_any_bytes_are_passed_on_or_a_sentence(tmp_path: Path, data: bytes, name: str, headed: bool) -> None:
+    start = b"GGUF\x03\0\0\0" if "safe" not in name else len(data).to_bytes(8, "little")
+    (tmp_path / name).write_bytes(start + data if headed else data)
+    sentence = ""
+    try:
+        look_at(tmp_path / name)
+    except ModelsError as error:
+        sentence = str(error)
+    assert sentence.isprintable()
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.text(max_size=30) | st.sampled_from([*files(20_000), "../m.gguf", "a\\b.gguf"]), max_size=12), st.text()
+)
+def test_whatever_a_server_lists_stays_in_the_folder(names: list[str], pick: str) -> None:
+    try:
+        chosen = choose(names, pick)
+    except ModelsError:
+        return
+    for there, here in chosen.items():
+        assert there in names
+        assert here == Path(here).name
+        assert here.isprintable()
+        assert not here.startswith(".")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(max_size=60))
+def test_whatever_is_typed_is_a_source_or_a_sentence(wish: str) -> None:
+    sentence, name = "", "x"
+    try:
+        name = name_for(parse(wish), None)
+    except UsageError as error:
+        sentence = str(error)
+    assert "\x1b" not in sentence
+    assert name == Path(name).name
+    assert not name.startswith(".")
+
+
 # The default, and removing
 
 
@@ -325,6 +370,7 @@ async def test_two_processes_cannot_add_the_same(shelf: Shelf, source: Path, unc
 
 async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
+    from engine.model_folder import load
     from tests.engine.gguf_writing import write_gguf
 
     config = transformers.Qwen3Config(
@@ -350,6 +396,7 @@ async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp
     assert (info.key, info.architecture, info.licence, info.has_template) == ("Tiny-F32", "qwen3", "mit", False)
     assert info.parameters == sum(p.numel() for p in transformers.Qwen3ForCausalLM(config).parameters())
     assert shelf.find("Tiny-F32").path == shelf.folder / "Tiny-F32"
+    assert load(info.path).name == "Tiny-F32", "and not the file's name in its folder"
     short = path.with_name("short.gguf")
     short.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ModelsError):

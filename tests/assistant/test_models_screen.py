@@ -103,7 +103,7 @@ async def test_the_picker_shows_what_there_is_at_any_size(opened, size) -> None:
         assert options.highlighted == 0
         assert options.region.height >= 4
         for button in it.app.screen.query(Button):
-            if button.display and button.parent.display and size != (50, 12):
+            if button.parent.display:
                 assert it.app.screen.region.contains_region(button.region)
                 assert button.parent.parent.content_region.contains_region(button.region)
         await it.press("escape")

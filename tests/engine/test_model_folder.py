@@ -136,3 +136,8 @@ def test_a_models_own_sampling_settings(folder: Path) -> None:
     for nonsense in ("{", '{"temperature": "hot"}', '{"top_p": 7}'):
         generation.write_text(nonsense)
         assert sampling_defaults(folder) == SamplingParams()
+
+
+def test_a_model_is_called_as_its_folder_with_all_its_dots(tiny_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "Tiny-0.5-1.5B")
+    assert load(tmp_path / "Tiny-0.5-1.5B").name == "Tiny-0.5-1.5B"
