@@ -15,7 +15,7 @@ from assistant.screens.keys import key_name
 
 INTRO = """\
 Everything happens on this computer: no account, and no network unless you add a model from there. Chats are kept in \
-one file on this machine until you delete them. The command homespun ask "…" answers one question without this window."""
+one file here until you delete them. The command homespun ask "…" answers one question without this window."""
 TYPING = (("Enter", "Send the message"), ("Ctrl+J", "New line in the message"), ("Tab", "Go to the chats and back"))
 
 
