@@ -1,6 +1,7 @@
 """`python -m training STAGE RECIPE`: a stage of a recipe, or `all` from raw text to a model; in a run folder.
 
-`python -m training data …` is `data/commands.py`; `export --model …` is `export/commands.py`.
+`python -m training data …` is `data/commands.py`; `export --model …` is `export/commands.py`; `evaluate MODEL` and
+`plot RUN` are `evaluation/commands.py`.
 """
 
 from __future__ import annotations
@@ -151,9 +152,10 @@ def deliver(name: str, job: Job) -> bool:
     from training.evaluation import evaluate
     from training.export import export
 
-    recipe = mixed(job.recipe, job.run)
+    documents = (job.run / "tokens_report.json").is_file()  # a run that made only a classifier has none
+    recipe = mixed(job.recipe, job.run) if documents else job.recipe
     if name == "evaluate":
-        evaluate.evaluate(recipe, job.run, choose(job.device).device)
+        evaluate.evaluate(recipe, job.run, choose(job.device).device, job.data)
     else:
         export.export(recipe, job.run, job.out, job.recipe_path)
     return True
@@ -196,4 +198,9 @@ if __name__ == "__main__":
         from training.export.commands import export_model
 
         export_model(sys.argv[2:], prog_name="python -m training export")
+    if sys.argv[1:2] in (["evaluate"], ["plot"]):
+        from training.evaluation.commands import command_for
+
+        if command := command_for(sys.argv[1:]):
+            command(sys.argv[2:], prog_name=f"python -m training {sys.argv[1]}")
     main()

@@ -1,90 +1,97 @@
-"""The `evaluate` stage: how good the tuned model is, in the precision and with the sampling it will run with.
+"""The `evaluate` stage: how good a run's model is, in the precision and with the sampling it will run with.
 
-Bits per byte on held-out documents, a fixed set of checks, and replies to fixed prompts; all into `evaluation.json`,
-from which `card.py` makes the model's card.
+Bits per byte on held-out documents, checks, instructions, multiple choice, replies to fixed prompts; or, of a run that
+made nothing but a classifier, its report. All into `evaluation.json`, from which `card.py` makes the model's card.
+Models that come from no run are `models.py`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import tomllib
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from tqdm import tqdm
 
-from engine.chat_template import ChatTemplate
+from engine.classifier import Classifier, load_classifier, pad
 from engine.device import choose
 from engine.fuse import fuse
-from engine.generate import Generator
 from engine.model import GPT
-from engine.model_folder import LoadedModel
-from engine.protocol import Delta, Done, Generate, SamplingParams
+from engine.model_folder import ENDS, LoadedModel
+from engine.protocol import SamplingParams
 from engine.tokenizer import Tokenizer
-from training.data.batches import PackedRows
 from training.data.documents import as_text
+from training.data.labels import read_labelled
 from training.data.prepare import documents_path
-from training.data.shards import open_shard
-from training.data.vocabulary import open_vocabulary
+from training.data.vocabulary import Vocabulary, open_vocabulary
+from training.errors import TrainingError
+from training.evaluation.checks import plain
+from training.evaluation.labelled import measure
+from training.evaluation.likelihood import score_documents
+from training.evaluation.models import Wish, ask, summary
 from training.events import EventLog, read_events
-from training.loop.train import bits_per_byte
-from training.recipe import Recipe, Source
-from training.stages.language import first_batches
+from training.recipe import Recipe
 from training.stages.start import checkpoint, trained
 
-CHECKS = Path(__file__).parent / "checks.toml"
-SEEDS = (1, 2, 3)
-LONGEST = 200  # tokens of a reply
+TASKS = ("mcq", "checks", "instructions", "samples")
+SOURCE_TOKENS = 16_384  # that are read of each source's held-out documents, at most
 
 
-@dataclass(frozen=True)
-class Reply:
-    text: str
-    ended: bool  # by itself, not by running out of tokens
-
-
-@dataclass(frozen=True)
-class Check:
-    group: str
-    chat: tuple[str, ...]  # user, assistant, …, user
-    pattern: str
-
-    def passes(self, reply: Reply) -> bool:
-        found = re.search(self.pattern, reply.text, re.IGNORECASE | re.DOTALL)
-        return bool(found) and reply.ended and not loops(reply.text)
-
-
-def evaluate(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
-    """Measure the run's tuned model; returns and writes `run/evaluation.json`.
+def evaluate(recipe: Recipe, run: Path, device: torch.device, data: Path = Path()) -> dict[str, Any]:
+    """Measure the run's tuned model; returns and writes `run/evaluation.json`. `data` is the folder that a classifier's
+    examples lie below.
 
     Raises:
-        RecipeError: the model has not been tuned yet.
+        TrainingError: the model has not been trained yet.
     """
-    tokenizer, model = load_tuned(recipe, run)
+    if not _has_chat_model(run) and (run / "classify" / "model").is_dir():
+        result = _evaluate_labels(recipe, run, device, data)
+    else:
+        result = _evaluate_chat(recipe, run, device)
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    (run / "evaluation.json").write_text(text, encoding="utf-8")
+    score = {group: f"{row['passed']}/{row['tried']}" for group, row in result.get("checks", NONE)["groups"].items()}
+    EventLog(run / "events.jsonl").write("evaluated", score=score, bits_per_byte=result.get("bits_per_byte", {}))
+    print("\n".join(summary({**result, "texts": result.get("sources", {})})))
+    return result
+
+
+NONE: Mapping[str, Any] = {"groups": {}}
+
+
+def _has_chat_model(run: Path) -> bool:
+    return any(checkpoint(run, stage).exists() for stage in ("sft", "dpo"))
+
+
+def _evaluate_chat(recipe: Recipe, run: Path, device: torch.device) -> dict[str, Any]:
+    _, model = load_tuned(recipe, run)
+    vocabulary = open_vocabulary(run, recipe.base.model)
     place = choose(device.type, "auto")
-    model = model.to(device=device, dtype=torch.bfloat16).to(place.dtype).eval().requires_grad_(False)
-    model.make_rope(device)  # `to` rounded the tables as well; they are never stored and stay fp32
-    result: dict[str, Any] = {"pretrain": _stage_numbers(run, "pretrain"), "sft": _stage_numbers(run, "sft")}
+    model = model.to(device=device, dtype=torch.bfloat16).float().eval().requires_grad_(False)  # as it will be stored
+    if model.positions is None:
+        model.make_rope(device)  # `to` rounded the tables as well; they are never stored and stay fp32
+    result: dict[str, Any] = {stage: stage_numbers(run, stage) for stage in ("pretrain", "sft")}
+    if checkpoint(run, "dpo").exists():
+        result["dpo"] = stage_numbers(run, "dpo")
     result["parameters"] = model.parameter_count()
     result["device"] = place.note
-    result["bits_per_byte"] = _per_source(recipe, run, model.float(), tokenizer, device)
+    result["sources"] = _per_source(recipe, run, _loaded(recipe, model, vocabulary))
+    result["bits_per_byte"] = {name: row["bits_per_byte"] for name, row in result["sources"].items()}
     model = model.to(place.dtype)
-    model.make_rope(device)
-    fused = fuse(model, place.precision)  # the checks are of what a person will talk to
-    end_tokens = frozenset(tokenizer.special_tokens.values())
-    generator = Generator(LoadedModel(recipe.export.name, fused, tokenizer, ChatTemplate(tokenizer), end_tokens))
-    prompts, checks = load_checks()
-    result["replies"] = [[p, answer(generator, recipe, (p,), seed=1).text] for p in prompts]
-    result["checks"] = run_checks(generator, recipe, checks, seen_questions(recipe, run))
-    (run / "evaluation.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    score = {group: f"{row['passed']}/{row['tried']}" for group, row in result["checks"]["groups"].items()}
-    EventLog(run / "events.jsonl").write("evaluated", score=score, bits_per_byte=result["bits_per_byte"])
-    print("checks passed: " + "  ".join(f"{group} {value}" for group, value in score.items()))
-    return result
+    if model.positions is None:
+        model.make_rope(device)
+    fused = fuse(model, place.precision)  # the questions are to what a person will talk to
+    e = recipe.export
+    params = SamplingParams(e.temperature, top_p=e.top_p, repetition_penalty=e.repetition_penalty)
+    return result | ask(_loaded(recipe, fused, vocabulary), params, Wish(TASKS), seen_questions(recipe, run))
+
+
+def _loaded(recipe: Recipe, model: Any, vocabulary: Vocabulary) -> LoadedModel:
+    known = vocabulary.tokenizer.special_tokens
+    ends = frozenset({vocabulary.end, *(known[name] for name in ENDS if name in known)})
+    return LoadedModel(recipe.export.name, model, vocabulary.tokenizer, vocabulary.template, ends)
 
 
 def load_tuned(recipe: Recipe, run: Path) -> tuple[Tokenizer, GPT]:
@@ -96,68 +103,6 @@ def load_tuned(recipe: Recipe, run: Path) -> tuple[Tokenizer, GPT]:
     stage = "dpo" if checkpoint(run, "dpo").exists() else "sft"
     model = trained(recipe, run, stage)
     return open_vocabulary(run, recipe.base.model).tokenizer, model
-
-
-def load_checks(path: Path = CHECKS) -> tuple[list[str], list[Check]]:
-    """(the card's prompts, the checks) in `path`."""
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    checks = [
-        Check(group, (prompt,) if isinstance(prompt, str) else tuple(prompt), pattern)
-        for group, rows in data["checks"].items()
-        for prompt, pattern in rows
-    ]
-    return data["prompts"], checks
-
-
-def answer(generator: Generator, recipe: Recipe, chat: tuple[str, ...], seed: int) -> Reply:
-    """The model's reply to `chat` with the settings it ships with."""
-    roles = ("user", "assistant")
-    messages = tuple({"role": roles[i % 2], "content": text} for i, text in enumerate(chat))
-    e = recipe.export
-    longest = min(LONGEST, recipe.model.context_length // 2)
-    params = SamplingParams(
-        e.temperature, top_p=e.top_p, repetition_penalty=e.repetition_penalty, max_tokens=longest, seed=seed
-    )
-    text, ended = "", False
-    for event in generator.reply(Generate("check", messages, params)):
-        if isinstance(event, Delta):
-            text += event.text
-        elif isinstance(event, Done):
-            ended = event.reason == "stop"
-    return Reply(text.strip(), ended)
-
-
-def run_checks(generator: Generator, recipe: Recipe, checks: list[Check], seen: set[str]) -> dict[str, Any]:
-    """Every check with every seed: passed and tried by group, apart for questions training has seen word for word."""
-    groups: dict[str, Counter[str]] = {}
-    rows, loop_count = [], 0
-    for check in tqdm(checks, desc="checks", mininterval=1.0):
-        known = plain(check.chat[-1]) in seen
-        for seed in SEEDS:
-            reply = answer(generator, recipe, check.chat, seed)
-            passed = check.passes(reply)
-            count = groups.setdefault(check.group, Counter(passed=0, tried=0, passed_unseen=0, tried_unseen=0))
-            count.update(passed=passed, tried=1, passed_unseen=passed and not known, tried_unseen=not known)
-            loop_count += loops(reply.text) or not reply.ended
-            rows.append({"chat": check.chat, "seed": seed, "reply": reply.text, "passed": passed, "seen": known})
-    return {
-        "groups": {group: dict(count) for group, count in groups.items()},
-        "loops_or_endless": loop_count,
-        "seeds": len(SEEDS),
-        "rows": rows,
-    }
-
-
-def loops(text: str) -> bool:
-    """Whether any four words in a row come three times or more."""
-    words = plain(text).split()
-    runs = Counter(tuple(words[i : i + 4]) for i in range(len(words) - 3))
-    return max(runs.values(), default=0) >= 3
-
-
-def plain(text: str) -> str:
-    """Lower case, letters and digits only: equal for questions that differ in nothing but dress."""
-    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def seen_questions(recipe: Recipe, run: Path) -> set[str]:
@@ -174,24 +119,44 @@ def seen_questions(recipe: Recipe, run: Path) -> set[str]:
     return seen
 
 
-def _per_source(recipe: Recipe, run: Path, model: GPT, tokenizer: Tokenizer, device: torch.device) -> dict[str, float]:
-    """Bits per byte of each source's held-out documents that fill a batch, every token counted, chats included."""
-    sizes = torch.tensor([len(tokenizer.token_bytes(t)) for t in range(tokenizer.vocab_size)])
+def _per_source(recipe: Recipe, run: Path, loaded: LoadedModel) -> dict[str, dict[str, Any]]:
+    """Bits per byte and perplexity of each source's held-out documents, every token of the text counted, a chat's
+    questions included; documents are read one by one, so that none helps to predict another."""
     result = {}
     for source in recipe.data.sources:
-        once = [Source(source.name, source.path, source.licence)]
-        rows = PackedRows([open_shard(run, "valid", source.name)], once, recipe.pretrain)
-        if batches := first_batches(rows, recipe.pretrain):
-            result[source.name] = round(bits_per_byte(model, batches, sizes, device), 4)
+        with documents_path(run, "valid", source.name).open(encoding="utf-8") as file:
+            score = score_documents(loaded, map(json.loads, file), SOURCE_TOKENS)
+        if score.tokens:
+            result[source.name] = score.to_dict()
     return result
 
 
-def _stage_numbers(run: Path, stage: str) -> dict[str, Any]:
-    """Tokens, seconds and last held-out bits per byte of a finished stage, from its own log."""
+def stage_numbers(run: Path, stage: str) -> dict[str, Any]:
+    """Tokens, seconds and last held-out bits per byte of a finished stage, from its own log; empty without one."""
     numbers: dict[str, Any] = {}
     for event in read_events(run / stage / "events.jsonl"):
         if event["kind"] == "end":
             numbers |= {key: event[key] for key in ("step", "tokens", "seconds")}
-        elif event["kind"] == "valid":
+        elif event["kind"] == "valid" and "bits_per_byte" in event:
             numbers["bits_per_byte"] = round(event["bits_per_byte"], 4)
     return numbers
+
+
+def _evaluate_labels(recipe: Recipe, run: Path, device: torch.device, data: Path) -> dict[str, Any]:
+    """A run's classifier on its held-out examples."""
+    place = choose(device.type, "auto")
+    classifier, tokenizer = load_classifier(run / "classify" / "model", place)
+    examples = read_labelled(recipe.classify, data, tokenizer).valid
+    if not examples:
+        raise TrainingError("The recipe holds no examples out, so the classifier cannot be measured (valid_percent).")
+    rows = [_probabilities(classifier, example.tokens, place.device) for example in examples]
+    true = np.array([example.label for example in examples])
+    labels = measure(torch.stack(rows), true, classifier.config.labels)
+    return {"classify": stage_numbers(run, "classify"), "device": place.note, "labels": labels}
+
+
+@torch.inference_mode()
+def _probabilities(classifier: Classifier, tokens: list[int], device: torch.device) -> torch.Tensor:
+    ids, lengths = pad([tokens[: classifier.config.context]])
+    logits = classifier(ids.to(device), lengths.to(device))[0]
+    return (logits / classifier.config.temperature).softmax(-1).cpu()

@@ -87,12 +87,17 @@ def family_of_template(template: ChatTemplate) -> str | None:
     A beginning that is written before every chat (the token that a text begins with) is Ollama's own business.
     """
     try:
-        ids = template.encode(PROBE, answer=True)
+        made = written_chat(template, PROBE)
     except TemplateError:
         return None
-    names = {token: name for name, token in template.tokenizer.special_tokens.items()}
-    parts = (names[i].encode() if i in names else template.tokenizer.token_bytes(i) for i in ids)
-    made = b"".join(parts).decode("utf-8", "replace")
     return next(
         (name for name, (probe, _, _) in KNOWN.items() if made.removeprefix("<|begin_of_text|>") == probe), None
     )
+
+
+def written_chat(template: ChatTemplate, messages: list[dict[str, str]], *, answer: bool = True) -> str:
+    """A chat as one text, special tokens by their names."""
+    names = {token: name for name, token in template.tokenizer.special_tokens.items()}
+    ids = template.encode(messages, answer=answer)
+    parts = (names[i].encode() if i in names else template.tokenizer.token_bytes(i) for i in ids)
+    return b"".join(parts).decode("utf-8", "replace")
