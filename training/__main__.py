@@ -152,8 +152,7 @@ def deliver(name: str, job: Job) -> bool:
     from training.evaluation import evaluate
     from training.export import export
 
-    documents = (job.run / "tokens_report.json").is_file()  # a run that made only a classifier has none
-    recipe = mixed(job.recipe, job.run) if documents else job.recipe
+    recipe = mixed(job.recipe, job.run)
     if name == "evaluate":
         evaluate.evaluate(recipe, job.run, choose(job.device).device, job.data)
     else:

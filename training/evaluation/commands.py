@@ -76,9 +76,7 @@ def evaluate_run(run: Path, device: str, data: Path) -> None:
     from training.evaluation.evaluate import evaluate
     from training.evaluation.saved_recipe import saved_recipe
 
-    recipe = saved_recipe(run)
-    if (run / "tokens_report.json").is_file():
-        recipe = mixed(recipe, run)
+    recipe = mixed(saved_recipe(run), run)
     result = evaluate(recipe, run, choose(device).device, data)
     write_plots(result, run / "plots", run)
 
