@@ -141,7 +141,7 @@ def respell(text: str) -> tuple[str, list[Edits], list[Spot]]:
 def _unleet(word: str) -> str | None:
     core = word.rstrip("!|+$")
     tail = word[len(core) :]
-    if core.isalpha() or core.isdigit() or sum(c.isalpha() for c in core) * 3 < len(core):
+    if not core or core.isalpha() or core.isdigit() or sum(c.isalpha() for c in core) * 3 < len(core):
         return None
     options = [_LEET_LETTERS.get(c, c) for c in core.lower()]
     # "win2" and "3com" are names; two signs, or one inside the word, are a disguise.

@@ -70,6 +70,7 @@ BROKEN: dict[str, bytes] = {
     "at signs": mail("Subject: x", "a@" * 500_000),
     "figures and dots": mail("Subject: x", "$1.1,1" * 200_000),
     "slashes": mail("Subject: x", "http://" * 200_000),
+    "signs only": mail("Subject: x", "$$$/x !!!-y +++ |||.z $$$$"),
     "open brackets": mail("Subject: x", "<" * 1_000_000),
     "combining marks": mail("Content-Type: text/plain; charset=utf-8", "a" + "\u0301" * 500_000),
     "one expanding sign": mail("Content-Type: text/plain; charset=utf-8", "\ufdfa" * 100_000),

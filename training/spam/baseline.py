@@ -1,0 +1,104 @@
+"""Scorers that are trained in a minute: TF-IDF with logistic regression, and the hashed scorer that ships.
+
+scikit-learn comes with `pip install homespun[spam-baseline]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from engine.hashed_scorer import BITS, HashedScorer, features
+from training.errors import TrainingError
+from training.spam.splits import Example
+
+
+class Trained(Protocol):
+    """Anything that says how likely mails are spam, [N], 0 … 1."""
+
+    def probabilities(self, examples: Sequence[Example]) -> np.ndarray: ...
+
+
+def sklearn(module: str) -> Any:
+    """Module `module` of scikit-learn.
+
+    Raises:
+        TrainingError: it is not installed.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ImportError as error:
+        raise TrainingError("This needs scikit-learn: pip install 'homespun[spam-baseline]'.") from error
+
+
+class TfIdf:
+    """The field's yardstick: TF-IDF of words, or of letter groups, of the mail as it is, and logistic regression."""
+
+    def __init__(self, examples: Sequence[Example], analyzer: str) -> None:
+        """`analyzer`: "words" (one and two of them) or "characters" (2 to 5 of them)."""
+        text = sklearn("feature_extraction.text")
+        settings: dict[str, Any] = {"sublinear_tf": True, "min_df": 2, "dtype": np.float32}
+        settings |= {"ngram_range": (1, 2)} if analyzer == "words" else {"analyzer": "char", "ngram_range": (2, 5)}
+        if analyzer == "characters":
+            settings |= {"max_features": 300_000}
+        self.vectorizer = text.TfidfVectorizer(**settings)
+        rows = self.vectorizer.fit_transform([e.raw for e in examples])
+        self.model = sklearn("linear_model").LogisticRegression(C=30, solver="liblinear")
+        self.model.fit(rows, [e.spam for e in examples])
+
+    def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
+        return self.model.predict_proba(self.vectorizer.transform([e.raw for e in examples]))[:, 1]
+
+
+class Hashed:
+    """The hashed scorer (engine/hashed_scorer.py), on the normaliser's text."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.scorer = fit_hashed([e.text for e in examples], np.array([e.spam for e in examples]))
+
+    def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
+        return self.scorer.probabilities([e.text for e in examples])
+
+
+def fit_hashed(
+    texts: Sequence[str], spam: np.ndarray, weights: np.ndarray | None = None, bits: int = BITS
+) -> HashedScorer:
+    """A hashed scorer of `texts`, of which `spam` [N] says the label; not calibrated beyond what the regression does.
+
+    Args:
+        weights: [N], how much each text counts; None: all the same.
+    """
+    from scipy.sparse import csr_matrix
+
+    found = [features(text, bits) for text in texts]
+    seen = np.zeros(2**bits, dtype=np.int32)
+    for each in found:
+        seen[each.columns] += 1
+    idf = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
+    rows = []
+    for each in found:
+        values = (1 + np.log(each.counts)) * idf[each.columns]
+        rows.append((values / np.sqrt(np.square(values).sum())).astype(np.float32))
+    ends = np.cumsum([0, *(len(row) for row in rows)])
+    columns = np.concatenate([each.columns for each in found]).astype(np.int32)
+    matrix = csr_matrix((np.concatenate(rows), columns, ends), shape=(len(texts), 2**bits))
+    model = sklearn("linear_model").LogisticRegression(C=30, solver="liblinear", class_weight="balanced")
+    model.fit(matrix, spam, sample_weight=weights)
+    config = {"bits": bits, "bias": float(model.intercept_[0]), "slope": 1.0, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
+    return HashedScorer("hashed", model.coef_[0].astype(np.float32), idf, config)
+
+
+class Folder:
+    """A model folder: the hashed scorer, or a classifier with the label "spam". It has been trained already."""
+
+    def __init__(self, path: Any) -> None:
+        from engine.spam import load_judge
+
+        self.judge = load_judge(path)
+
+    def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
+        return np.array([v.probability for v in self.judge.judge([e.text for e in examples], evidence=False)])
