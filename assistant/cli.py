@@ -121,5 +121,46 @@ def data(arguments: tuple[str, ...]) -> None:
     sys.exit(subprocess.run([sys.executable, "-m", "training", "data", *arguments]).returncode)
 
 
+@main.command(context_settings=HELP)
+@click.argument("names", nargs=-1, metavar="FILE…|-")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a mail and line.")
+@click.option("--details", is_flag=True, help="Say of every mail why; a single one is always shown so.")
+@click.option("--false-alarms", default=0.1, show_default=True, help="Per cent of honest mail that may be called spam.")
+@click.option(
+    "--scorer", type=click.Path(path_type=Path), help="Folder of a spam scorer [default: the one that ships]."
+)
+@click.option(
+    "--move", type=click.Path(path_type=Path), help="Move a Maildir's spam to this Maildir; nothing is deleted."
+)
+@click.option(
+    "--undo", type=click.Path(path_type=Path), help="Move everything back that --move brought to this Maildir."
+)
+def spam(names: tuple[str, ...], undo: Path | None, false_alarms: float, **wishes: Any) -> None:
+    """Say of each mail whether it is spam, how sure that is, and why.
+
+    FILE is a text, an .eml file, an mbox, a Maildir, or a folder with such in it; - is standard input. The exit status
+    is 0 for no spam, 1 for spam, 3 for unsure and 2 for an error; of several mails the first of 2, 1, 3 that occurs.
+
+    \b
+    homespun spam letter.eml
+    homespun spam - < letter.txt
+    homespun spam ~/Maildir --move ~/Maildir/.Junk
+    """
+    import asyncio
+
+    from assistant import spam as judging
+
+    if undo is not None:
+        if names:
+            raise click.UsageError("--undo stands alone, without mails to judge.")
+        judging.undo(undo)
+        return
+    if not names:
+        raise click.UsageError("Name a mail, an mbox or a Maildir, or - for standard input.")
+    if not 0 <= false_alarms <= 100:
+        raise click.UsageError("--false-alarms must be between 0 and 100 per cent.")
+    sys.exit(asyncio.run(judging.run(judging.SpamWishes(names, false_alarms=false_alarms / 100, **wishes))))
+
+
 if __name__ == "__main__":
     main()

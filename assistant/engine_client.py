@@ -21,6 +21,7 @@ from engine.errors import EngineError, ProtocolError
 from engine.protocol import (
     ANSWERS,
     Cancel,
+    Classify,
     Delta,
     Done,
     Failed,
@@ -101,7 +102,10 @@ class EngineClient:
             EngineFailure, WorkerDied: as `generate`.
         """
         async with self._turn:
-            await self._ensure_loaded()
+            if isinstance(question, Classify):
+                await self._ensure_running()
+            else:
+                await self._ensure_loaded()
             request = str(next(self._numbers))
             await self._send(replace(question, request=request))  # type: ignore[call-arg]
             async for answer in self._answers(request):
@@ -157,6 +161,11 @@ class EngineClient:
     async def close(self) -> None:
         """End the worker, whatever it is doing."""
         await self._end()
+
+    async def _ensure_running(self) -> None:
+        """Have a worker, with or without a model in it."""
+        if self._process is None or self._process.returncode is not None:
+            await self._start()
 
     async def _ensure_loaded(self) -> Loaded:
         if self.loaded is not None and self._process is not None and self._process.returncode is None:

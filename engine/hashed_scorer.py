@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
@@ -79,7 +79,7 @@ def features(text: str, bits: int = BITS) -> Features:
 class HashedScorer:
     """A `spam.SpamJudge`."""
 
-    kind = "classical"
+    kind: Literal["classical", "neural"] = "classical"
 
     def __init__(self, name: str, weights: np.ndarray, idf: np.ndarray, config: dict[str, Any]) -> None:
         """`weights` and `idf`: [2**bits]; `config`: bits, bias, slope, offset (of the calibration) and thresholds."""
@@ -151,5 +151,5 @@ class HashedScorer:
             share[index] += value[letter_columns(text[start:end], self.bits)].sum()
         share *= self.slope / length
         best = np.argsort(-np.abs(share))[: MOST_EVIDENCE * 2]
-        kept = [Evidence(*spans[i], round(float(share[i]), 4)) for i in best if abs(share[i]) > 0.01]
+        kept = [Evidence(spans[i][0], spans[i][1], round(float(share[i]), 4)) for i in best if abs(share[i]) > 0.01]
         return tuple(e for e in kept if text[e.start : e.end].strip(".,;:!?-"))[:MOST_EVIDENCE]

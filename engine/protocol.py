@@ -8,6 +8,7 @@ A conversation over the pipe:
     Load(model="/path")             Loaded(...)            or Failed(request="load", ...)
     Generate(request="7", ...)      Started(...), Delta(...)*, Done(...)   or Failed(request="7", ...)
     Batch, Score, Embed, Count      Replies, Scores, Embeddings, Counts    or Failed(...)
+    Classify(texts=...)             Verdicts(...)          or Failed(...); needs no Load
     Cancel(request="7")             the running reply ends with Done(reason="cancelled") within 100 ms
     Shutdown()                      the worker exits with status 0
 """
@@ -119,6 +120,18 @@ class Count(Message):
 
 
 @dataclass(frozen=True)
+class Classify(Message):
+    """Whether each of `texts` is spam. They are `email_text.normalise`'s, made by the app."""
+
+    kind: ClassVar[str] = "classify"
+    request: str
+    texts: tuple[str, ...]
+    scorer: str = ""  # path of a scorer's folder; empty: the one that ships
+    false_alarms: float = 0.001  # share of honest mail that may be called spam, 0 … 1
+    evidence: bool = True  # whether the passages that moved a verdict are wanted
+
+
+@dataclass(frozen=True)
 class Cancel(Message):
     kind: ClassVar[str] = "cancel"
     request: str
@@ -217,6 +230,21 @@ class Counts(Message):
 
 
 @dataclass(frozen=True)
+class Verdicts(Message):
+    """One verdict a text, as `spam.Verdict` has it: {"answer", "probability", "threshold", "evidence"}.
+
+    `answer` is "spam", "not spam" or "unsure"; `evidence` has [start, end, weight] rows: a span of the text that was
+    sent, and its log-odds.
+    """
+
+    kind: ClassVar[str] = "verdicts"
+    request: str
+    verdicts: tuple[dict[str, Any], ...]
+    scorer: str  # its name
+    scorer_kind: str  # "classical" or "neural"
+
+
+@dataclass(frozen=True)
 class Failed(Message):
     kind: ClassVar[str] = "failed"
     request: str  # "load" when loading failed
@@ -224,8 +252,8 @@ class Failed(Message):
     message: str  # fit to show to a person
 
 
-QUESTIONS = (Batch, Score, Embed, Count)  # what gets exactly one answer
-ANSWERS = (Replies, Scores, Embeddings, Counts)
+QUESTIONS = (Batch, Score, Embed, Count, Classify)  # what gets exactly one answer
+ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts)
 _STREAM = (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Tokens, Done, Failed)
 _KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (*_STREAM, *QUESTIONS, *ANSWERS)}
 

@@ -15,13 +15,13 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.errors import EngineError, ProtocolError
-from engine.generate import Generator
 from engine.protocol import (
     QUESTIONS,
     Cancel,
+    Classify,
     Delta,
     Failed,
     Generate,
@@ -34,6 +34,10 @@ from engine.protocol import (
     encode,
 )
 
+if TYPE_CHECKING:  # torch is imported when a model is loaded: judging mail may need none
+    from engine.generate import Generator
+    from engine.judging import Judges
+
 DELTA_SECONDS = 1 / 15  # between two Deltas; a screen shows no more
 
 
@@ -43,6 +47,7 @@ class Worker:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._generator: Generator | None = None
+        self._judges: Judges | None = None
         self._cancelled: set[str] = set()
         self._closing = threading.Event()
 
@@ -65,6 +70,8 @@ class Worker:
                 self._load(message)
             elif isinstance(message, Generate):
                 self._generate(message)
+            elif isinstance(message, Classify):
+                self._judge(message)
             elif isinstance(message, QUESTIONS):
                 self._answer(message)
             else:
@@ -78,6 +85,7 @@ class Worker:
 
     def _load(self, message: Load) -> None:
         from engine.device import choose
+        from engine.generate import Generator
         from engine.graphs import speed_up
         from engine.model_folder import load_fused
 
@@ -98,6 +106,12 @@ class Worker:
                 seconds=time.perf_counter() - began,
             )
         )
+
+    def _judge(self, message: Classify) -> None:
+        from engine.judging import Judges
+
+        self._judges = self._judges or Judges()
+        self.send(self._judges.answer(message))
 
     def _ready(self) -> Generator:
         if self._generator is None:

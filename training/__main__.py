@@ -189,6 +189,10 @@ def run_data_stage(name: str, job: Job) -> bool:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["spam-table"]:
+        from training.spam.table import main as spam_table
+
+        spam_table(sys.argv[2:], prog_name="python -m training spam-table")
     if sys.argv[1:2] == ["data"]:
         from training.data.commands import data
 

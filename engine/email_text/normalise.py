@@ -92,7 +92,10 @@ def normalise(mail: bytes | str) -> EmailText:
         notes.append(f"Only the first {LONGEST_SHOWN:,} characters are shown and read.")
         body = body[:LONGEST_SHOWN]
     head = _head_lines(parsed.fields) if parsed.has_headers else ""
-    subject = f"Subject: {parsed.fields.subject}\n\n" if parsed.fields.subject else ""
+    subject = ""
+    if parsed.fields.subject:
+        head += "Subject: "  # the word itself is no part of what is judged: it would only say that this is a mail
+        subject = f"{parsed.fields.subject}\n\n"
     source = OVERRIDES.sub("", subject + body)
     text, passes, spots = _for_model(source)
     cut = passes[0].source[0][1] - passes[0].source[0][0] if passes[0].source else 0
@@ -122,7 +125,7 @@ def normalise(mail: bytes | str) -> EmailText:
 
 def for_model(text: str, subject: str = "") -> str:
     """What `normalise` gives a classifier of a mail whose text and subject have been taken apart already."""
-    source = (f"Subject: {' '.join(subject.split())}\n\n" if subject.strip() else "") + squeeze(text)
+    source = (f"{' '.join(subject.split())}\n\n" if subject.strip() else "") + squeeze(text)
     return _for_model(OVERRIDES.sub("", source))[0]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +25,7 @@ class Item:
 
     name: str  # its file, and in an mbox its number: "inbox.mbox#12"
     raw: bytes = b""
+    size: int = 0  # bytes that it has where it lies
     note: str = ""  # what was left out while reading, a sentence
     error: str = ""  # one sentence; then `raw` is empty
     path: Path | None = None  # of the file that holds this mail alone
@@ -44,11 +45,26 @@ def read_path(path: Path) -> Iterator[Item]:
     yield from _guarded(str(path), lambda: _path(path))
 
 
+def total_size(names: Iterable[str]) -> int:
+    """Bytes of all mail at `names`, as far as that can be seen without reading; 0 when standard input is among them."""
+    total = 0
+    for name in names:
+        path = Path(name).expanduser()
+        try:
+            files = [] if name == "-" else list(_files(path)) if path.is_dir() else [path]
+            total += sum(file.stat().st_size for file in files)
+        except OSError:
+            continue
+        if name == "-":
+            return 0
+    return total
+
+
 def is_maildir(path: Path) -> bool:
     return (path / "cur").is_dir() and (path / "new").is_dir()
 
 
-def _guarded(name: str, items) -> Iterator[Item]:
+def _guarded(name: str, items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
     try:
         yield from items()
     except OSError as error:
@@ -96,11 +112,11 @@ def _stream(name: str, file: BinaryIO, path: Path | None) -> Iterator[Item]:
     if _is_envelope(first):
         yield from _mbox(name, lines)
     else:
-        raw, note = gather(_chain(first, lines))
+        raw, size, note = gather(_chain(first, lines))
         if is_binary(raw):
             yield Item(name, error=f"{name} is neither text nor a mail.")
         else:
-            yield Item(name, raw, note, path=path)
+            yield Item(name, raw, size, note, path=path)
 
 
 def _chain(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
@@ -130,13 +146,13 @@ def _mbox(name: str, lines: Iterator[bytes]) -> Iterator[Item]:
 
     while more:
         number += 1
-        raw, note = gather(one())
+        raw, size, note = gather(one())
         if raw.strip() or number == 1:
-            yield Item(f"{name}#{number}", raw, note)
+            yield Item(f"{name}#{number}", raw, size, note)
 
 
-def gather(lines: Iterable[bytes]) -> tuple[bytes, str]:
-    """The lines of one mail joined, without the bulk of attachments, and a sentence when something was left out."""
+def gather(lines: Iterable[bytes]) -> tuple[bytes, int, str]:
+    """(the lines of one mail without the bulk of attachments, all their bytes, a sentence when some were left out)."""
     kept: list[bytes] = []
     size = run = dropped = 0
     for line in lines:
@@ -148,7 +164,7 @@ def gather(lines: Iterable[bytes]) -> tuple[bytes, str]:
         kept.append(line)
         size += len(line)
     note = f"{dropped / 1e6:.1f} MB of it, of attachments as it seems, were not read." if dropped else ""
-    return b"".join(kept), note
+    return b"".join(kept), size + dropped, note
 
 
 def is_binary(raw: bytes) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from engine.errors import ProtocolError
 from engine.protocol import (
     Cancel,
+    Classify,
     Delta,
     Done,
     Failed,
@@ -14,11 +15,16 @@ from engine.protocol import (
     SamplingParams,
     Shutdown,
     Started,
+    Verdicts,
     decode,
     encode,
 )
 
 MESSAGES = [
+    Classify("1", ("a text", "another"), "/a/scorer", 0.01, False),
+    Verdicts(
+        "1", ({"answer": "spam", "probability": 0.9, "threshold": 0.5, "evidence": [[0, 1, 0.5]]},), "s", "neural"
+    ),
     Load("/a/model", "cpu"),
     Generate(
         "1", ({"role": "user", "content": "a\nb \u2028 👩‍👩‍👧 \ud800"},), SamplingParams(stop=("x",), seed=4), True

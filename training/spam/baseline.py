@@ -5,12 +5,14 @@ scikit-learn comes with `pip install homespun[spam-baseline]`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from engine.hashed_scorer import BITS, HashedScorer, features
+from engine.catalog import read_json
+from engine.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
 from training.errors import TrainingError
 from training.spam.splits import Example
 
@@ -93,12 +95,26 @@ def fit_hashed(
 
 
 class Folder:
-    """A model folder: the hashed scorer, or a classifier with the label "spam". It has been trained already."""
+    """A folder that has been trained already: the hashed scorer's, or a classifier's with the label "spam"."""
 
-    def __init__(self, path: Any) -> None:
-        from engine.spam import load_judge
+    def __init__(self, path: Path) -> None:
+        """Open `path`.
 
-        self.judge = load_judge(path)
+        Raises:
+            ModelFolderError, TrainingError: it cannot be opened, or knows no spam.
+        """
+        if read_json(path / "config.json").get("architecture") == ARCHITECTURE:
+            self._of_texts: Callable[[list[str]], Any] = HashedScorer.load(path).probabilities
+            return
+        from engine.classifier import TextClassifier
+
+        classifier = TextClassifier.load(path)
+        if "spam" not in classifier.labels:
+            raise TrainingError(
+                f"{path} tells {', '.join(classifier.labels)} apart; a spam scorer needs a label 'spam'."
+            )
+        column = classifier.labels.index("spam")
+        self._of_texts = lambda texts: classifier.probabilities(texts)[:, column].numpy()
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
-        return np.array([v.probability for v in self.judge.judge([e.text for e in examples], evidence=False)])
+        return np.asarray(self._of_texts([e.text for e in examples]), dtype=np.float64)

@@ -10,6 +10,7 @@ corpora that it has never seen.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 
+from engine.errors import EngineError
 from training.errors import TrainingError
 from training.spam import baseline
 from training.spam.measures import measure
@@ -96,5 +98,9 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
 def main(data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], out: Path | None) -> None:
     """Measure spam scorers on the splits of the corpora."""
-    for scorer in scorers:
-        run(data, scorer, splits, out)
+    try:
+        for scorer in scorers:
+            run(data, scorer, splits, out)
+    except (TrainingError, EngineError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,144 @@
+"""`homespun spam` as people run it: a process, its output, its exit status, and files that move and come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant import spam_moves
+from assistant.errors import UsageError
+
+SPAM = (
+    "From: x@y.example\nReply-To: z@gmail.com\nSubject: FREE V1AGRA\n\nBuy cheap v1agra and c.i.a.l.i.s now! 100% "
+    "guaranteed, click http://cheap.example.com/x to order today. To unsubscribe click here. "
+    "Make $5,000 a week from home!\n"
+)
+HAM = (
+    "From: anna@b.example\nSubject: lunch\n\nHi Tom, shall we meet for lunch tomorrow at the usual place? Let me know "
+    "if the project meeting moves. Anna\n"
+)
+
+
+def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "assistant.cli", "spam", "--false-alarms", "1", *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if key != "HOMESPUN_WORKER"}
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=100)
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Path:
+    for name in ("cur", "new", "tmp"):
+        (tmp_path / "mail" / name).mkdir(parents=True)
+    (tmp_path / "mail/cur/1.host:2,S").write_text(HAM)
+    (tmp_path / "mail/cur/2.host:2,").write_text(SPAM)
+    (tmp_path / "mail/new/3.host").write_text(SPAM)
+    return tmp_path / "mail"
+
+
+def test_one_mail_with_its_reasons() -> None:
+    done = run("-", stdin=SPAM.encode())
+    text = done.stdout.decode()
+    assert done.returncode == 1
+    assert text.startswith("SPAM: ")
+    assert "classical scorer" in text
+    assert "V1AGRA" in text
+    assert "Answers would go to gmail.com" in text
+    assert run("-", stdin=HAM.encode()).returncode == 0
+
+
+def test_many_mails_in_lines_and_in_json(tmp_path: Path) -> None:
+    box = tmp_path / "in.mbox"
+    envelope = "From a@b Mon Jan  1 00:00:00 2020\n"
+    box.write_text("\n".join(envelope + mail for mail in (HAM, SPAM, HAM)))
+    done = run(box)
+    assert [line.split()[0] for line in done.stdout.decode().splitlines()] == ["not", "SPAM", "not"]
+    assert done.returncode == 1
+    assert "3 mails: 2 not spam, 1 spam." in done.stderr.decode()
+    rows = [json.loads(line) for line in run("--json", box).stdout.splitlines()]
+    assert [row["answer"] for row in rows] == ["not spam", "spam", "not spam"]
+    assert rows[1]["name"] == f"{box}#2"
+    assert rows[1]["scorer_kind"] == "classical"
+    assert any("v1agra" in passage["text"].lower() for passage in rows[1]["evidence"])
+    assert {"leetspeak", "spaced-out", "reply-to"} <= {finding["kind"] for finding in rows[1]["findings"]}
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_text(HAM)
+    done = run("--json", tmp_path / "none.eml", tmp_path / "a.eml")
+    assert done.returncode == 2
+    assert [list(json.loads(line))[1] for line in done.stdout.splitlines()] == ["error", "answer"]
+    assert "no such file" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Name a mail"),
+        (["--false-alarms", "200", "-"], "between 0 and 100"),
+        (["--scorer", "/nowhere", "-"], "/nowhere"),
+        (["--undo", "/nowhere"], "Nothing was moved to /nowhere"),
+        (["--undo", "/nowhere", "-"], "stands alone"),
+    ],
+)
+def test_bad_input_is_a_sentence(arguments: list[str], sentence: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_escape_sequences_never_reach_the_terminal() -> None:
+    done = run("-", stdin=b"Subject: \x1b[2Jhello\n\nhi \x1b]0;evil\x07 there \xc2\x9b31m")
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert b"\x07" not in done.stdout
+    assert b"\xc2\x9b" not in done.stdout
+
+
+def test_move_and_undo(maildir: Path, tmp_path: Path) -> None:
+    before = {path.relative_to(maildir): path.read_text() for path in maildir.rglob("*") if path.is_file()}
+    junk = tmp_path / "junk"
+    done = run(maildir, "--move", junk)
+    assert done.returncode == 1
+    assert "2 moved" in done.stderr.decode()
+    assert sorted(p.name for p in maildir.rglob("*") if p.is_file()) == ["1.host:2,S"]
+    assert (junk / "cur/2.host:2,").read_text() == SPAM
+    (junk / "cur/2.host:2,").rename(junk / "cur/2.host:2,S")  # a mail reader marks it as read
+    undone = run("--undo", junk)
+    assert undone.stdout == b"2 mails moved back.\n"
+    after = {path.relative_to(maildir): path.read_text() for path in maildir.rglob("*") if path.is_file()}
+    assert after == before
+    assert not (junk / spam_moves.JOURNAL).exists()
+
+
+def test_moving_overwrites_nothing(maildir: Path, tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    spam_moves.prepare(junk)
+    (junk / "cur/2.host:2,").write_text("somebody else's")
+    moved = spam_moves.move(maildir / "cur/2.host:2,", junk)
+    assert moved.name == "2.host.1:2,"
+    assert (junk / "cur/2.host:2,").read_text() == "somebody else's"
+    (maildir / "cur/2.host:2,").write_text("a new one in its place")
+    back, stays = spam_moves.undo(junk)
+    assert back == 0
+    assert "already" in stays[0]
+    assert moved.read_text() == SPAM
+    assert (junk / spam_moves.JOURNAL).exists(), "what could not go back can be tried again"
+
+
+def test_a_folder_that_is_no_maildir_is_not_moved_into(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match="no Maildir"):
+        spam_moves.prepare(tmp_path / "photos")
+
+
+def test_the_command_imports_no_numpy_and_no_torch() -> None:
+    heavy = {"torch", "numpy", "tiktoken", "safetensors"}
+    code = f"import sys, assistant.spam; print({heavy} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -1,0 +1,145 @@
+"""Verdicts, the hashed scorer, and Classify over the worker's pipe."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.email_text.normalise import VERSION, for_model
+from engine.errors import ModelFolderError
+from engine.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
+from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
+from engine.spam import BUNDLED, decide, load_judge, threshold_for
+from engine.worker import Worker
+
+SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")
+HAM = for_model(
+    "Hi Tom, shall we meet for lunch tomorrow? The project meeting on Thursday was moved to the big room. Anna"
+)
+
+
+def tiny(weights: dict[str, float]) -> HashedScorer:
+    """A scorer of 2**12 columns in which each given word has a weight and nothing else has."""
+    table = np.zeros(2**12, dtype=np.float32)
+    for word, weight in weights.items():
+        table[word_columns(word, 12)[0][0]] = weight
+    config = {"bits": 12, "bias": -1.0, "slope": 2.0, "offset": 0.5, "thresholds": [[0.0, 0.9], [0.01, 0.7]]}
+    return HashedScorer("tiny", table, np.ones(2**12, dtype=np.float32), config)
+
+
+def test_letter_groups_are_those_of_a_plain_loop() -> None:
+    """Equal groups share a column wherever they stand; a text has as many as a loop counts."""
+    text = "abcab"
+    padded = " abcab "
+    expected = sum(len(padded) - size + 1 for size in GROUPS)
+    columns = letter_columns(text, 16)
+    assert len(columns) == expected
+    assert len(set(columns.tolist())) == len({padded[i : i + s] for s in GROUPS for i in range(len(padded) - s + 1)})
+    assert len(set(letter_columns("xabcx", 16).tolist()) & set(columns.tolist())) == 1, (
+        "of all groups only abc is shared"
+    )
+
+
+def test_the_probability_is_that_of_the_formula() -> None:
+    scorer = tiny({"pills": 3.0})
+    found = features("pills pills for you", 12)
+    values = 1 + np.log(found.counts)
+    margin = scorer.weights[found.columns] @ values / np.sqrt((values**2).sum()) - 1.0
+    expected = 1 / (1 + np.exp(-(2.0 * margin + 0.5)))
+    assert scorer.probabilities(["pills pills for you"])[0] == pytest.approx(expected)
+
+
+def test_evidence_points_at_the_word_that_weighs() -> None:
+    text = "these pills are not for the meeting"
+    found = tiny({"pills": 5.0, "meeting": -4.0}).evidence(text)
+    assert [text[e.start : e.end] for e in found[:2]] == ["pills", "meeting"]
+    assert found[0].weight > 0 > found[1].weight
+
+
+def test_three_answers() -> None:
+    assert [decide(p, 0.9) for p in (0.95, 0.9, 0.7, 0.4)] == ["spam", "spam", "unsure", "not spam"]
+    assert decide(0.4, 0.3) == "spam"
+
+
+def test_thresholds_are_the_stricter_ones() -> None:
+    table = [[0.0, 0.99], [0.001, 0.9], [0.01, 0.7]]
+    assert [threshold_for(rate, table) for rate in (0.0, 0.0005, 0.001, 0.005, 0.01, 1.0)] == [
+        0.99,
+        0.99,
+        0.9,
+        0.9,
+        0.7,
+        0.7,
+    ]
+
+
+def test_the_scorer_that_ships() -> None:
+    judge = load_judge()
+    spam, ham, empty = judge.judge([SPAM, HAM, ""], 0.01)
+    assert (spam.answer, ham.answer) == ("spam", "not spam")
+    assert spam.evidence
+    assert 0 <= empty.probability <= 1
+    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < 5_000_000
+    strict = judge.judge([SPAM], 0.0)[0]
+    assert strict.threshold >= spam.threshold
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    for word in ("SpamAssassin", "2006", "Licence", "false alarms"):
+        assert word in card
+
+
+@pytest.mark.parametrize("damage", ["version", "weights", "config", "architecture"])
+def test_a_damaged_scorer_is_a_sentence(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "scorer"
+    shutil.copytree(BUNDLED, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if damage == "weights":
+        (folder / "model.safetensors").write_bytes(b"cut short")
+    elif damage == "config":
+        (folder / "config.json").write_text("{", encoding="utf-8")
+    else:
+        config |= {"normaliser_version": VERSION + 1} if damage == "version" else {"architecture": "else"}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=str(folder)):
+        load_judge(folder)
+
+
+def test_the_worker_judges_without_a_model() -> None:
+    out = io.BytesIO()
+    worker = Worker(out)
+    worker.handle(Classify("1", (SPAM, HAM), false_alarms=0.01))
+    worker.handle(Classify("2", (SPAM,), scorer="/nowhere"))
+    worker.handle(Classify("3", (SPAM,), false_alarms=7.0))
+    worker.handle(Classify("4", (), evidence=False))
+    good, bad, wrong, none = (decode(line) for line in out.getvalue().splitlines())
+    assert isinstance(good, Verdicts)
+    assert [row["answer"] for row in good.verdicts] == ["spam", "not spam"]
+    assert good.scorer_kind == "classical"
+    start, end, weight = good.verdicts[0]["evidence"][0]
+    assert SPAM[start:end].strip()
+    assert weight > 0
+    assert isinstance(bad, Failed)
+    assert "/nowhere" in bad.message
+    assert isinstance(wrong, Failed)
+    assert isinstance(none, Verdicts)
+    assert none.verdicts == ()
+
+
+def test_judging_imports_no_torch() -> None:
+    code = "import sys, engine.worker, engine.judging, engine.hashed_scorer; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_over_the_pipe() -> None:
+    command = [sys.executable, "-m", "engine.worker"]
+    asked = encode(Classify("1", (SPAM,))) + encode(Shutdown())
+    done = subprocess.run(command, input=asked, capture_output=True, timeout=60)
+    answer = decode(done.stdout.splitlines()[0])
+    assert isinstance(answer, Verdicts)
+    assert done.returncode == 0
