@@ -145,13 +145,30 @@ def base_of(path: Path) -> Path:
     name = read_json(path / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise ModelFolderError(f"{path / ADAPTER_CONFIG} does not say which model it belongs to.")
-    by_path = "/" in name or "\\" in name or name.startswith("~")
-    for base in (Path(name).expanduser(),) if by_path else (path.parent / name, BUNDLED / name):
+    # One folder up, too: while it is being added, an adapter lies in a hidden folder inside the models folder.
+    beside = (path.parent, path.parent.parent) if path.parent.name.startswith(".") else (path.parent,)
+    if "/" in name or "\\" in name or name.startswith("~"):
+        candidates = [Path(name).expanduser(), *_added_from(name, *beside)]
+    else:
+        candidates = [*(folder / name for folder in beside), BUNDLED / name]
+    for base in candidates:
         if base.exists() and not is_adapter(base):
             return base
     raise ModelFolderError(
         f"The adapter {path} needs the model {name}, which is not here (an adapter on an adapter cannot be opened)."
     )
+
+
+def _added_from(source: str, *folders: Path) -> list[Path]:
+    """The models below `folders` that were added from the Hub's repository `source`."""
+    found = []
+    for path in (path.parent for folder in folders for path in sorted(folder.glob(f"*/{FACTS}"))):
+        try:
+            if read_json(path / FACTS).get("source") == source:
+                found.append(path)
+        except ModelFolderError:
+            continue
+    return found
 
 
 def sampling_defaults(path: Path) -> SamplingParams:

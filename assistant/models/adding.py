@@ -23,7 +23,7 @@ from assistant.models.events import Added, Event, Meter, Note, Plan, Progress, f
 from assistant.models.finishing import card_licence, publish
 from assistant.models.shelf import Shelf
 from assistant.models.sources import Local, Repo, Source, name_for, parse
-from engine.catalog import BUNDLED, BYTES_PER_WEIGHT, ModelInfo, describe
+from engine.catalog import BUNDLED, BYTES_PER_WEIGHT, ModelInfo, describe, is_adapter
 from engine.errors import ModelFolderError
 
 ROOM = 64 << 20  # bytes that stay free on the disk
@@ -84,8 +84,8 @@ async def _first_look(source: Source, anyway: bool) -> dict[str, Any]:
         return {}
     for path in weight_files(source.path):
         headers.look_at(path)
-    if source.gguf and source.path.suffix != ".gguf":
-        return {}  # the engine goes by the name: looked at under its new one
+    if is_adapter(source.path) or (source.gguf and source.path.suffix != ".gguf"):
+        return {}  # looked at in its new place: beside its base, and under a name that says what it is
     facts = await engine_check(source.path)
     check_memory(source.path.name, facts["parameters"], anyway)
     return facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from time import time
@@ -43,6 +44,8 @@ def asked_to_wait(why: object) -> float | None:
     if not isinstance(why, Refused):
         return None
     given = why.headers.get("Retry-After", "").strip()
+    if not given and (reset := re.search(r"\bt=(\d{1,9})", why.headers.get("RateLimit", ""))):  # '"api";r=0;t=55'
+        given = reset[1]
     if given.isdigit():
         return float(min(int(given[:9]), 10**6))
     try:

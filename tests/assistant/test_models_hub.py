@@ -164,6 +164,11 @@ async def test_a_rate_limit_is_waited_out(hub: FakeHub, shelf: Shelf) -> None:
     assert any("slow down; trying again in 1 s" in e.text for e in events if isinstance(e, Note))
 
 
+async def test_the_hubs_own_header_for_a_rate_limit_is_understood(hub: FakeHub, shelf: Shelf) -> None:
+    hub.faults["model.safetensors"] = [Fault(status=429, headers={"RateLimit": '"resolvers";r=0;t=1200'})]
+    assert "wait 20 minutes" in str(await refused(shelf))
+
+
 @pytest.mark.parametrize("where", ["file", "api"])
 async def test_a_long_rate_limit_is_a_sentence(hub: FakeHub, shelf: Shelf, where: str) -> None:
     fault = Fault(status=429, headers={"Retry-After": "1800"})

@@ -405,6 +405,24 @@ async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp
     assert list(shelf.incoming.iterdir()) == []
 
 
+async def test_an_adapter_finds_its_base_by_the_repository_that_was_added_from(shelf: Shelf, tmp_path: Path) -> None:
+    from engine.lora import LoRAConfig
+    from tests.engine.test_adapter import write as write_adapter
+
+    await bring(shelf, BUNDLED, name="base")
+    facts = shelf.folder / "base" / "homespun.json"
+    write_adapter(tmp_path / "mine", BUNDLED, LoRAConfig(rank=2))
+    told = json.loads((tmp_path / "mine" / "adapter_config.json").read_text())
+    (tmp_path / "mine" / "adapter_config.json").write_text(json.dumps(told | {"base_model_name_or_path": "org/base"}))
+    with pytest.raises(ModelsError, match="needs the model org/base, which is not here"):
+        await bring(shelf, tmp_path / "mine")
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"source": "org/base"}))
+    info = await bring(shelf, tmp_path / "mine")
+    assert (info.key, info.parameters) == ("mine", 12_588_672)
+    with pytest.raises(ModelsError, match="base is needed by mine"):
+        shelf.remove("base")
+
+
 def command(shelf: Shelf, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "assistant.cli", "models", *arguments],
