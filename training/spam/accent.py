@@ -17,7 +17,7 @@ _SPACES = re.compile(r" ")
 
 def is_tokenised(text: str) -> bool:
     """Whether punctuation stands alone, as tokenisers leave it ("hello , world .")."""
-    alone, all_of_it = len(re.findall(r" [.,!?:;/](?: |$)", text)), len(re.findall(r"[.,!?:;/]", text))
+    alone, all_of_it = len(re.findall(r" [.,!?:;/](?=\s|$)", text)), len(re.findall(r"[.,!?:;/]", text))
     return alone >= 2 and alone > 0.6 * all_of_it
 
 
