@@ -140,7 +140,4 @@ def test_groups_hold_every_example_as_often_as_asked_and_of_like_length() -> Non
     assert padding < 0.1
     again = Groups(lengths, 2.5, recipe)
     assert all((a == b).all() for a, b in zip(groups.micro, again.micro, strict=True))
-    shares = [Groups(lengths, 2.5, recipe, rank, 3) for rank in range(3)]
-    for whole, *parts in zip(groups.step(7), *(share.step(7) for share in shares), strict=True):
-        assert sorted(np.concatenate(parts)) == sorted(whole)
     assert sorted(np.concatenate(in_order(lengths.tolist(), 256))) == list(range(700))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from engine.model_folder import load
 from engine.translator import Translator
 from tests.training.stage_setup import RECIPE, job_of, recipe_in, with_lora, write_base, write_examples
 from training.__main__ import TRAINED
+from training.errors import TrainingError
 from training.events import read_events
 from training.recipe import RecipeError
 from training.stages.job import Job
@@ -204,3 +207,32 @@ def test_nothing_to_start_from_is_a_sentence(folder: Path, tmp_path: Path) -> No
     alone = replace(recipe, translate=replace(recipe.translate, files=""))
     with pytest.raises(RecipeError, match=r"no \[translate\] table"):
         run_stage("translate", job_of(folder, tmp_path / "run", alone))
+
+
+def test_other_examples_are_another_run(folder: Path, tmp_path: Path) -> None:
+    (folder / "mine.csv").write_text((folder / "labels.csv").read_text())
+    job = job_of(folder, tmp_path / "run", recipe_in(folder, **{"labels.csv": "mine.csv"}), max_minutes=0.0)
+    assert not run_stage("classify", job)
+    text = (folder / "mine.csv").read_text()
+    (folder / "mine.csv").write_text(text.replace("THE", "A"))
+    with pytest.raises(TrainingError, match=r"of another recipe: examples was .* --fresh"):
+        run_stage("classify", job)
+    (folder / "mine.csv").write_text(text)
+    assert not run_stage("classify", job)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["classify", "dpo", "mlm", "translate"])
+def test_two_processes_learn_what_one_does(folder: Path, tmp_path: Path, stage: str) -> None:
+    text = RECIPE.replace("dropout = 0.1\n", "").replace("d_ff = 32\n", "d_ff = 32\ndropout = 0.0\n")
+    recipe = recipe_in(folder, text)
+    path = folder / "two.toml"
+    path.write_text(text.replace("BASE", str(folder / "base")))
+    one, two = (job_of(folder, tmp_path / name, recipe) for name in ("one", "two"))
+    assert run_stage(stage, one)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = ["-m", "training", stage, str(path), "--data", str(folder), "--run-folder", str(two.run)]
+    done = subprocess.run([*torchrun, *command], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert losses(two, stage) == pytest.approx(losses(one, stage), rel=5e-3)  # sums in another order, in bf16
+    assert (two.folder(stage) / "model" / "model.safetensors").exists(), "the first of them writes what was made"

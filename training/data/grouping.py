@@ -19,11 +19,9 @@ POOL = 512  # examples that are sorted by length together: little padding, and s
 class Groups:
     """Indices of examples in micro-batches, `epochs` times over, each epoch in an order of its own."""
 
-    def __init__(
-        self, lengths: Sequence[int], epochs: float, recipe: TrainRecipe, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, lengths: Sequence[int], epochs: float, recipe: TrainRecipe) -> None:
         """`lengths` are tokens an example; a micro-batch has at most `micro_tokens` with padding, or one example."""
-        self.lengths, self.rank, self.world = np.asarray(lengths, np.int64), rank, world
+        self.lengths = np.asarray(lengths, np.int64)
         random = np.random.default_rng(recipe.seed)
         rounds = [random.permutation(len(self.lengths)) for _ in range(int(np.ceil(epochs)))]
         order = np.concatenate(rounds or [np.zeros(0, np.int64)])[: round(epochs * len(self.lengths))]
@@ -44,9 +42,8 @@ class Groups:
         return groups
 
     def step(self, step: int) -> list[np.ndarray]:
-        """This process's share of every micro-batch of training step `step`; a share may be empty."""
-        groups = self.micro[step * self.per_step : (step + 1) * self.per_step]
-        return [group[self.rank :: self.world] for group in groups]
+        """The micro-batches of training step `step`; sharing their rows out to processes is the loop's business."""
+        return self.micro[step * self.per_step : (step + 1) * self.per_step]
 
 
 def in_order(lengths: Sequence[int], budget: int) -> list[np.ndarray]:

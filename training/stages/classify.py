@@ -19,7 +19,7 @@ from training.loop.stage import LossSum, Stage, move
 from training.loop.train import train
 from training.recipe import ClassifyRecipe
 from training.stages.job import Job, announce, check_steps, require
-from training.stages.results import hash_files, table, training_record, vocabulary_files
+from training.stages.results import hash_files, identity_of_start, table, training_record, vocabulary_files
 from training.stages.start import Start, begin, checkpoint
 
 
@@ -41,7 +41,6 @@ class Classify:
 
     def __init__(
         self, recipe: ClassifyRecipe, start: Start, examples: LabelledSet, device: torch.device,
-        rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
         self.recipe, self.start, self.examples, self.device = recipe, start, examples, device
         config = ClassifierConfig(examples.labels, recipe.pooling, recipe.causal, recipe.context)
@@ -52,7 +51,7 @@ class Classify:
             choose_trained(self.model, recipe.train)
         self.model.to(device).train()
         lengths = [min(len(example.tokens), recipe.context) for example in examples.train]
-        self.groups = Groups(lengths, recipe.epochs, recipe, rank, world)
+        self.groups = Groups(lengths, recipe.epochs, recipe)
         self.steps = self.groups.steps
         count = np.bincount([e.label for e in examples.train], minlength=len(examples.labels))
         even = len(examples.train) / (len(count) * np.maximum(count, 1))
@@ -62,9 +61,9 @@ class Classify:
         return [self._batch([self.examples.train[i] for i in group]) for group in self.groups.step(step)]
 
     def _batch(self, examples: list[Labelled]) -> LabelBatch:
-        tokens, lengths = pad([e.tokens[: self.recipe.context] for e in examples] or [[0]])
-        labels = torch.tensor([e.label for e in examples] or [0])
-        return LabelBatch(tokens, lengths, labels, self.weight[labels] if examples else torch.zeros(1))
+        tokens, lengths = pad([e.tokens[: self.recipe.context] for e in examples])
+        labels = torch.tensor([e.label for e in examples])
+        return LabelBatch(tokens, lengths, labels, self.weight[labels])
 
     def loss(self, model: Classifier, batch: LabelBatch) -> LossSum:
         """Cross-entropy in nats by the labels' weights, and what these add up to."""
@@ -128,7 +127,7 @@ def classify(job: Job) -> bool:
     stage = Stage(
         "classify", task.model, task, task.loss, recipe, job.folder("classify"),
         task.validate if examples.valid else None, None, job.device, job.max_minutes,
-        layers=list(start.model.blocks),
+        layers=list(start.model.blocks), identity=identity_of_start(job, start, [recipe.files, recipe.valid_files]),
     )  # fmt: skip
     if not train(stage):
         return False

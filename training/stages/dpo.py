@@ -20,13 +20,14 @@ from engine.model import GPT
 from training.data.batches import IGNORE
 from training.data.grouping import Groups, in_order
 from training.data.preferences import Pair, PairSet, read_pairs
+from training.loop.distributed import world
 from training.loop.precision import autocast
 from training.loop.stage import LossSum, Stage, move
 from training.loop.train import train
 from training.recipe import DPORecipe
 from training.stages.job import Job, announce, check_steps, require
 from training.stages.language import chat_sampler
-from training.stages.results import write_result
+from training.stages.results import identity_of_start, write_result
 from training.stages.start import Start, begin
 
 
@@ -53,12 +54,11 @@ class DPO:
 
     def __init__(
         self, recipe: DPORecipe, start: Start, pairs: PairSet, device: torch.device, folder: Path,
-        rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
         self.recipe, self.start, self.pairs, self.device = recipe, start, pairs, device
         self.model: GPT = start.model.to(device)
         lengths = [_length(pair) for pair in pairs.train]
-        self.groups = Groups(lengths, recipe.epochs, recipe, rank, world)
+        self.groups = Groups(lengths, recipe.epochs, recipe)
         self.steps = self.groups.steps
         self.train_reference, self.valid_reference = self._reference(folder)
         self.model.train()
@@ -67,25 +67,23 @@ class DPO:
         return [self._batch(self.pairs.train, self.train_reference, group) for group in self.groups.step(step)]
 
     def _batch(self, pairs: list[Pair], reference: Tensor, group: np.ndarray) -> PairBatch:
-        """The pairs `group` as tensors; for a process that has no share of a step, a pair that has no loss."""
+        """The pairs `group` as tensors."""
         replies = [reply for i in group for reply in (pairs[i].chosen, pairs[i].rejected)]
-        width = max((len(reply.tokens) for reply in replies), default=2) - 1
-        inputs = torch.full((max(len(replies), 2), width), self.start.vocabulary.end)
+        width = max(len(reply.tokens) for reply in replies) - 1
+        inputs = torch.full((len(replies), width), self.start.vocabulary.end)
         targets = torch.full_like(inputs, IGNORE)
         for row, reply in enumerate(replies):
             tokens, mask = torch.tensor(reply.tokens), torch.tensor(reply.mask)
             inputs[row, : len(tokens) - 1] = tokens[:-1]
             targets[row, : len(tokens) - 1] = torch.where(mask[1:] > 0, tokens[1:], IGNORE)
-        known = reference[group] if len(group) else torch.zeros(1, 2)
-        return PairBatch(inputs.view(-1, 2, width), targets.view(-1, 2, width), known)
+        return PairBatch(inputs.view(-1, 2, width), targets.view(-1, 2, width), reference[group])
 
     def loss(self, model: GPT, batch: PairBatch) -> LossSum:
         """The loss of the pairs, with their margins and how many are the right way round."""
         policy = log_probabilities(model, batch.inputs, batch.targets)
         losses, margins = dpo_loss(policy, batch.reference, self.recipe.beta, self.recipe.label_smoothing)
-        real = (batch.targets != IGNORE).flatten(1).any(1)
-        metrics = {"margin": margins.detach()[real].sum(), "accuracy": _right(margins.detach()[real]).sum()}
-        return LossSum(losses[real].sum(), real.sum(), metrics)
+        margins = margins.detach()
+        return LossSum(losses.sum(), len(losses), {"margin": margins.sum(), "accuracy": _right(margins).sum()})
 
     @torch.no_grad()
     def validate(self, model: GPT) -> dict[str, float]:
@@ -110,6 +108,8 @@ class DPO:
                 if str(cached["mark"]) == mark:
                     return torch.from_numpy(cached["train"]), torch.from_numpy(cached["valid"])
         train, valid = (self._measure(pairs) for pairs in (self.pairs.train, self.pairs.valid))
+        if not world().first:
+            return train, valid
         folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         with temporary.open("wb") as file:
@@ -173,6 +173,7 @@ def dpo(job: Job) -> bool:
     stage = Stage(
         "dpo", task.model, task, task.loss, recipe, job.folder("dpo"), task.validate if pairs.valid else None,
         chat_sampler(start.vocabulary, job.device), job.device, job.max_minutes,
+        identity=identity_of_start(job, start, [recipe.files]),
     )  # fmt: skip
     if not train(stage):
         return False

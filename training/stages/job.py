@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from training.loop.distributed import world
 from training.recipe import Recipe, RecipeError
 
 
@@ -31,6 +32,8 @@ class Job:
 
 def announce(job: Job, stage: str, parent: str, report: Mapping[str, Any]) -> None:
     """Say and write down what `stage` starts from and what became of its examples."""
+    if not world().first:
+        return
     shown = [f"{key.replace('_', ' ')} {value}" for key, value in report.items() if value or key == "held_out"]
     tqdm.write(f"{stage}: starts from {parent}" + (f"; {', '.join(shown)}" if shown else ""))
     folder = job.folder(stage)

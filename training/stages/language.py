@@ -18,7 +18,7 @@ from training.loop.losses import bits_per_byte, token_loss
 from training.loop.train import Stage, train
 from training.recipe import Recipe, RecipeError, SFTRecipe, Source, TrainRecipe
 from training.stages.job import Job, announce, check_steps
-from training.stages.results import write_result
+from training.stages.results import identity_of_start, write_result
 from training.stages.start import Start, begin
 
 SAMPLE_PROMPT = "Hello! Who are you?"
@@ -117,6 +117,7 @@ def _train(
     stage = Stage(
         name, model, batches, token_loss, recipe, job.folder(name), validate if valid else None, sample, job.device,
         job.max_minutes, same_shape=not isinstance(batches, Conversations), shared=True,
+        identity=identity_of_start(job, start, []),
     )  # fmt: skip
     if not train(stage):
         return False

@@ -19,7 +19,7 @@ from training.loop.train import train
 from training.recipe import MLMRecipe
 from training.stages.job import Job, announce, check_steps
 from training.stages.language import document_rows
-from training.stages.results import write_result
+from training.stages.results import identity_of_start, write_result
 from training.stages.start import Start, begin
 
 MASKS = ("<|mask|>", "[MASK]", "<mask>")  # what vocabularies call it; one that has none gets an id behind its last
@@ -151,7 +151,7 @@ def mlm(job: Job) -> bool:
     check_steps("mlm", task.steps)
     stage = Stage(
         "mlm", task.model, task, task.loss, recipe, job.folder("mlm"), task.validate if valid else None, task.sample,
-        job.device, job.max_minutes,
+        job.device, job.max_minutes, identity=identity_of_start(job, start, []),
     )  # fmt: skip
     if not train(stage):
         return False

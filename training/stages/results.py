@@ -114,6 +114,12 @@ def training_record(recipe: Recipe, stage: str, parent: str, metrics: Mapping[st
     }
 
 
+def identity_of_start(job: Job, start: Start, patterns: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint has to agree with besides the recipe's table: where it began, with which words and examples."""
+    examples = {"examples": hash_files(job.data, patterns)} if patterns else {}
+    return {"starts from": start.parent, "vocabulary": start.vocabulary.mark, **examples}
+
+
 def hash_files(root: Path, patterns: Sequence[str]) -> dict[str, str]:
     """sha256 by name of every file below `root` that one of `patterns` matches: what a model has learned from."""
     paths = sorted({path for pattern in patterns if pattern for path in root.glob(pattern) if path.is_file()})

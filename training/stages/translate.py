@@ -19,6 +19,7 @@ from training.data.batches import IGNORE
 from training.data.grouping import Groups, in_order
 from training.data.sentences import SentencePairs, Sentences, learn_vocabulary, read_sentences
 from training.loop.checkpoint import load_weights
+from training.loop.distributed import world
 from training.loop.stage import LossSum, Stage, move
 from training.loop.train import train
 from training.recipe import TranslateRecipe
@@ -45,7 +46,6 @@ class Translate:
 
     def __init__(
         self, recipe: TranslateRecipe, pairs: SentencePairs, tokenizer: Tokenizer, device: torch.device,
-        rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
         self.recipe, self.pairs, self.tokenizer, self.device = recipe, pairs, tokenizer, device
         self.begin, self.end = tokenizer.special(BEGIN), tokenizer.special(END)
@@ -57,7 +57,7 @@ class Translate:
         init_transformer(self.model, torch.Generator().manual_seed(recipe.seed))
         self.model.to(device).train()
         self.train, self.valid = self._encode(pairs.train), self._encode(pairs.valid)
-        self.groups = Groups([max(map(len, pair)) for pair in self.train], recipe.epochs, recipe, rank, world)
+        self.groups = Groups([max(map(len, pair)) for pair in self.train], recipe.epochs, recipe)
         self.steps = self.groups.steps
         self.cut = sum(max(map(len, pair)) >= recipe.context for pair in (*self.train, *self.valid))
 
@@ -73,11 +73,11 @@ class Translate:
         return [self._batch([self.train[i] for i in group]) for group in self.groups.step(step)]
 
     def _batch(self, pairs: list[tuple[list[int], list[int]]]) -> SentenceBatch:
-        """`pairs` as tensors; for a process that has no share of a step, a pair that has no loss."""
-        source, lengths = pad([source for source, _ in pairs] or [[self.end]])
-        targets, sizes = pad([target for _, target in pairs] or [[self.end]])
+        """`pairs` as tensors."""
+        source, lengths = pad([source for source, _ in pairs])
+        targets, sizes = pad([target for _, target in pairs])
         inputs = torch.cat((torch.full((len(targets), 1), self.begin), targets[:, :-1]), dim=1)
-        behind = torch.arange(targets.shape[1])[None, :] >= (sizes if pairs else torch.zeros(1))[:, None]
+        behind = torch.arange(targets.shape[1])[None, :] >= sizes[:, None]
         return SentenceBatch(source, lengths, inputs, targets.masked_fill(behind, IGNORE))
 
     def loss(self, model: Transformer, batch: SentenceBatch) -> LossSum:
@@ -157,6 +157,9 @@ def translate(job: Job) -> bool:
     recipe, folder = job.recipe.translate, job.folder("translate")
     require("translate", recipe.files)
     pairs = read_sentences(recipe, job.data)
+    if world().first:
+        learn_vocabulary(pairs.train, recipe.vocab_size, folder)
+    world().wait()
     tokenizer = learn_vocabulary(pairs.train, recipe.vocab_size, folder)
     task = Translate(recipe, pairs, tokenizer, job.device)
     announce(job, "translate", "random weights", {**pairs.report, "cut": task.cut})
@@ -164,6 +167,7 @@ def translate(job: Job) -> bool:
     stage = Stage(
         "translate", task.model, task, task.loss, recipe, folder, task.validate if pairs.valid else None, task.sample,
         job.device, job.max_minutes, layers=[*task.model.encoder, *task.model.decoder],
+        identity={"examples": hash_files(job.data, [recipe.files])},
     )  # fmt: skip
     if not train(stage):
         return False
