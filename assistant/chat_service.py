@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from assistant.engine_client import Answer, EngineClient
 from assistant.errors import AssistantError, StorageError
-from assistant.storage.store import Message, Status, Store
+from assistant.storage.rows import Message, Status
+from assistant.storage.store import Store
 from assistant.text import make_title, printable
 from engine.catalog import ModelInfo, sampling_defaults
 from engine.errors import EmptyPromptError, EngineError

@@ -15,7 +15,7 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from assistant.errors import StorageError
-from assistant.storage.store import Hit
+from assistant.storage.rows import Hit
 
 
 class SearchScreen(ModalScreen[int | None]):

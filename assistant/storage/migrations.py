@@ -54,3 +54,20 @@ def m001_chats_and_messages(db: Database) -> None:
         END""",
     ):
         db.conn.execute(statement)
+
+
+@migrations()
+def m002_branches_pins_windows_personas(db: Database) -> None:
+    """Why a reply ended and what it could not see; signs of life between windows; pins; personas."""
+    for statement in (
+        "ALTER TABLE chats ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chats ADD COLUMN named INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE messages ADD COLUMN finish TEXT",
+        "ALTER TABLE messages ADD COLUMN dropped INTEGER",
+        "ALTER TABLE messages ADD COLUMN context_used INTEGER",
+        "ALTER TABLE messages ADD COLUMN heartbeat TEXT",
+        "CREATE INDEX messages_making ON messages(chat) WHERE status = 'streaming'",
+        "CREATE INDEX chats_order ON chats(archived, pinned DESC, updated DESC, id DESC)",
+        "CREATE TABLE personas (name TEXT PRIMARY KEY, system TEXT NOT NULL)",
+    ):
+        db.conn.execute(statement)

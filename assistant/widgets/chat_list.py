@@ -6,7 +6,7 @@ from rich.text import Text
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from assistant.storage.store import Chat
+from assistant.storage.rows import Chat
 from assistant.text import ago
 
 

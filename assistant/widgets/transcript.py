@@ -7,7 +7,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from assistant.storage.store import Message
+from assistant.storage.rows import Message
 
 LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown by its beginning
 NOTES = {"stopped": "stopped", "failed": "not finished"}

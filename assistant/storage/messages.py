@@ -1,0 +1,186 @@
+"""Turns: a question and its reply written together, flushed, finished; the way from a chat's first message to its leaf.
+
+What changes the tree afterwards (branches, deleting) is `branches.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from assistant.errors import StorageError
+from assistant.storage.base import Base, now
+from assistant.storage.rows import Message, Status
+
+STALE_SECONDS = 30.0  # a reply nobody has given a sign of life for this long has been abandoned
+
+
+class Messages(Base):
+    """Statements that make and read messages."""
+
+    def stop_orphans(self, *, starting: bool = False) -> int:
+        """Replies whose process is gone were cut off by a crash: what there is of them is kept and marked.
+
+        A process counts as gone when it does not exist, or when its reply has had no sign of life for long (process
+        numbers are used again). `starting`: then nothing of ours can be under way. Returns how many there were.
+        """
+        rows = self._all("SELECT id, owner, heartbeat FROM messages WHERE status = 'streaming'")
+        limit = (datetime.now(UTC) - timedelta(seconds=STALE_SECONDS)).isoformat(timespec="milliseconds")
+        gone = [
+            row["id"]
+            for row in rows
+            if (row["owner"] == os.getpid() and starting)
+            or (row["owner"] != os.getpid() and (not _alive(row["owner"]) or (row["heartbeat"] or limit) < limit))
+        ]
+        for message in gone:
+            self._run("UPDATE messages SET status = 'stopped', owner = NULL WHERE id = ?", message)
+        return len(gone)
+
+    def begin_turn(
+        self, chat: int | None, text: str, title: str, model: str, system: str = "", params: str = "{}"
+    ) -> tuple[int, int, int]:
+        """In one transaction: the chat, if new, the question and an empty reply; the draft is done with.
+
+        `title`, `system` and `params` are for a new chat. Returns the ids of chat, question and reply.
+        """
+        with self._writing():
+            execute = self._db.conn.execute
+            if chat is None:
+                chat = execute(
+                    "INSERT INTO chats (title, model, system, params, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
+                    (title, model, system, params, now(), now()),
+                ).lastrowid
+                execute("DELETE FROM settings WHERE key = 'draft'")
+            assert chat is not None
+            (leaf,) = execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
+            question, reply = self._turn(chat, leaf, text, model)
+            execute("UPDATE chats SET draft = '' WHERE id = ?", (chat,))
+        return chat, question, reply
+
+    def begin_edit(self, message: int, text: str, model: str) -> tuple[int, int, int]:
+        """A question changed: a sibling of `message` with an empty reply below. Returns chat, question and reply."""
+        with self._writing():
+            chat, parent = self._place(message)
+            question, reply = self._turn(chat, parent, text, model)
+        return chat, question, reply
+
+    def revise(self, message: int, text: str) -> int:
+        """A reply changed by hand: a sibling of `message` with `text`, at which the chat then ends."""
+        with self._writing():
+            chat, parent = self._place(message)
+            revised = self._insert(chat, parent, "assistant", text, "complete", "", now())
+            self._leaf(chat, revised)
+        return revised
+
+    def begin_again(self, chat: int, model: str, reply: int | None = None) -> int | None:
+        """An empty sibling of `reply` (the chat's leaf where it is None), to be made anew.
+
+        Where the chat ends in a question, an empty reply to that. None when there is nothing to reply to.
+        """
+        with self._writing():
+            row = self._db.conn.execute(
+                "SELECT id, parent, role FROM messages WHERE chat = ? AND id = "
+                "coalesce(?, (SELECT leaf FROM chats WHERE id = ?))",
+                (chat, reply, chat),
+            ).fetchone()
+            if row is None:
+                return None
+            parent = row["id"] if row["role"] == "user" else row["parent"]
+            made = self._insert(chat, parent, "assistant", "", "streaming", model, now())
+            self._leaf(chat, made)
+        return made
+
+    def begin_continue(self, reply: int, model: str) -> str:
+        """Go on with a reply that ended early. Returns what there is of it."""
+        with self._writing():
+            self._db.conn.execute(
+                "UPDATE messages SET status = 'streaming', owner = ?, heartbeat = ?, model = ? WHERE id = ?",
+                (os.getpid(), now(), model, reply),
+            )
+            (text,) = self._db.conn.execute("SELECT content FROM messages WHERE id = ?", (reply,)).fetchone()
+        return str(text)
+
+    def _turn(self, chat: int, parent: int | None, text: str, model: str) -> tuple[int, int]:
+        question = self._insert(chat, parent, "user", text, "complete", model, now())
+        reply = self._insert(chat, question, "assistant", "", "streaming", model, now())
+        self._leaf(chat, reply)
+        return question, reply
+
+    def _place(self, message: int) -> tuple[int, int | None]:
+        rows = self._all("SELECT chat, parent FROM messages WHERE id = ?", message)
+        if not rows:
+            raise StorageError("This message has been deleted, perhaps in another window.")
+        return rows[0]["chat"], rows[0]["parent"]
+
+    def _leaf(self, chat: int, leaf: int | None) -> None:
+        self._db.conn.execute("UPDATE chats SET leaf = ?, updated = ? WHERE id = ?", (leaf, now(), chat))
+
+    def _insert(self, chat: int, parent: int | None, role: str, text: str, status: Status, model: str, at: str) -> int:
+        making = status == "streaming"
+        cursor = self._db.conn.execute(
+            "INSERT INTO messages (chat, parent, role, content, status, owner, heartbeat, model, created) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (chat, parent, role, text, status, os.getpid() if making else None, at if making else None, model, at),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def flush(self, message: int, text: str) -> None:
+        """Save what there is of a reply that is being made; also its sign of life."""
+        self._run("UPDATE messages SET content = ?, heartbeat = ? WHERE id = ?", text, now(), message)
+
+    def beat(self, message: int) -> None:
+        """A sign of life of a reply that has nothing new to save."""
+        self._run("UPDATE messages SET heartbeat = ? WHERE id = ?", now(), message)
+
+    def finish(self, message: int, text: str, status: Status, **numbers: Any) -> None:
+        """The end of a reply; `numbers` are columns: tokens, tokens_per_second, finish, dropped and the like."""
+        values = {"content": text, "status": status, "owner": None, "heartbeat": None, **numbers}
+        columns = ", ".join(f"{name} = ?" for name in values)
+        self._run(f"UPDATE messages SET {columns} WHERE id = ?", *values.values(), message)
+
+    def history(self, chat: int) -> list[Message]:
+        """The messages on the way from the first to the chat's leaf, each with its place among its siblings."""
+        rows = self._all(
+            """WITH RECURSIVE path(id, parent, depth) AS (
+                SELECT id, parent, 0 FROM messages WHERE id = (SELECT leaf FROM chats WHERE id = ?)
+                UNION ALL SELECT m.id, m.parent, path.depth + 1 FROM messages m JOIN path ON m.id = path.parent
+            ) SELECT messages.* FROM path JOIN messages ON messages.id = path.id ORDER BY path.depth DESC""",
+            chat,
+        )
+        families: dict[int | None, list[int]] = {}
+        for row in self._all("SELECT id, parent FROM messages WHERE chat = ? ORDER BY id", chat):
+            families.setdefault(row["parent"], []).append(row["id"])
+        return [_message(row, families[row["parent"]]) for row in rows]
+
+    def tree(self, chat: int) -> list[Message]:
+        """All messages of a chat, whatever branch they are on, the older first."""
+        rows = self._all("SELECT * FROM messages WHERE chat = ? ORDER BY id", chat)
+        return [_message(row, [row["id"]]) for row in rows]
+
+    def asked(self, limit: int = 200) -> list[str]:
+        """What people have sent, in all chats, the newest first, each text once: for going back in the prompt."""
+        rows = self._all(
+            "SELECT content FROM messages WHERE role = 'user' AND length(content) < 20000 ORDER BY id DESC LIMIT ?",
+            limit,
+        )
+        return list(dict.fromkeys(row["content"] for row in rows))
+
+
+def _message(row: sqlite3.Row, family: list[int]) -> Message:
+    names = [name for name in Message.__dataclass_fields__ if name not in ("place", "siblings")]
+    return Message(**{name: row[name] for name in names}, place=family.index(row["id"]) + 1, siblings=len(family))
+
+
+def _alive(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
