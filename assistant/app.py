@@ -93,13 +93,12 @@ class HomespunApp(App[None]):
         yield from super().get_system_commands(screen)
         if not isinstance(screen, ChatScreen):
             return
-        for binding in screen.BINDINGS:
-            if isinstance(binding, Binding):
+        for binding in screen.commands():
 
-                async def run(action: str = binding.action) -> None:
-                    await screen.run_action(action)
+            async def run(action: str = binding.action) -> None:
+                await screen.run_action(action)
 
-                yield SystemCommand(binding.tooltip or binding.description, key_name(binding), run)
+            yield SystemCommand(binding.tooltip or binding.description, key_name(binding), run)
 
 
 def _open_store(paths: Paths) -> tuple[Store, str]:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from assistant.engine_client import Answer, EngineClient
 from assistant.errors import AssistantError, StorageError
+from assistant.reading import what_the_model_reads
+from assistant.sampling import Wishes, merged
 from assistant.storage.rows import Message, Status
-from assistant.storage.store import Store
-from assistant.text import make_title, printable
+from assistant.storage.store import Store, TemporaryStore, is_temporary
+from assistant.text import make_title, printable, title_of
 from engine.catalog import ModelInfo, sampling_defaults
 from engine.errors import EmptyPromptError, EngineError
 from engine.protocol import Delta, Done, SamplingParams, Started
 
-FLUSH_SECONDS = 1.0  # between two saves of a reply that is being made
+FLUSH_SECONDS = 1.0  # between two saves of a reply that is being made, which are also its signs of life
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question that is stored and the place of its reply."""
+    """A question that is stored and the place of its reply, `begun` where that goes on from earlier."""
 
     chat: int
     reply: int
+    begun: str = ""
 
 
 class ChatService:
@@ -34,23 +39,52 @@ class ChatService:
         self.store, self.client, self.model = store, client, model
         self.params: SamplingParams = sampling_defaults(model.path)
 
-    def ask(self, chat: int | None, text: str) -> Turn:
+    @cached_property
+    def temporary(self) -> TemporaryStore:
+        """Where the chats are that are never written."""
+        return TemporaryStore()
+
+    def store_of(self, chat: int | None) -> Store:
+        return self.temporary if is_temporary(chat) else self.store
+
+    def ask(self, chat: int | None, text: str, *, temporary: bool = False, wishes: Wishes | None = None) -> Turn:
         """Store a question, in a new chat where `chat` is None; its reply is then made by `reply`.
+
+        A new chat is a temporary one or not, and begins with `wishes`.
 
         Raises:
             EmptyPromptError: there is nothing but white space.
             StorageError: it could not be stored.
         """
-        text = printable(text).strip("\n")
-        if not text.strip():
-            raise EmptyPromptError("There is nothing to send yet: type a message first.")
-        chat, _, reply = self.store.begin_turn(chat, text, make_title(text), self.model.name)
+        text = _words(text)
+        store = self.temporary if temporary and chat is None else self.store_of(chat)
+        wishes = wishes or Wishes()
+        chat, _, reply = store.begin_turn(
+            chat, text, make_title(text), self.model.name, wishes.system, wishes.params_json()
+        )
         return Turn(chat, reply)
 
-    def ask_again(self, chat: int) -> Turn | None:
-        """Make the chat's last reply anew, beside the old one; None when there is none."""
-        reply = self.store.begin_again(chat, self.model.name)
-        return Turn(chat, reply) if reply is not None else None
+    def edit(self, message: Message, text: str) -> Turn | None:
+        """A changed question gets a branch and a Turn; a reply changed by hand gets a branch and no Turn.
+
+        Raises:
+            EmptyPromptError, StorageError: as `ask` does.
+        """
+        text, store = _words(text), self.store_of(message.chat)
+        if message.role == "assistant":
+            store.revise(message.id, text)
+            return None
+        chat, _, reply = store.begin_edit(message.id, text, self.model.name)
+        return Turn(chat, reply)
+
+    def ask_again(self, chat: int, reply: int | None = None) -> Turn | None:
+        """Make `reply` (the chat's last where it is None) anew, beside the old one; None when there is none."""
+        made = self.store_of(chat).begin_again(chat, self.model.name, reply)
+        return Turn(chat, made) if made is not None else None
+
+    def resume(self, message: Message) -> Turn:
+        """Go on with a reply that ended early."""
+        return Turn(message.chat, message.id, self.store_of(message.chat).begin_continue(message.id, self.model.name))
 
     async def reply(self, turn: Turn) -> AsyncGenerator[Answer, None]:
         """The events of the reply to `turn`, its text saved about once a second and at its end, whatever that is.
@@ -58,20 +92,24 @@ class ChatService:
         Raises:
             EngineError, WorkerDied: after what there is of the reply has been saved as failed.
         """
-        text, saved = "", time.monotonic()
+        store, text, saved = self.store_of(turn.chat), turn.begun, time.monotonic()
         status: Status = "stopped"
-        numbers: dict[str, float] = {}
+        numbers: dict[str, object] = {}
+        heart = asyncio.create_task(_beat(store, turn.reply))
         try:
-            async with aclosing(self.client.generate(self._messages(turn), self.params)) as events:
+            messages, params, unread = self._request(turn)
+            request = self.client.generate(messages, params, continue_last=bool(turn.begun))
+            async with aclosing(request) as events:
                 async for event in events:
                     if isinstance(event, Started):
-                        numbers["seed"] = event.seed
+                        event = replace(event, dropped_messages=event.dropped_messages + unread)
+                        numbers |= {"seed": event.seed, "dropped": event.dropped_messages}
                     elif isinstance(event, Delta):
                         event = replace(event, text=printable(event.text))
                         text += event.text
                         if time.monotonic() - saved > FLUSH_SECONDS:
                             with suppress(StorageError):  # the disk may have room again by the end
-                                self.store.flush(turn.reply, text)
+                                store.flush(turn.reply, text)
                             saved = time.monotonic()
                     elif isinstance(event, Done):
                         status = "stopped" if event.reason == "cancelled" else "complete"
@@ -81,7 +119,8 @@ class ChatService:
             status = "failed"
             raise
         finally:  # also when the app closes in the middle
-            self.store.finish(turn.reply, text, status, **numbers)
+            heart.cancel()
+            store.finish(turn.reply, text, status, **numbers)
 
     async def switch(self, model: ModelInfo) -> None:
         """Answer with `model` from now on; `client.load` loads it. For when no reply is being made."""
@@ -92,26 +131,49 @@ class ChatService:
         """Stop the reply that is being made; what there is of it stays."""
         await self.client.cancel()
 
-    def _messages(self, turn: Turn) -> list[dict[str, str]]:
-        """What the model is to read: everything before the reply that has words in it."""
-        before = [m for m in self.store.history(turn.chat) if m.id != turn.reply]
-        return [{"role": m.role, "content": m.content} for m in _answered(before)]
+    def entitle(self, chat: int) -> None:
+        """Make the title out of the first exchange, once there is one and unless a person gave it."""
+        store = self.store_of(chat)
+        with suppress(StorageError):  # the title made of the question does, too
+            first = store.history(chat)[:2]
+            if len(store.tree(chat)) == 2 and len(first) == 2 and first[1].content:
+                store.entitle(chat, title_of(first[0].content, first[1].content))
+
+    def params_of(self, chat: int | None, wishes: Wishes | None = None) -> SamplingParams:
+        """The model's own settings, then the person's defaults for the model, then what the chat wants."""
+        stored = self.store_of(chat).chat(chat) if chat is not None else None
+        wanted = Wishes.of(stored.system, stored.params) if stored else wishes or Wishes()
+        defaults = Wishes.of("", self.store.setting(f"defaults:{self.model.name}", "{}"))
+        return merged(self.params, defaults.params, wanted.params)
+
+    def _request(self, turn: Turn) -> tuple[list[dict[str, str]], SamplingParams, int]:
+        store = self.store_of(turn.chat)
+        chat = store.chat(turn.chat)
+        before = [m for m in store.history(turn.chat) if m.id != turn.reply]
+        messages, unread = what_the_model_reads(before, chat.system if chat else "", turn.begun)
+        return messages, self.params_of(turn.chat), unread
 
 
-def _answered(messages: list[Message]) -> list[Message]:
-    """Without questions that got no word in reply, and their empty replies: a template wants turns that alternate."""
-    kept: list[Message] = []
-    for message in messages:
-        if message.role == "assistant" and not message.content:
-            kept.pop()
-        else:
-            kept.append(message)
-    return kept
+async def _beat(store: Store, reply: int) -> None:
+    """Other windows see by this that the reply is still being made, however long the prompt takes to read."""
+    while True:
+        await asyncio.sleep(5 * FLUSH_SECONDS)
+        with suppress(StorageError):
+            store.beat(reply)
 
 
-def _numbers(done: Done) -> dict[str, float]:
+def _words(text: str) -> str:
+    text = printable(text).strip("\n")
+    if not text.strip():
+        raise EmptyPromptError("There is nothing to send yet: type a message first.")
+    return text
+
+
+def _numbers(done: Done) -> dict[str, object]:
     return {
         "tokens": done.tokens,
         "tokens_per_second": done.tokens_per_second,
         "seconds_to_first_token": done.seconds_to_first_token,
+        "finish": done.reason,
+        "context_used": done.context_used,
     }

@@ -41,3 +41,29 @@ def ago(moment: str, now: datetime | None = None) -> str:
     if minutes < 48 * 60:
         return "yesterday"
     return f"{then.day} {then:%b}" + (f" {then.year}" if then.year != now.year else "")
+
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def code_blocks(text: str) -> list[str]:
+    """The contents of the fenced blocks of code in a piece of Markdown, also of one that has not been closed yet."""
+    return [match[2].removesuffix("\n") for match in _FENCE.finditer(text)]
+
+
+GREETINGS = re.compile(
+    r"^(?:(?:hi|hello|hey|good (?:morning|evening|day)|thanks|thank you|please|there|homespun)\b[\s,.!]*)+",
+    re.IGNORECASE,
+)
+
+
+def title_of(question: str, reply: str) -> str:
+    """A chat's title out of its first exchange: what was asked without the greeting; of a greeting alone, the reply's
+    first sentence."""
+    title = make_title(question)
+    line = next((line for line in printable(question).split("\n") if line.strip()), "")
+    rest = GREETINGS.sub("", line.strip())
+    if len(rest) >= 4:
+        return make_title(rest[0].upper() + rest[1:])
+    sentence = re.split(r"(?<=[.!?])\s", reply.strip(), maxsplit=1)[0]
+    return f"{title} – {make_title(sentence)}"[: TITLE_LENGTH + 10] if rest != line.strip() and sentence else title

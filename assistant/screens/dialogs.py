@@ -10,6 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
+from assistant.widgets.prompt import Prompt
+
 
 class ConfirmScreen(ModalScreen[bool]):
     """Asks `question`; True when confirmed."""
@@ -54,3 +56,28 @@ class LineScreen(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip() or None)
+
+
+class TextScreen(ModalScreen[str | None]):
+    """Asks for a text of several lines, `value` to begin with; None when it was called off."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Cancel")]
+
+    def __init__(self, question: str, value: str) -> None:
+        super().__init__()
+        self._question, self._value = question, value
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog wide"):
+            yield Label(self._question, markup=False)
+            yield Prompt(classes="text")
+            yield Label("Enter: done · Ctrl+J: new line · Esc: leave it as it was", markup=False, classes="note")
+
+    def on_mount(self) -> None:
+        prompt = self.query_one(Prompt)
+        prompt.fill(self._value)
+        prompt.focus()
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.text)

@@ -16,7 +16,12 @@ from assistant.screens.keys import key_name
 INTRO = """\
 Everything happens on this computer: no account, and no network unless you add a model from there. Chats are kept in \
 one file here until you delete them. The command homespun ask "…" answers one question without this window."""
-TYPING = (("Enter", "Send the message"), ("Ctrl+J", "New line in the message"), ("Tab", "Go to the chats and back"))
+ON_MESSAGES = "In the messages (Tab from the prompt, or a click):"
+TYPING = (
+    ("Enter", "Send the message"),
+    ("Ctrl+J", "New line in the message"),
+    ("Tab", "Go to the chats, the messages, and back"),
+)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -24,12 +29,12 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape,f1,q", "dismiss(None)", "Close")]
 
-    def __init__(self, bindings: Iterable[Binding]) -> None:
+    def __init__(self, bindings: Iterable[Binding], on_messages: Iterable[Binding] = ()) -> None:
         super().__init__()
-        self._listed = list(bindings)
+        self._listed, self._on_messages = list(bindings), list(on_messages)
 
     def compose(self) -> ComposeResult:
-        rows = [*TYPING, *((key_name(b), b.tooltip or b.description) for b in self._listed)]
+        rows = [*TYPING, *map(_row, self._listed), ("", ON_MESSAGES), *map(_row, self._on_messages)]
         with VerticalScroll(classes="dialog wide"):
             yield Label(INTRO, markup=False)
             for key, what in rows:
@@ -37,3 +42,7 @@ class HelpScreen(ModalScreen[None]):
                     yield Label(key, markup=False, classes="key")
                     yield Label(what, markup=False, classes="what")
             yield Label("Esc closes this.", classes="note")
+
+
+def _row(binding: Binding) -> tuple[str, str]:
+    return key_name(binding), binding.tooltip or binding.description

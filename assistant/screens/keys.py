@@ -1,25 +1,52 @@
-"""The chat's keys and what each is for. The footer, the help and the command palette are made from this list."""
+"""The keys and what each is for. The footer, the help and the command palette are made from these lists."""
 
 from __future__ import annotations
 
 from textual.binding import Binding
 
-KEYS = (
-    Binding("escape", "stop", "Stop", tooltip="Stop the reply; what there is of it stays"),
-    Binding("ctrl+n", "new_chat", "New", tooltip="Begin a new chat"),
-    Binding("ctrl+f,f3", "search", "Search", tooltip="Search all chats", priority=True),
-    Binding("ctrl+o", "models", "Models", tooltip="Choose, add and remove models", priority=True),
-    Binding("f1", "help", "Help", tooltip="Show this help"),
-    Binding("f2", "rename", "Rename", show=False, tooltip="Rename this chat"),
-    Binding("f4", "copy", "Copy", show=False, tooltip="Copy the last reply"),
-    Binding("f5", "again", "Again", show=False, tooltip="Make the last reply anew"),
-    Binding("f8", "delete", "Delete", show=False, tooltip="Delete this chat for good"),
-    Binding("ctrl+b", "sidebar", "Chats", tooltip="Show or hide the list of chats", priority=True),
-    Binding("ctrl+t", "light", "Light/dark", show=False, tooltip="Change between light and dark", priority=True),
+
+def _key(keys: str, action: str, name: str, tooltip: str, *, show: bool = False, priority: bool = False) -> Binding:
+    return Binding(keys, action, name, show=show, tooltip=tooltip, priority=priority)
+
+
+CHAT_KEYS = (
+    _key("escape", "stop", "Stop", "Stop the reply; what there is of it stays", show=True),
+    _key("ctrl+n", "new_chat", "New", "Begin a new chat", show=True),
+    _key("ctrl+f,f3", "search", "Search", "Search all chats", show=True, priority=True),
+    _key("ctrl+o", "models", "Models", "Choose, add and remove models", show=True, priority=True),
+    _key("f1", "help", "Help", "Show this help", show=True),
+    _key("f2", "rename", "Rename", "Rename this chat"),
+    _key("f4", "copy", "Copy", "Copy the message that is selected, or the last reply"),
+    _key("f5", "again", "Again", "Make a reply anew; the old one stays beside it"),
+    _key("f6", "continue", "Continue", "Go on with a reply that ended early", priority=True),
+    _key("f8", "delete", "Delete", "Delete this chat for good"),
+    _key("ctrl+b", "sidebar", "Chats", "Show or hide the list of chats", show=True, priority=True),
+    _key("ctrl+t", "light", "Light/dark", "Change between light and dark", priority=True),
 )
+
+# In the transcript, for the message that is selected; from the palette, for that one or the last.
+MESSAGE_KEYS = (
+    _key("k", "screen.select(-1)", "Up", "Select the message before", show=True),
+    _key("j", "screen.select(1)", "Down", "Select the message after", show=True),
+    _key("e", "screen.edit", "Edit", "Change the message: that makes a branch", show=True),
+    _key("r", "screen.again", "Again", "Make the reply anew; the old one stays beside it", show=True),
+    _key("c", "screen.continue", "Continue", "Go on with the reply, which ended early", show=True),
+    _key("left,h", "screen.step(-1)", "‹", "Go to the branch before", show=True),
+    _key("right,l", "screen.step(1)", "›", "Go to the branch after", show=True),
+    _key("y", "screen.copy", "Copy", "Copy the message", show=True),
+    _key("x", "screen.copy_code", "Code", "Copy a block of code; again for the next one", show=True),
+    _key("f", "screen.fork", "Fork", "Begin a chat of its own with everything up to the message", show=True),
+    _key("d", "screen.remove_branch", "Delete", "Delete the message and all that follows it", show=True),
+    _key("D", "screen.remove_one", "Delete one", "Delete only the message; what follows stays"),
+    _key("u", "screen.undo", "Undo", "Bring back what was deleted last", show=True),
+)
+KEYS = CHAT_KEYS
 
 
 def key_name(binding: Binding) -> str:
-    """How a keyboard spells the first of the binding's keys: "Ctrl+N", "Esc"."""
-    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift"}
-    return "+".join(names.get(part, part.upper()) for part in binding.key.split(",")[0].split("+"))
+    """How a keyboard spells the first of the binding's keys: "Ctrl+N", "Esc", "e", "D"."""
+    key = binding.key.split(",")[0]
+    if len(key) == 1:
+        return key
+    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift", "left": "←", "right": "→"}
+    return "+".join(names.get(part, part.upper()) for part in key.split("+"))

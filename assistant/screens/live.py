@@ -1,18 +1,16 @@
-"""Live: the reply that is being made, and where it is shown."""
+"""Live: the reply that is being made. It goes on while another chat is looked at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from assistant.chat_service import Turn
-from assistant.widgets.transcript import ReplyView
 
 
 @dataclass
 class Live:
-    """It goes on while another chat is looked at; then it has no view."""
+    """Which turn it is, what was asked (to give it back should nothing come of it) and what has been said."""
 
     turn: Turn
-    view: ReplyView | None
     asked: str = ""
     text: str = ""

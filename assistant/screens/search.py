@@ -18,8 +18,8 @@ from assistant.errors import StorageError
 from assistant.storage.rows import Hit
 
 
-class SearchScreen(ModalScreen[int | None]):
-    """The id of the chat that was chosen, or None. `search` is asked at every key."""
+class SearchScreen(ModalScreen[tuple[int, int] | None]):
+    """The chat and the message that were chosen, or None. `search` is asked at every key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("escape", "dismiss(None)", "Close"),
@@ -59,7 +59,8 @@ class SearchScreen(ModalScreen[int | None]):
         self._go(event.option_id)
 
     def _go(self, option: str | None) -> None:
-        self.dismiss(int(option.split("-")[0]) if option else None)
+        chat, _, message = (option or "").partition("-")
+        self.dismiss((int(chat), int(message)) if option else None)
 
 
 def _line(hit: Hit) -> Text:

@@ -1,4 +1,4 @@
-"""Store: chats and messages, written before they are used. Its parts are the only places with SQL statements on them."""
+"""Store: chats and messages, written before they are used. Statements on them are in its parts only."""
 
 from __future__ import annotations
 

@@ -18,9 +18,13 @@ class Prompt(TextArea):
     class Submitted(Message):
         """Enter was pressed; the text is still in the prompt, whoever takes it clears it."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, prompt: Prompt, text: str) -> None:
             super().__init__()
-            self.text = text
+            self.prompt, self.text = prompt, text
+
+        @property
+        def control(self) -> Prompt:
+            return self.prompt
 
     def __init__(self, **options: str | None) -> None:
         super().__init__(soft_wrap=True, show_line_numbers=False, tab_behavior="focus", **options)  # type: ignore[arg-type]
@@ -30,7 +34,7 @@ class Prompt(TextArea):
         if event.key == "enter":
             event.stop()
             event.prevent_default()
-            self.post_message(self.Submitted(self.text))
+            self.post_message(self.Submitted(self, self.text))
         elif event.key in NEWLINE_KEYS:
             event.stop()
             event.prevent_default()

@@ -24,7 +24,13 @@ def answer(request: Generate) -> None:
         send(Failed(request.request, "prompt_too_long", "This message is too long for the model: shorten it."))
         return
     send(Started(request.request, 10, 0, 2 if MODE == "drop" else 0, 1024, 7))
-    text = f"You said: **{words[:40]}**" if words != "ESCAPE" else "a\x1b]0;evil\x07b"
+    text = {
+        "ESCAPE": "a\x1b]0;evil\x07b",
+        "CODE": "Here:\n\n```python\nprint(1)\n```\n\nand\n\n```\nls\n```\n",
+        "ROLES": " ".join(m["role"] for m in request.messages),
+    }.get(words, f"You said: **{words[:40]}**")
+    if request.continue_last:
+        text = f"continued:{words[-5:]}"
     pieces = [text[i : i + 5] for i in range(0, len(text), 5)]
     if MODE == "slow":
         pieces += [" more"] * 1000
