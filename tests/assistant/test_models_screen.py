@@ -16,9 +16,9 @@ from assistant.models.shelf import Shelf
 from assistant.paths import Paths
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.models import InfoScreen, ModelsScreen
+from tests.assistant.driver import Driver
 from tests.assistant.fake_hub import FakeHub, Fault, Repository
 from tests.assistant.model_files import FACTS, files, write
-from tests.assistant.test_app import Driver
 
 
 class Picker(Driver):
