@@ -32,6 +32,7 @@ class ChatBase(LoadingScreen):
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
         self._sidebar = True
+        self._archived = False  # the list shows the archive
         self._removed: list[Removed] = []  # what can be brought back, the last at the end
 
     @property

@@ -8,7 +8,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import CHAT_KEYS, MESSAGE_KEYS
@@ -19,6 +19,7 @@ from assistant.widgets.prompt import Prompt
 from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import Transcript
 
+LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
@@ -29,7 +30,9 @@ class ChatScreen(OnMessages, OnChats):
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            yield ChatList(id="chats")
+            with Vertical(id="side"):
+                yield Input(placeholder="Filter the chats", id="filter")
+                yield ChatList(id="chats")
             with Vertical():
                 yield Static("New chat", id="title", markup=False)
                 yield Static("", id="warning", markup=False)
@@ -42,6 +45,7 @@ class ChatScreen(OnMessages, OnChats):
         self._warn(self._warning)
         await self.open_chat(None)
         self.prompt.focus()
+        self.set_interval(LOOK_SECONDS, self.look)
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
 
     def on_resize(self, event: events.Resize) -> None:

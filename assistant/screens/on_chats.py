@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import on, work
-from textual.widgets import Static, TextArea
+from textual.widgets import Input, Static, TextArea
 
 from assistant.errors import StorageError
 from assistant.screens.base import ChatBase
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.search import SearchScreen
+from assistant.storage.rows import Chat
+from assistant.storage.store import Store, is_temporary
 from assistant.widgets.chat_list import ChatList
 
 DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
@@ -20,7 +24,7 @@ class OnChats(ChatBase):
     async def open_chat(self, chat: int | None) -> None:
         """Put `chat` on screen, an empty one where it is None."""
         self.save_draft()
-        self.chat = chat
+        self.chat, self.temporary = chat, is_temporary(chat)
         try:
             self.prompt.fill(self.store.draft(chat))
         except StorageError as error:
@@ -30,13 +34,75 @@ class OnChats(ChatBase):
 
     def refresh_list(self) -> None:
         try:
-            chats = self._service.store.chats()
+            chats = self._service.temporary.chats() + self._service.store.chats(archived=self._archived)
+            here = self.store.chat(self.chat) if self.chat is not None else None
         except StorageError as error:
             self.complain(error)
             return
-        self.query_one(ChatList).show(chats, self.chat)
-        titles = {chat.id: chat.title for chat in chats}
-        self.query_one("#title", Static).update(titles.get(self.chat or 0, "New chat"))
+        self.query_one(ChatList).show(chats, self.chat, self.query_one("#filter", Input).value)
+        self.query_one("#title", Static).update(self._heading(here))
+
+    def _heading(self, chat: Chat | None) -> str:
+        """The title, and what is special about the chat."""
+        temporary = self.temporary if chat is None else is_temporary(chat.id)
+        marks = [
+            ("temporary, never written", temporary),
+            ("pinned", chat is not None and chat.pinned),
+            ("in the archive", chat is not None and chat.archived),
+        ]
+        return "  ·  ".join([chat.title if chat else "New chat", *(mark for mark, holds in marks if holds)])
+
+    async def look(self) -> None:
+        """Show what other windows have written since the last look, and mark what a killed one left."""
+        try:
+            store = self._service.store
+            if any(m.status == "streaming" for m in self.history()) and self._live is None:
+                store.stop_orphans()
+            if not store.changed():
+                return
+            if self.chat is not None and self.store.chat(self.chat) is None:
+                self.notify("This chat was deleted in another window.")
+                await self.open_chat(None)
+        except StorageError as error:
+            self.complain(error)
+            return
+        self.refresh_list()
+        await self.show(end=False)
+
+    @on(Input.Changed, "#filter")
+    def _filter(self) -> None:
+        self.refresh_list()
+
+    @on(Input.Submitted, "#filter")
+    def _filtered(self) -> None:
+        self.query_one(ChatList).focus()
+        self.query_one(ChatList).action_first()
+
+    def action_pin(self) -> None:
+        self._mark(lambda store, chat: store.pin(chat.id, not chat.pinned))
+
+    def action_archive(self) -> None:
+        self._mark(lambda store, chat: store.archive(chat.id, not chat.archived))
+
+    def _mark(self, change: Callable[[Store, Chat], None]) -> None:
+        try:
+            chat = self.store.chat(self.chat) if self.chat is not None else None
+            if chat is not None:
+                change(self.store, chat)
+        except StorageError as error:
+            self.complain(error)
+        self.refresh_list()
+
+    def action_archived(self) -> None:
+        self._archived = not self._archived
+        self.refresh_list()
+        self.notify("The list shows the archive; F10 goes back." if self._archived else "The list shows the chats.")
+
+    async def action_temporary(self) -> None:
+        await self.open_chat(None)
+        self.temporary = True
+        self.refresh_list()
+        self.prompt.focus()
 
     @on(ChatList.OptionSelected, "#chats")
     async def _chosen(self, event: ChatList.OptionSelected) -> None:
@@ -98,6 +164,8 @@ class OnChats(ChatBase):
             return  # nothing was typed since
         self._draft_timer.stop()
         self._draft_timer = None
+        if self.temporary:
+            return  # what is typed here is not written either
         prompts = self.query("#prompt").results(TextArea)  # none any more when the app is closing
         try:
             self.store.save_draft(self.chat, next((p.text for p in prompts), self._draft))
