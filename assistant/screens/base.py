@@ -73,6 +73,16 @@ class ChatBase(LoadingScreen):
         await self.transcript.show(self.chat, self.history(), waiting, end=end)
         self.refresh_bindings()
 
+    def _asked(self) -> list[str]:
+        """What was sent before, the newest first: for going back to it in the prompt."""
+        try:
+            return self.store.asked()
+        except StorageError:
+            return []
+
+    async def carry_out(self, name: str, rest: str) -> None:
+        raise NotImplementedError
+
     def refresh_list(self) -> None:
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from textual.widgets import Footer, Input, Static
 
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import CHAT_KEYS, MESSAGE_KEYS
-from assistant.screens.on_chats import OnChats
+from assistant.screens.on_commands import OnCommands
 from assistant.screens.on_messages import OnMessages
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.prompt import Prompt
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
-class ChatScreen(OnMessages, OnChats):
+class ChatScreen(OnMessages, OnCommands):
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS]
@@ -37,7 +37,7 @@ class ChatScreen(OnMessages, OnChats):
                 yield Static("New chat", id="title", markup=False)
                 yield Static("", id="warning", markup=False)
                 yield Transcript()
-                yield Prompt(id="prompt")
+                yield Prompt(self._asked, id="prompt")
         yield StatusLine(self._service.model.name)
         yield Footer(show_command_palette=False)
 

@@ -7,7 +7,9 @@ from contextlib import aclosing
 from textual import on, work
 
 from assistant.chat_service import Turn
+from assistant.commands import read_command
 from assistant.errors import AssistantError, StorageError
+from assistant.sampling import Wishes
 from assistant.screens.base import ChatBase
 from assistant.screens.live import Live
 from assistant.storage.rows import Message
@@ -22,6 +24,15 @@ class Replies(ChatBase):
 
     @on(Prompt.Submitted, "#prompt")
     async def _submitted(self, event: Prompt.Submitted) -> None:
+        try:
+            if command := read_command(event.text):
+                self.prompt.fill("")
+                await self.carry_out(*command)
+                return
+        except AssistantError as error:
+            self.prompt.fill(event.text)
+            self.notify(str(error), severity="warning", timeout=10)
+            return
         if not self.may_begin():
             return
         try:
@@ -29,7 +40,7 @@ class Replies(ChatBase):
         except (EngineError, StorageError) as error:  # what was typed stays in the prompt
             self.notify(str(error), severity="warning")
             return
-        self.chat = turn.chat
+        self.chat, self.wishes = turn.chat, Wishes()
         self.prompt.fill("")
         await self.begin(turn, event.text)
 

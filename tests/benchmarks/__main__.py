@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import ask, decode, engine, perplexity, preparing, speculation, startup, training
+from tests.benchmarks import ask, decode, engine, perplexity, preparing, rendering, speculation, startup, training
 
 ALL = {
     "startup": startup.main,
+    "rendering": rendering.main,
     "ask": ask.main,
     "decode": decode.main,
     "engine": engine.main,
