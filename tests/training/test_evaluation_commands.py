@@ -11,17 +11,21 @@ import torch
 from click.testing import CliRunner
 
 from engine.catalog import BUNDLED
-from engine.classifier import Classifier, ClassifierConfig, save_classifier
+from engine.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
+from tests.training.stage_setup import job_of, recipe_in, write_base, write_examples
 from tests.training.test_export_hf import SMALL, random_model
 from training.data.tokenizer import tokenizer_json
 from training.evaluation.commands import command_for, evaluate_any, plot
 from training.evaluation.curves import Chart, Line, run_charts
+from training.evaluation.evaluate import evaluate
 from training.evaluation.plots import terminal_chart
 from training.evaluation.saved_recipe import saved_recipe
 from training.evaluation.sections import BEGIN, into_card
 from training.events import EventLog
+from training.export.export import export
 from training.export.gguf_export import export_gguf
 from training.recipe import load_recipe
+from training.stages.classify import classify
 
 
 def run(command: Any, *words: str | Path) -> tuple[int, str]:
@@ -197,6 +201,23 @@ def test_a_runs_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         recipe = load_recipe(path)
         (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_dict()))
         assert saved_recipe(tmp_path) == recipe, path.name
+
+
+def test_a_run_that_made_a_classifier(tmp_path: Path) -> None:
+    """The stage measures it on what was held out, puts that into its card, and export takes both along."""
+    write_base(tmp_path / "base")
+    write_examples(tmp_path)
+    recipe = recipe_in(tmp_path)
+    job = job_of(tmp_path, tmp_path / "run", recipe)
+    assert classify(job)
+    made = evaluate(recipe, job.run, job.device, job.data)["labels"]
+    assert made["report"]["count"] == json.loads((job.run / "classify" / "start.json").read_text())["held_out"]
+    folder = export(recipe, job.run, tmp_path / "out", tmp_path / "recipe.toml")
+    card = (folder / "README.md").read_text()
+    assert f"{made['calibration']['expected_error']:.4f}" in card
+    assert f"{made['report']['labels']['loud']['f1']:.3f}" in card
+    ours, theirs = (TextClassifier.load(path) for path in (folder, job.run / "classify" / "model"))
+    assert torch.equal(ours.probabilities(["Hello"]), theirs.probabilities(["Hello"]))
 
 
 def test_a_whole_run(finished: Path, tmp_path: Path) -> None:

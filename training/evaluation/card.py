@@ -20,7 +20,7 @@ says should be relied on. It was trained on public texts that may contain old-fa
 def model_card(recipe: Recipe, evaluation: dict[str, Any], tokens: dict[str, Any], command: str) -> str:
     """The card in Markdown. `tokens` is the run's tokens_report.json, `command` what makes the model again."""
     base = recipe.base.model
-    kind = f"that went on from {base}" if base else "trained from raw text by homespun's own pipeline"
+    kind = f"made from {base}" if base else "trained from raw text by homespun's own pipeline"
     opens = "" if base else " It opens in transformers as well (Qwen3)."
     parts = [
         f"# {recipe.export.name}",
@@ -42,7 +42,8 @@ STAGES = {"pretrain": "pretraining", "sft": "instruction tuning", "dpo": "prefer
 def _numbers(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     m, e = recipe.model, recipe.export
     done = {words: evaluation[stage] for stage, words in STAGES.items() if evaluation.get(stage, {}).get("tokens")}
-    minutes = sum(stage["seconds"] for stage in done.values()) / 60
+    seconds = sum(stage["seconds"] for stage in done.values())
+    time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     rows = [("parameters", f"{evaluation['parameters']:,}")]
     if not recipe.base.model:
         shape = f"{m.n_layer} layers × {m.d_model}, {m.n_head} heads ({m.n_kv_head} for keys), Qwen3-shaped"
@@ -50,7 +51,7 @@ def _numbers(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
         rows += [("shape", shape), ("vocabulary, context", vocabulary)]
     rows += [
         ("tokens seen", ", ".join(f"{stage['tokens']:,} in {words}" for words, stage in done.items())),
-        ("time", f"{minutes:.0f} minutes of training"),
+        ("time", f"{time} of training"),
         ("measured on", evaluation["device"]),
     ]
     if bits := evaluation["pretrain"].get("bits_per_byte"):

@@ -31,6 +31,7 @@ from training.evaluation.checks import plain
 from training.evaluation.labelled import measure
 from training.evaluation.likelihood import score_documents
 from training.evaluation.models import Wish, ask, summary
+from training.evaluation.sections import into_card
 from training.events import EventLog, read_events
 from training.recipe import Recipe
 from training.stages.start import checkpoint, trained
@@ -46,7 +47,7 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device, data: Path = Path(
     Raises:
         TrainingError: the model has not been trained yet.
     """
-    if not _has_chat_model(run) and (run / "classify" / "model").is_dir():
+    if not has_chat_model(run) and (run / "classify" / "model").is_dir():
         result = _evaluate_labels(recipe, run, device, data)
     else:
         result = _evaluate_chat(recipe, run, device)
@@ -61,7 +62,7 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device, data: Path = Path(
 NONE: Mapping[str, Any] = {"groups": {}}
 
 
-def _has_chat_model(run: Path) -> bool:
+def has_chat_model(run: Path) -> bool:
     return any(checkpoint(run, stage).exists() for stage in ("sft", "dpo"))
 
 
@@ -152,7 +153,10 @@ def _evaluate_labels(recipe: Recipe, run: Path, device: torch.device, data: Path
     rows = [_probabilities(classifier, example.tokens, place.device) for example in examples]
     true = np.array([example.label for example in examples])
     labels = measure(torch.stack(rows), true, classifier.config.labels)
-    return {"classify": stage_numbers(run, "classify"), "device": place.note, "labels": labels}
+    result = {"classify": stage_numbers(run, "classify"), "device": place.note, "labels": labels}
+    card = run / "classify" / "model" / "README.md"
+    card.write_text(into_card(card.read_text(encoding="utf-8"), result), encoding="utf-8")
+    return result
 
 
 @torch.inference_mode()

@@ -126,6 +126,11 @@ def summary(result: Mapping[str, Any]) -> list[str]:
             f"instructions kept: {told['prompt_strict']:.1%} of {told['prompts']} prompts strictly, "
             f"{told['prompt_loose']:.1%} loosely; {told['instruction_strict']:.1%} of single instructions"
         )
+    for task, numbers in result.get("lm_eval", {}).items():
+        values = [
+            f"{n.split(',')[0]} {v:.4f}" for n, v in numbers.items() if isinstance(v, float) and "stderr" not in n
+        ]
+        lines.append(f"{task}: {', '.join(values)}")
     if labels := result.get("labels"):
         report, honest = labels["report"], labels["calibration"]
         scaled = honest["scaled"]["expected_error"]

@@ -46,7 +46,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def share(passed: int, tried: int) -> str:
-    return f"{passed} of {tried} ({100 * passed / tried:.0f} %)" if tried else "none"
+    return f"{passed} of {tried} ({100 * passed / tried:.0f}%)" if tried else "none"
 
 
 def _texts(texts: Result | None) -> str:

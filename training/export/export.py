@@ -12,10 +12,11 @@ import torch
 from engine.chat_template import CHATML, END_OF_TURN
 from engine.model import GPT
 from engine.model_folder import save
+from engine.stored import read_safetensors
 from engine.writing import shape_and_weights, write_folder
 from training.data.vocabulary import Vocabulary, open_vocabulary
 from training.evaluation.card import model_card
-from training.evaluation.evaluate import load_tuned
+from training.evaluation.evaluate import has_chat_model, load_tuned
 from training.recipe import Recipe, RecipeError
 from training.stages.results import vocabulary_files
 
@@ -26,6 +27,8 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
     Raises:
         RecipeError: a stage before this one has not been done.
     """
+    if not has_chat_model(run) and (run / "classify" / "model").is_dir():
+        return _copy_classifier(run / "classify" / "model", out / recipe.export.name)
     _, model = load_tuned(recipe, run)
     evaluation = _read(run / "evaluation.json")
     command = f"python -m training all {_short(recipe_path)} --data DATA"
@@ -73,6 +76,15 @@ def _save_tuned(
     known = json.loads(files.pop("tokenizer_config.json", "{}"))
     documents["tokenizer_config.json"] = {**known, "chat_template": vocabulary.template.source}
     write_folder(folder, documents, {**files, "README.md": card}, {"model.safetensors": weights})
+
+
+def _copy_classifier(made: Path, folder: Path) -> Path:
+    """The model of a run that made nothing else: it is a model's folder already, with its numbers in its card."""
+    texts = {p.name: p.read_text(encoding="utf-8") for p in made.iterdir() if p.suffix in (".json", ".md", ".txt")}
+    tensors = {name: stored.read() for name, stored in read_safetensors(made / "model.safetensors").items()}
+    write_folder(folder, {}, texts, {"model.safetensors": tensors})
+    print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB of weights")
+    return folder
 
 
 def data_hashes(recipe: Recipe, run: Path) -> dict[str, str]:
