@@ -49,7 +49,7 @@ class Paths:
 def find_paths(folder: Path | None = None) -> Paths:
     """The paths below `folder`, HOMESPUN_DATA_DIR, or the system's place for an app's data, in this order."""
     if folder is None and (named := os.environ.get("HOMESPUN_DATA_DIR")):
-        folder = Path(named).expanduser()
+        folder = Path(os.path.expanduser(named))
     if folder is None:
         from platformdirs import user_data_path
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -124,7 +125,7 @@ async def run(wishes: SpamWishes) -> int:
     if wishes.move is not None:
         spam_moves.prepare(wishes.move)
     names = wishes.names
-    one = len(names) == 1 and (names[0] == "-" or not Path(names[0]).expanduser().is_dir())
+    one = len(names) == 1 and (names[0] == "-" or not Path(os.path.expanduser(names[0])).is_dir())
     client = EngineClient(Path())
     counts: Counter[str] = Counter()
     bar = _Bar(names)

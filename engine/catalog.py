@@ -6,6 +6,7 @@ Reads only small JSON files; torch-free, so that the app may list models before 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def base_of(path: Path) -> Path:
     # One folder up, too: while it is being added, an adapter lies in a hidden folder inside the models folder.
     beside = (path.parent, path.parent.parent) if path.parent.name.startswith(".") else (path.parent,)
     if "/" in name or "\\" in name or name.startswith("~"):
-        candidates = [Path(name).expanduser(), *_added_from(name, *beside)]
+        candidates = [Path(os.path.expanduser(name)), *_added_from(name, *beside)]
     else:
         candidates = [*(folder / name for folder in beside), BUNDLED / name]
     for base in candidates:
@@ -216,7 +217,7 @@ def find(name: str, *folders: Path) -> ModelInfo:
         ModelFolderError: no such model, or its folder is unreadable.
     """
     if "/" in name or "\\" in name or name.startswith("~") or name.endswith(".gguf"):
-        return describe(Path(name).expanduser())
+        return describe(Path(os.path.expanduser(name)))
     for folder in (*folders, BUNDLED):
         if name and not name.startswith(".") and (folder / name).is_dir():
             return describe(folder / name)

@@ -162,7 +162,7 @@ class Shelf:
                 return self.incoming / name
             if (BUNDLED / name).is_dir():
                 raise ModelsError(f"{name} came with homespun and stays.")
-        elif name and Path(name).expanduser().exists():
+        elif name and Path(os.path.expanduser(name)).exists():
             raise ModelsError(f"{printable(name)} is not in the models folder {self.folder}; it is left alone.")
         known = ", ".join(info.path.name for info in self.models() if not info.bundled) or "none"
         raise ModelsError(f"There is no model called {printable(name)!r} to remove. Those one can remove: {known}.")

@@ -6,6 +6,7 @@ Owns reading that wish and the name a model gets. Nothing is fetched here, and n
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def parse(wish: str) -> Source:
         raise UsageError(f"{shown!r} is no folder, GGUF file or repository, such as Qwen/Qwen3-0.6B.")
     if wish in GPT2:
         return Repo(f"openai-community/{wish}")
-    path = Path(wish).expanduser()
+    path = Path(os.path.expanduser(wish))  # leaves the home of an unknown user as it stands; Path.expanduser raises
     if path.exists():
         return _local(path)
     if wish.startswith(("/", ".", "~")) or "\\" in wish or (wish.endswith(".gguf") and not wish.startswith(_URLS)):

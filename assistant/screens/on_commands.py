@@ -70,7 +70,7 @@ class OnCommands(OnChats):
         chat = self.store.chat(self.chat) if self.chat is not None else None
         if chat is None:
             raise UsageError("There is no chat to export yet.")
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         writers = {
             ".md": lambda: as_markdown(chat, self.history()),
             ".json": lambda: as_json(chat, self.store.tree(chat.id)),

@@ -37,7 +37,7 @@ def read_all(names: Iterable[str], stdin: BinaryIO) -> Iterator[Item]:
         if name == "-":
             yield from _guarded("-", lambda: _stream("-", stdin, None))
         else:
-            yield from read_path(Path(name).expanduser())
+            yield from read_path(Path(os.path.expanduser(name)))
 
 
 def read_path(path: Path) -> Iterator[Item]:
@@ -49,7 +49,7 @@ def total_size(names: Iterable[str]) -> int:
     """Bytes of all mail at `names`, as far as that can be seen without reading; 0 when standard input is among them."""
     total = 0
     for name in names:
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         try:
             files = [] if name == "-" else list(_files(path)) if path.is_dir() else [path]
             total += sum(file.stat().st_size for file in files)
