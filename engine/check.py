@@ -21,8 +21,8 @@ def examine_config(path: Path) -> dict[str, Any]:
     Raises:
         EngineError: models of this kind cannot be opened.
     """
-    from engine.architectures import find_architecture, from_hugging_face
     from engine.catalog import read_json
+    from engine.files.architectures import find_architecture, from_hugging_face
 
     data = read_json(path)
     find_architecture(data)
@@ -35,8 +35,8 @@ def examine(path: Path) -> dict[str, Any]:
     Raises:
         EngineError: it cannot be opened.
     """
-    from engine.model_folder import open_model
-    from engine.weights import check
+    from engine.files.model_folder import open_model
+    from engine.files.weights import check
 
     opened = open_model(path)
     files = [path] if path.is_file() else [f for f in path.iterdir() if f.suffix in (".safetensors", ".bin", ".gguf")]

@@ -35,8 +35,8 @@ from engine.protocol import (
 )
 
 if TYPE_CHECKING:  # torch is imported when a model is loaded: judging mail may need none
-    from engine.generate import Generator
-    from engine.judging import Judges
+    from engine.run.generate import Generator
+    from engine.spam.judging import Judges
 
 DELTA_SECONDS = 1 / 15  # between two Deltas; a screen shows no more
 
@@ -84,10 +84,10 @@ class Worker:
             self.send(_unexpected(request, error))
 
     def _load(self, message: Load) -> None:
-        from engine.device import choose
-        from engine.generate import Generator
-        from engine.graphs import speed_up
-        from engine.model_folder import load_fused
+        from engine.files.model_folder import load_fused
+        from engine.run.device import choose
+        from engine.run.generate import Generator
+        from engine.run.graphs import speed_up
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
@@ -108,7 +108,7 @@ class Worker:
         )
 
     def _judge(self, message: Classify) -> None:
-        from engine.judging import Judges
+        from engine.spam.judging import Judges
 
         self._judges = self._judges or Judges()
         self.send(self._judges.answer(message))
@@ -123,7 +123,7 @@ class Worker:
         return lambda: request in self._cancelled or self._closing.is_set()
 
     def _answer(self, message: Message) -> None:
-        from engine.answers import answer
+        from engine.run.answers import answer
 
         request: str = message.request  # type: ignore[attr-defined]
         self.send(answer(self._ready(), message, self._wanted(request)))

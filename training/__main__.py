@@ -147,7 +147,7 @@ def train_stage(name: str, job: Job) -> bool:
 
 def deliver(name: str, job: Job) -> bool:
     """`evaluate` or `export`."""
-    from engine.device import choose
+    from engine.run.device import choose
     from training.data.mix import mixed
     from training.evaluation import evaluate
     from training.export import export

@@ -370,7 +370,7 @@ async def test_two_processes_cannot_add_the_same(shelf: Shelf, source: Path, unc
 
 async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    from engine.model_folder import load
+    from engine.files.model_folder import load
     from tests.engine.gguf_writing import write_gguf
 
     config = transformers.Qwen3Config(
@@ -406,7 +406,7 @@ async def test_a_gguf_file_is_taken_in_and_answers_by_its_name(shelf: Shelf, tmp
 
 
 async def test_an_adapter_finds_its_base_by_the_repository_that_was_added_from(shelf: Shelf, tmp_path: Path) -> None:
-    from engine.lora import LoRAConfig
+    from engine.decoder.lora import LoRAConfig
     from tests.engine.test_adapter import write as write_adapter
 
     await bring(shelf, BUNDLED, name="base")

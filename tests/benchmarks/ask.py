@@ -10,10 +10,10 @@ import time
 
 from assistant.engine_client import EngineClient
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.device import choose
-from engine.generate import Generator
-from engine.model_folder import load_fused
+from engine.files.model_folder import load_fused
 from engine.protocol import Count, Delta, Generate, SamplingParams
+from engine.run.device import choose
+from engine.run.generate import Generator
 from tests.benchmarks.timing import Measured, rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL

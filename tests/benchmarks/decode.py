@@ -10,11 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.device import choose
-from engine.generate_steps import cache_dtype, decode, prefill
-from engine.kv_cache import KVCache
-from engine.model import GPT
-from engine.model_folder import load_fused
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT
+from engine.files.model_folder import load_fused
+from engine.run.device import choose
+from engine.run.generate_steps import cache_dtype, decode, prefill
 from tests.benchmarks.timing import rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL

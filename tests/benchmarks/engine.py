@@ -18,14 +18,14 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import BUNDLED, DEFAULT_MODEL, read_json
-from engine.device import choose
-from engine.fuse import FusedGPT
-from engine.generate_steps import cache_dtype, decode, prefill
-from engine.kv_cache import KVCache
-from engine.stored import read_weights
-from engine.weights import fill_fused
+from engine.decoder.kv_cache import KVCache
+from engine.files.architectures import find_architecture, from_hugging_face
+from engine.files.stored import read_weights
+from engine.files.weights import fill_fused
+from engine.run.device import choose
+from engine.run.fuse import FusedGPT
+from engine.run.generate_steps import cache_dtype, decode, prefill
 from tests.benchmarks.timing import Measured, rounds, table
 from tests.engine.gguf_writing import write_gguf
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.tokenizer import Tokenizer
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.text.tokenizer import Tokenizer
 from training.data.batches import MicroBatch, PackedRows
 from training.data.shards import open_shard
 from training.loop.checkpoint import TrainState

@@ -7,13 +7,13 @@ import time
 import torch
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.device import choose
-from engine.generate_steps import cache_dtype, prefill
-from engine.kv_cache import KVCache
-from engine.model_folder import LoadedModel, load_fused
+from engine.decoder.kv_cache import KVCache
+from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
-from engine.sampler import sample
-from engine.speculate import Reader
+from engine.run.device import choose
+from engine.run.generate_steps import cache_dtype, prefill
+from engine.run.sampler import sample
+from engine.run.speculate import Reader
 from tests.benchmarks.timing import rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL

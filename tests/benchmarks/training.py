@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from engine.architectures import to_hugging_face
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.files.architectures import to_hugging_face
 from tests.benchmarks.timing import rounds, table
 from training.data.batches import MicroBatch
 from training.loop.checkpoint import TrainState

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.chat_template import CHATML, SPECIAL_TOKENS, ChatTemplate
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.model_folder import LoadedModel, save
-from engine.tokenizer import Tokenizer
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.files.model_folder import LoadedModel, save
+from engine.text.chat_template import CHATML, SPECIAL_TOKENS, ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from training.data.tokenizer import tokenizer_json
 
 TINY = GPTConfig(vocab_size=259, context_length=256, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
@@ -37,7 +37,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, byte_tokenizer_json: d
 @pytest.fixture
 def tiny(byte_tokenizer_json: dict, tiny_folder: Path) -> LoadedModel:
     """The same model in memory; it never ends a reply by itself, so that lengths are known."""
-    from engine.model_folder import load
+    from engine.files.model_folder import load
 
     loaded = load(tiny_folder)
     tokenizer = Tokenizer.load(tiny_folder)

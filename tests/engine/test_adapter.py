@@ -9,14 +9,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, Qwen3Config, Qwen3ForCausalLM
 
-from engine.adapter import fingerprint, save_adapter
 from engine.catalog import find, list_models, sampling_defaults
-from engine.device import choose
+from engine.decoder.lora import TARGETS, LoRAConfig, attach, detach, lora_layers, merge
+from engine.decoder.model import GPT
 from engine.errors import ModelFolderError
-from engine.lora import TARGETS, LoRAConfig, attach, detach, lora_layers, merge
-from engine.model import GPT
-from engine.model_folder import load, load_fused
+from engine.files.adapter import fingerprint, save_adapter
+from engine.files.model_folder import load, load_fused
 from engine.protocol import SamplingParams
+from engine.run.device import choose
 
 CONFIG = LoRAConfig(rank=4, alpha=8.0)
 

@@ -6,10 +6,8 @@ import math
 
 import pytest
 
-from engine.answers import answer
 from engine.errors import PromptTooLongError
-from engine.generate import Generator
-from engine.model_folder import LoadedModel
+from engine.files.model_folder import LoadedModel
 from engine.protocol import (
     Batch,
     Count,
@@ -29,6 +27,8 @@ from engine.protocol import (
     decode,
     encode,
 )
+from engine.run.answers import answer
+from engine.run.generate import Generator
 
 GREEDY = SamplingParams(0.0, repetition_penalty=1.0, max_tokens=12, seed=1)
 
@@ -120,7 +120,7 @@ def test_a_question_that_does_not_fit_is_refused_or_cut_as_the_caller_likes(tiny
 
 
 def test_a_cut_question_keeps_its_beginning_and_its_end(tiny: LoadedModel) -> None:
-    from engine.context import CUT_MARK, fit
+    from engine.text.context import CUT_MARK, fit
 
     prompt = fit(tiny.template, [user("begin " + "x" * 400 + " end")], 256, 20, cut=True)
     text = tiny.tokenizer.decode(prompt.tokens)

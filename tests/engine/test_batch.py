@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.batch import generate_batch
-from engine.fuse import fuse
-from engine.generate_steps import decode, prefill
-from engine.kv_cache import KVCache
-from engine.model_folder import LoadedModel
+from engine.decoder.kv_cache import KVCache
+from engine.files.model_folder import LoadedModel
 from engine.protocol import SamplingParams
-from engine.sampler import sample
+from engine.run.batch import generate_batch
+from engine.run.fuse import fuse
+from engine.run.generate_steps import decode, prefill
+from engine.run.sampler import sample
 
 GREEDY = SamplingParams(0.0, repetition_penalty=1.0, max_tokens=12)
 LIVELY = SamplingParams(1.0, top_p=0.95, repetition_penalty=1.2, max_tokens=12)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from engine.chat_template import ChatTemplate
 from engine.errors import TemplateError
-from engine.tokenizer import Tokenizer
+from engine.text.chat_template import ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from tests.engine.test_vocabularies import learn
 
 # Written for this test: each has the features that a family's template uses.

@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from transformers import Qwen3ForSequenceClassification
 
-from engine.classifier import (
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.errors import ModelFolderError
+from engine.run.classifier import (
     Classifier,
     ClassifierConfig,
     TextClassifier,
@@ -22,11 +25,8 @@ from engine.classifier import (
     pad,
     save_classifier,
 )
-from engine.config import GPTConfig
-from engine.device import choose
-from engine.errors import ModelFolderError
-from engine.model import GPT, init_weights
-from engine.tokenizer import Tokenizer
+from engine.run.device import choose
+from engine.text.tokenizer import Tokenizer
 
 SHAPE = GPTConfig(vocab_size=259, context_length=64, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
 GPT2 = replace(
@@ -78,7 +78,7 @@ def test_the_head_reads_the_last_real_token() -> None:
 
 def test_without_the_causal_mask_later_words_change_what_an_earlier_one_is() -> None:
     one, other = torch.tensor([[5, 6, 7, 8]]), torch.tensor([[5, 6, 7, 99]])
-    from engine.view import both_ways
+    from engine.decoder.view import both_ways
 
     body, view = make().body, both_ways(torch.tensor([4]), 4)
     assert torch.equal(body.hidden(one)[0, 0], body.hidden(other)[0, 0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.context import fit
 from engine.errors import EmptyPromptError, PromptTooLongError
-from engine.model_folder import LoadedModel
+from engine.files.model_folder import LoadedModel
+from engine.text.context import fit
 
 
 def chat(*texts: str) -> list[dict[str, str]]:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine import device
 from engine.errors import DeviceError
+from engine.run import device
 
 
 def test_cpu_is_always_there_and_the_note_says_so() -> None:
@@ -36,8 +36,8 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 def test_cuda_runs_the_decoder() -> None:
-    from engine.config import GPTConfig
-    from engine.model import GPT, init_weights
+    from engine.decoder.config import GPTConfig
+    from engine.decoder.model import GPT, init_weights
 
     model = GPT(GPTConfig(vocab_size=64, n_layer=2)).cuda()
     init_weights(model)

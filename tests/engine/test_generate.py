@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.generate import Generator
-from engine.generate_steps import decode, prefill
-from engine.kv_cache import KVCache
-from engine.model_folder import LoadedModel
+from engine.decoder.kv_cache import KVCache
+from engine.files.model_folder import LoadedModel
 from engine.protocol import Delta, Done, Generate, SamplingParams, Started
+from engine.run.generate import Generator
+from engine.run.generate_steps import decode, prefill
 
 GREEDY = SamplingParams(0.0, repetition_penalty=1.0, max_tokens=20)
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ModelFolderError
-from engine.gguf_file import FORMATS, GGUFFile
-from engine.weights import check, fill
+from engine.files.gguf_file import FORMATS, GGUFFile
+from engine.files.weights import check, fill
 from tests.engine.gguf_writing import QUANTS, write_gguf
 from tests.engine.test_parity import PEERS, shake, tokens
 
@@ -86,7 +86,7 @@ def test_block_formats_that_it_only_reads(quant: str, tmp_path: Path) -> None:
 
 
 def _one_tensor(path: Path, name: str, blocks: np.ndarray, kind: Any) -> torch.Tensor:
-    from engine.gguf_file import _stored
+    from engine.files.gguf_file import _stored
 
     writer = gguf.GGUFWriter(path, "qwen3")
     writer.add_tensor(name, blocks, raw_dtype=kind)

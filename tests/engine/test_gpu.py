@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.batch import generate_batch
-from engine.device import choose
-from engine.fuse import fuse
-from engine.generate import Generator
-from engine.model_folder import load, load_fused
+from engine.files.model_folder import load, load_fused
 from engine.protocol import SamplingParams
-from engine.scoring import embed, score_continuations
+from engine.run.batch import generate_batch
+from engine.run.device import choose
+from engine.run.fuse import fuse
+from engine.run.generate import Generator
+from engine.run.scoring import embed, score_continuations
 from tests.engine.test_generate import ask, collect
 
 GPUS = [

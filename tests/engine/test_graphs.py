@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.config import GPTConfig
-from engine.fuse import FusedGPT, fuse
-from engine.generate_steps import decode, prefill
-from engine.graphs import STEP, FixedStep, GraphedDecode, speed_up
-from engine.kv_cache import KVCache
-from engine.model import GPT, init_weights
+from engine.decoder.config import GPTConfig
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT, init_weights
+from engine.run.fuse import FusedGPT, fuse
+from engine.run.generate_steps import decode, prefill
+from engine.run.graphs import STEP, FixedStep, GraphedDecode, speed_up
 
 SHAPE = {"vocab_size": 300, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_model": 64, "d_ff": 96}
 CONFIGS = {

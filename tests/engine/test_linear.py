@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.linear import (
+from engine.run.linear import (
     Int4Linear,
     Int8Linear,
     NarrowInt8Linear,

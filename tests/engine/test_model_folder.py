@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from engine import writing
 from engine.catalog import describe, find, list_models, sampling_defaults
-from engine.chat_template import CHATML
 from engine.errors import ModelFolderError
-from engine.generate import Generator
-from engine.model_folder import load, save
+from engine.files import writing
+from engine.files.model_folder import load, save
 from engine.protocol import SamplingParams
+from engine.run.generate import Generator
+from engine.text.chat_template import CHATML
 
 CHAT = [
     {"role": "system", "content": "Be kind."},

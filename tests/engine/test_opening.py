@@ -13,11 +13,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.check import examine
-from engine.device import choose
 from engine.errors import ModelFolderError
-from engine.generate import Generator
-from engine.model_folder import load, load_fused
+from engine.files.model_folder import load, load_fused
 from engine.protocol import Delta, Done, Generate, Load, Loaded, SamplingParams, Shutdown, decode, encode
+from engine.run.device import choose
+from engine.run.generate import Generator
 from tests.engine.gguf_writing import QUANTS, write_gguf
 from tests.engine.test_chat_templates import BRACKETS
 from tests.engine.test_vocabularies import as_gguf, learn

@@ -10,14 +10,14 @@ import pytest
 import torch
 import transformers as hf
 
-from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import read_json
-from engine.fuse import fuse
-from engine.generate_steps import decode, prefill
-from engine.kv_cache import KVCache
-from engine.model import GPT
-from engine.stored import read_weights
-from engine.weights import fill
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT
+from engine.files.architectures import find_architecture, from_hugging_face
+from engine.files.stored import read_weights
+from engine.files.weights import fill
+from engine.run.fuse import fuse
+from engine.run.generate_steps import decode, prefill
 
 SHAPE = {
     "vocab_size": 300,

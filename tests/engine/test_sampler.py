@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from engine.protocol import SamplingParams
-from engine.sampler import Seen, distribution, penalize, sample
+from engine.run.sampler import Seen, distribution, penalize, sample
 
 VOCABULARY = 1000
 

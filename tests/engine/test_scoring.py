@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from engine.errors import EmptyPromptError, PromptTooLongError
-from engine.fuse import fuse
-from engine.model_folder import LoadedModel
-from engine.scoring import alternatives, embed, score_continuations, token_log_probabilities
+from engine.files.model_folder import LoadedModel
+from engine.run.fuse import fuse
+from engine.run.scoring import alternatives, embed, score_continuations, token_log_probabilities
 
 
 def text(length: int, seed: int) -> list[int]:

@@ -14,9 +14,9 @@ import pytest
 
 from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
-from engine.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
 from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
-from engine.spam import BUNDLED, decide, load_judge, threshold_for
+from engine.spam.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
+from engine.spam.judge import BUNDLED, decide, load_judge, threshold_for
 from engine.worker import Worker
 
 SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")
@@ -132,7 +132,7 @@ def test_the_worker_judges_without_a_model() -> None:
 
 
 def test_judging_imports_no_torch() -> None:
-    code = "import sys, engine.worker, engine.judging, engine.hashed_scorer; print('torch' in sys.modules)"
+    code = "import sys, engine.worker, engine.spam.judging, engine.spam.hashed_scorer; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.cache_shelf import CacheShelf, shared
-from engine.generate import Generator
-from engine.generate_steps import prefill
-from engine.kv_cache import KVCache
-from engine.model_folder import LoadedModel
+from engine.decoder.kv_cache import KVCache
+from engine.files.model_folder import LoadedModel
 from engine.protocol import SamplingParams
-from engine.sampler import sample
-from engine.speculate import LONGEST, Reader, _Pace
+from engine.run.cache_shelf import CacheShelf, shared
+from engine.run.generate import Generator
+from engine.run.generate_steps import prefill
+from engine.run.sampler import sample
+from engine.run.speculate import LONGEST, Reader, _Pace
 from tests.engine.test_generate import GREEDY, ask, collect
 
 REPETITIVE = list(b"the cat sat on the mat. the cat sat on the mat. the cat sat on the mat. the cat")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from engine.text_stream import TextStream
+from engine.text.text_stream import TextStream
 
 TEXT = "Héllo 👩‍👩‍👧 世界! 🏳️‍🌈 e\u0301 العربية"
 

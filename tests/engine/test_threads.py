@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.threads import PATIENCE, WINDOW, ThreadChooser
+from engine.run.threads import PATIENCE, WINDOW, ThreadChooser
 
 
 def decode(chooser: ThreadChooser, seconds: dict[int, float], tokens: int) -> float:

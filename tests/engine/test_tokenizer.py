@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from engine.chat_template import CHATML, ChatTemplate
 from engine.errors import ModelFolderError, TemplateError
-from engine.model_folder import LoadedModel
-from engine.tokenizer import Tokenizer, byte_symbols
+from engine.files.model_folder import LoadedModel
+from engine.text.chat_template import CHATML, ChatTemplate
+from engine.text.tokenizer import Tokenizer, byte_symbols
 from training.data.tokenizer import tokenizer_json
 
 TORTURE = [
@@ -34,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vocabulary of 1,000 tokens learned from the torture text and some English."""
     import rustbpe
 
-    from engine.tokenizer import QWEN2_PATTERN
+    from engine.text.tokenizer import QWEN2_PATTERN
 
     learner = rustbpe.Tokenizer()
     text = [*TORTURE, *["the dog and the other dogs went to the river, and then they're there again " * 5] * 20]

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine.encoder_decoder import Attention, Transformer, TransformerConfig, init_transformer, sinusoids
+from engine.decoder.encoder_decoder import Attention, Transformer, TransformerConfig, init_transformer, sinusoids
 from engine.errors import ModelFolderError
-from engine.translator import Translator, beam_search, greedy, save_translator
+from engine.run.translator import Translator, beam_search, greedy, save_translator
 
 CONFIG = TransformerConfig(vocab_size=259, context_length=64, d_model=32, n_head=4, n_layer=2, d_ff=48)
 
@@ -134,7 +134,7 @@ def test_a_beam_of_one_is_greedy_and_rows_do_not_disturb_each_other(seed: int) -
 
 def test_a_folder_opens_and_translates_the_same(tmp_path: Path, byte_tokenizer_json: dict) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer_json))
-    from engine.tokenizer import Tokenizer
+    from engine.text.tokenizer import Tokenizer
 
     ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
     save_translator(
@@ -155,7 +155,7 @@ def test_a_folder_opens_and_translates_the_same(tmp_path: Path, byte_tokenizer_j
 )  # fmt: skip
 def test_a_wrong_folder_is_a_sentence(tmp_path, byte_tokenizer_json, change, sentence) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer_json))
-    from engine.tokenizer import Tokenizer
+    from engine.text.tokenizer import Tokenizer
 
     ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
     save_translator(tmp_path / "mini", ours, {"tokenizer.json": json.dumps(byte_tokenizer_json)}, training={}, card="")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.config import GPTConfig
-from engine.fuse import fuse
-from engine.kv_cache import KVCache
-from engine.model import GPT, init_weights
-from engine.view import both_ways, packed, padded
+from engine.decoder.config import GPTConfig
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT, init_weights
+from engine.decoder.view import both_ways, packed, padded
+from engine.run.fuse import fuse
 
 SHAPE = {"vocab_size": 200, "context_length": 64, "n_layer": 3, "n_head": 4, "n_kv_head": 2, "head_dim": 8}
 CONFIGS = {

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
 from engine.errors import ModelFolderError
-from engine.piece_tokenizer import PieceTokenizer
-from engine.split_patterns import LLAMA3_PATTERN, QWEN2_PATTERN
-from engine.tokenizer import Tokenizer
+from engine.text.piece_tokenizer import PieceTokenizer
+from engine.text.split_patterns import LLAMA3_PATTERN, QWEN2_PATTERN
+from engine.text.tokenizer import Tokenizer
 from tests.engine.test_tokenizer import TORTURE
 
 MARKED = "▁"

@@ -18,16 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from engine.architectures import find_architecture, from_hugging_face
 from engine.catalog import read_json
-from engine.device import PRECISIONS
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT
 from engine.errors import ModelFolderError
-from engine.generate_steps import prefill
-from engine.kv_cache import KVCache
-from engine.linear import has_int4, has_int8
-from engine.model import GPT
-from engine.stored import read_safetensors, read_weights
-from engine.weights import check, fill, fill_fused
+from engine.files.architectures import find_architecture, from_hugging_face
+from engine.files.stored import read_safetensors, read_weights
+from engine.files.weights import check, fill, fill_fused
+from engine.run.device import PRECISIONS
+from engine.run.generate_steps import prefill
+from engine.run.linear import has_int4, has_int8
 from tests.engine.test_parity import PEERS, shake, tokens
 
 CPU = torch.device("cpu")
@@ -226,11 +226,11 @@ def test_configs_that_describe_no_model_are_sentences(folder: Path, change: dict
 MEASURE = """
 import re, sys, threading, time
 from pathlib import Path
-from engine.architectures import find_architecture, from_hugging_face
+from engine.files.architectures import find_architecture, from_hugging_face
 from engine.catalog import read_json
-from engine.device import PRECISIONS
-from engine.stored import read_weights
-from engine.weights import fill_fused
+from engine.run.device import PRECISIONS
+from engine.files.stored import read_weights
+from engine.files.weights import fill_fused
 import torch
 
 def own():

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import transformers as hf
 
-from engine.chat_template import CHATML
-from engine.generate_steps import decode, prefill
-from engine.kv_cache import KVCache
-from engine.model import GPT
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT
+from engine.run.generate_steps import decode, prefill
+from engine.text.chat_template import CHATML
 from tests.engine.test_parity import GEMMA, LINEAR, LLAMA3_ROPE, SHAPE, gpt2, llama, qwen2, qwen3, shake
 from tests.engine.test_vocabularies import learn
 

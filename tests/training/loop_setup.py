@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
 from training.data.batches import MicroBatch
 from training.events import read_events
 from training.loop.losses import token_loss

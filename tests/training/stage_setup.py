@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from engine.chat_template import CHATML
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.model_folder import save
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.files.model_folder import save
+from engine.text.chat_template import CHATML
 from training.data.tokenizer import tokenizer_json
 from training.data.vocabulary import mark_shards, take_base
 from training.recipe import Recipe, load_recipe

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from training.data.batches import IGNORE, Conversations, PackedRows
 from training.data.cleaning import clean, clean_text
 from training.data.documents import cut, read_source

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.view import packed
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.decoder.view import packed
 from tests.training.test_data import shard
 from training.data.batches import IGNORE, Conversations, MicroBatch, PackedRows, SlidingWindows, make_rows
 from training.data.shards import Shard

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from engine.chat_template import SPECIAL_TOKENS, ChatTemplate
-from engine.tokenizer import Tokenizer
+from engine.text.chat_template import SPECIAL_TOKENS, ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from tests.training.conftest import WORDS
 from tests.training.test_data_cleaning import PROSE
 from training.data import shards

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from engine.catalog import BUNDLED
-from engine.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
+from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
 from tests.training.stage_setup import job_of, recipe_in, write_base, write_examples
 from tests.training.test_export_hf import SMALL, random_model
 from training.data.tokenizer import tokenizer_json

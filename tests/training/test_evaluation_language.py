@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.catalog import BUNDLED
-from engine.model_folder import LoadedModel, load
+from engine.files.model_folder import LoadedModel, load
 from tests.training.export_setup import make_folder
 from training.errors import TrainingError
 from training.evaluation.choices import Judged, Question, ask_choices, judge, read_questions

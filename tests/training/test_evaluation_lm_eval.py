@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from engine.catalog import BUNDLED
-from engine.device import choose
-from engine.model_folder import load
+from engine.files.model_folder import load
+from engine.run.device import choose
 from training.errors import TrainingError
 from training.evaluation.choices import read_questions
 

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from engine.catalog import BUNDLED
-from engine.model_folder import load, open_model
+from engine.files.model_folder import load, open_model
 from tests.engine.test_tokenizer import TORTURE
 from tests.engine.test_vocabularies import TEXTS, learn
 from tests.training.export_setup import FAMILIES, LlamaCpp, greedy, make_folder

@@ -11,15 +11,15 @@ import pytest
 import torch
 import transformers as hf
 
-from engine.adapter import save_adapter
 from engine.catalog import BUNDLED
-from engine.chat_template import CHATML
-from engine.classifier import Classifier, ClassifierConfig, save_classifier
-from engine.config import GPTConfig
-from engine.lora import LoRAConfig, attach, lora_layers
-from engine.model import GPT, init_weights
-from engine.model_folder import load
-from engine.writing import shape_and_weights, write_folder
+from engine.decoder.config import GPTConfig
+from engine.decoder.lora import LoRAConfig, attach, lora_layers
+from engine.decoder.model import GPT, init_weights
+from engine.files.adapter import save_adapter
+from engine.files.model_folder import load
+from engine.files.writing import shape_and_weights, write_folder
+from engine.run.classifier import Classifier, ClassifierConfig, save_classifier
+from engine.text.chat_template import CHATML
 from tests.engine.test_tokenizer import TORTURE
 from tests.training.export_setup import FAMILIES, make_folder
 from training.data.tokenizer import tokenizer_json

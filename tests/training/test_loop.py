@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.model import GPT, init_weights
+from engine.decoder.model import GPT, init_weights
 from tests.training.loop_setup import SHAPE, Random, events, losses, make_stage, recipe
 from training.errors import TrainingError
 from training.loop.average import Average

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.generate import Generator
-from engine.model_folder import load
+from engine.files.model_folder import load
 from engine.protocol import Delta, Done, Generate, SamplingParams
+from engine.run.generate import Generator
 from tests.training.conftest import command
 from training.events import EventLog, read_events
 

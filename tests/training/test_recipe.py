@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
 from training.data.batches import IGNORE, MicroBatch
 from training.loop.losses import bits_per_byte
 from training.loop.optimizer import lr_scale, make_optimizers, set_lr

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.chat_template import ChatTemplate
+from engine.text.chat_template import ChatTemplate
 from tests.training.test_stage_losses import byte_tokenizer
 from training.data.grouping import Groups, held_out, in_order
 from training.data.labels import read_labelled

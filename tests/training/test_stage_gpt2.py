@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from engine.classifier import TextClassifier
-from engine.model_folder import load
-from engine.tokenizer import GPT2_PATTERN, byte_symbols
+from engine.files.model_folder import load
+from engine.run.classifier import TextClassifier
+from engine.text.tokenizer import GPT2_PATTERN, byte_symbols
 from tests.training.stage_setup import RECIPE, job_of, recipe_in, with_lora, write_examples
 from tests.training.test_stage_runs import run_stage
 from training.data.vocabulary import open_vocabulary

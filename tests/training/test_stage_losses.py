@@ -11,11 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.chat_template import ChatTemplate
-from engine.config import GPTConfig
-from engine.model import GPT, init_weights
-from engine.tokenizer import Tokenizer
-from engine.view import packed
+from engine.decoder.config import GPTConfig
+from engine.decoder.model import GPT, init_weights
+from engine.decoder.view import packed
+from engine.text.chat_template import ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from training.data.batches import IGNORE, Conversations, MicroBatch
 from training.data.packing import PackedConversations, fit
 from training.data.preferences import encode_reply

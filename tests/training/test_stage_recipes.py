@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.classifier import TextClassifier
-from engine.generate import Generator
-from engine.model_folder import load
+from engine.files.model_folder import load
 from engine.protocol import Delta, Generate, SamplingParams
-from engine.translator import Translator
+from engine.run.classifier import TextClassifier
+from engine.run.generate import Generator
+from engine.run.translator import Translator
 from training.data.grouping import held_out
 from training.data.tables import read_table
 

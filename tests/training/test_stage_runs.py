@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.classifier import TextClassifier
 from engine.errors import ModelFolderError
-from engine.model_folder import load
-from engine.translator import Translator
+from engine.files.model_folder import load
+from engine.run.classifier import TextClassifier
+from engine.run.translator import Translator
 from tests.training.stage_setup import RECIPE, job_of, recipe_in, with_lora, write_base, write_examples
 from training.__main__ import TRAINED
 from training.errors import TrainingError

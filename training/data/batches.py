@@ -26,8 +26,8 @@ IGNORE = -100  # what cross_entropy skips
 class MicroBatch:
     inputs: Tensor  # int64 [rows, length]
     targets: Tensor  # int64 [rows, length], IGNORE where there is no loss
-    # int64 [rows, length], growing from one document to the next: what `engine.view.packed` wants, so that nothing is
-    # seen across documents. None: a token sees all of its row that stands before it.
+    # int64 [rows, length], growing from one document to the next: what `engine.decoder.view.packed` wants, so that
+    # nothing is seen across documents. None: a token sees all of its row that stands before it.
     documents: Tensor | None = None
 
 

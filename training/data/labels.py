@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.classifier import encode
-from engine.tokenizer import Tokenizer
+from engine.run.classifier import encode
+from engine.text.tokenizer import Tokenizer
 from training.data.cleaning import clean_text
 from training.data.grouping import check_split, held_out
 from training.data.tables import Row, read_table

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.chat_template import ChatTemplate
+from engine.text.chat_template import ChatTemplate
 from training.data.cleaning import clean_text
 from training.data.grouping import check_split, held_out
 from training.data.tables import read_table

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.chat_template import SPECIAL_TOKENS
-from engine.split_patterns import QWEN2_PATTERN
-from engine.tokenizer import Tokenizer
+from engine.text.chat_template import SPECIAL_TOKENS
+from engine.text.split_patterns import QWEN2_PATTERN
+from engine.text.tokenizer import Tokenizer
 from training.data.cleaning import clean_text
 from training.data.grouping import check_split, held_out
 from training.data.tables import read_table

@@ -1,7 +1,7 @@
 """Tokenizers to read: the two that Raschka's book builds up to byte-level BPE (2024, chapter 2 and its bonus material).
 
 Written to be understood, in plain Python, one thought a function. Real vocabularies are learned by `tokenizer.py` and
-used by `engine/tokenizer.py`, which do the same a thousand times faster; the tests hold these two up against them.
+used by `engine/text/tokenizer.py`, which do the same a thousand times faster; the tests hold these two up against them.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 How text is split before merging is one of the patterns that transformers and llama.cpp know: Qwen2's, GPT-2's or
 Llama 3's. The special tokens are the house's: `<|endoftext|>` begins and ends documents and pads rows, as GPT-2's does,
-and `<|im_start|>` and `<|im_end|>` stand around a turn and its role. Using a vocabulary is `engine/tokenizer.py`; how
-good it is, `vocabulary_report.py`; how BPE works, `teaching.py`.
+and `<|im_start|>` and `<|im_end|>` stand around a turn and its role. Using a vocabulary is `engine/text/tokenizer.py`;
+how good it is, `vocabulary_report.py`; how BPE works, `teaching.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from engine.chat_template import SPECIAL_TOKENS
-from engine.split_patterns import GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN
-from engine.tokenizer import byte_symbols
+from engine.text.chat_template import SPECIAL_TOKENS
+from engine.text.split_patterns import GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN
+from engine.text.tokenizer import byte_symbols
 from training.data.documents import as_text
 from training.data.prepare import documents_path
 from training.recipe import Recipe, RecipeError

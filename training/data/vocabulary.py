@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.catalog import find, read_json
-from engine.chat_template import END_OF_TEXT, ChatTemplate
-from engine.tokenizer import Tokenizer
+from engine.text.chat_template import END_OF_TEXT, ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from training.recipe import RecipeError
 
 if TYPE_CHECKING:
-    from engine.model_folder import OpenedModel
+    from engine.files.model_folder import OpenedModel
 
 BASE = "base.json"  # in a run: which model its vocabulary is of; there is none if the run has learned its own
 MARK = "vocabulary.sha256"  # beside the shards: which vocabulary they were made with
@@ -84,7 +84,7 @@ def _of_model(opened: OpenedModel) -> Vocabulary:
 @lru_cache(maxsize=1)
 def open_base(model: str) -> OpenedModel:
     """The model called `model`, its weights' numbers not read yet."""
-    from engine.model_folder import open_model  # which needs torch; the processes that encode texts do not
+    from engine.files.model_folder import open_model  # which needs torch; the processes that encode texts do not
 
     return open_model(find(model).path)
 

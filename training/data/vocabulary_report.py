@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from training.data.documents import as_text
 from training.data.prepare import SPLITS, documents_path
 from training.recipe import Recipe, RecipeError

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.classifier import fit_temperature
+from engine.run.classifier import fit_temperature
 
 Array = NDArray[Any]
 BINS = 15

@@ -15,8 +15,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engine.generate import Generator
 from engine.protocol import Delta, Done, Generate, SamplingParams
+from engine.run.generate import Generator
 
 CHECKS = Path(__file__).parent / "checks.toml"
 SEEDS = (1, 2, 3)

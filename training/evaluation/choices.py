@@ -19,8 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from engine.errors import EngineError
-from engine.model_folder import LoadedModel
-from engine.scoring import score_continuations
+from engine.files.model_folder import LoadedModel
+from engine.run.scoring import score_continuations
 from training.errors import TrainingError
 from training.evaluation.calibration import expected_error, reliability, softmax
 from training.evaluation.likelihood import beginning

@@ -71,7 +71,7 @@ def is_run(path: Path) -> bool:
 
 def evaluate_run(run: Path, device: str, data: Path) -> None:
     """The stage `evaluate` of a run, by the recipe that was saved with it."""
-    from engine.device import choose
+    from engine.run.device import choose
     from training.data.mix import mixed
     from training.evaluation.evaluate import evaluate
     from training.evaluation.saved_recipe import saved_recipe
@@ -84,7 +84,7 @@ def evaluate_run(run: Path, device: str, data: Path) -> None:
 def evaluate_folder(name: str, device: str, precision: str, options: dict[str, Any]) -> None:
     """Any model's numbers, into a folder of their own."""
     from engine.catalog import find
-    from engine.device import choose
+    from engine.run.device import choose
     from training.evaluation.card import plain_card
     from training.evaluation.models import evaluate_model, summary
     from training.evaluation.sections import into_card
@@ -114,7 +114,7 @@ def evaluate_folder(name: str, device: str, precision: str, options: dict[str, A
 
 def wish_of(source: Path, options: dict[str, Any]) -> Wish:
     """What the options ask for; without --tasks everything that there is something to ask with."""
-    from engine.classifier import is_classifier
+    from engine.run.classifier import is_classifier
     from training.evaluation.models import TASKS, Wish
 
     if options["tasks"]:

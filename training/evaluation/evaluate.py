@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.classifier import Classifier, load_classifier, pad
-from engine.device import choose
-from engine.fuse import fuse
-from engine.model import GPT
-from engine.model_folder import ENDS, LoadedModel
+from engine.decoder.model import GPT
+from engine.files.model_folder import ENDS, LoadedModel
 from engine.protocol import SamplingParams
-from engine.tokenizer import Tokenizer
+from engine.run.classifier import Classifier, load_classifier, pad
+from engine.run.device import choose
+from engine.run.fuse import fuse
+from engine.text.tokenizer import Tokenizer
 from training.data.documents import as_text
 from training.data.labels import read_labelled
 from training.data.prepare import documents_path

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from engine.classifier import TextClassifier
+from engine.run.classifier import TextClassifier
 from training.data.tables import read_table
 from training.errors import TrainingError
 from training.evaluation.calibration import calibration_report

@@ -1,6 +1,6 @@
 """How well a model predicts given texts: bits per byte, which compares across vocabularies, and perplexity a token.
 
-The log-probabilities themselves are `engine/scoring.py`.
+The log-probabilities themselves are `engine/run/scoring.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engine.chat_template import END_OF_TEXT, ChatTemplate
-from engine.fuse import Decoder
-from engine.model_folder import LoadedModel
-from engine.scoring import token_log_probabilities
-from engine.tokenizer import Tokenizer
+from engine.files.model_folder import LoadedModel
+from engine.run.fuse import Decoder
+from engine.run.scoring import token_log_probabilities
+from engine.text.chat_template import END_OF_TEXT, ChatTemplate
+from engine.text.tokenizer import Tokenizer
 from training.data.documents import Document, read_source
 from training.recipe import Source
 

@@ -15,13 +15,13 @@ import torch
 from tqdm import tqdm
 
 from engine.catalog import find
-from engine.device import Placement, choose
-from engine.generate_steps import cache_dtype, decode, prefill
-from engine.kv_cache import KVCache
-from engine.model_folder import LoadedModel, load_fused
+from engine.decoder.kv_cache import KVCache
+from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
-from engine.sampler import sample
-from engine.scoring import token_log_probabilities
+from engine.run.device import Placement, choose
+from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.sampler import sample
+from engine.run.scoring import token_log_probabilities
 from training.errors import TrainingError
 from training.evaluation.likelihood import beginning
 from training.export.ollama import written_chat
@@ -104,7 +104,7 @@ class HomespunLM(LM):
 
     @torch.inference_mode()
     def _scores(self, context: Sequence[int], continuations: Sequence[list[int]]) -> list[tuple[float, bool]]:
-        """As `engine.scoring.score_continuations`, with what greedy decoding says."""
+        """As `engine.run.scoring.score_continuations`, with what greedy decoding says."""
         longest = len(context) + max(map(len, continuations))
         cache = KVCache(self.model.config, capacity=longest, device=self.model.device, dtype=cache_dtype(self.model))
         first = prefill(self.model, list(context), cache)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalog import describe, sampling_defaults
-from engine.classifier import TextClassifier, is_classifier, load_classifier
-from engine.device import Placement, choose
-from engine.generate import Generator
-from engine.model_folder import LoadedModel, load_fused
+from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
+from engine.run.classifier import TextClassifier, is_classifier, load_classifier
+from engine.run.device import Placement, choose
+from engine.run.generate import Generator
 from training.errors import TrainingError
 from training.evaluation.checks import CHECKS, answer, load_checks, run_checks
 from training.evaluation.choices import SAMPLE, ask_choices, read_questions

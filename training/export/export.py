@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from engine.chat_template import CHATML, END_OF_TURN
-from engine.model import GPT
-from engine.model_folder import save
-from engine.stored import read_safetensors
-from engine.writing import shape_and_weights, write_folder
+from engine.decoder.model import GPT
+from engine.files.model_folder import save
+from engine.files.stored import read_safetensors
+from engine.files.writing import shape_and_weights, write_folder
+from engine.text.chat_template import CHATML, END_OF_TURN
 from training.data.vocabulary import Vocabulary, open_vocabulary
 from training.evaluation.card import model_card
 from training.evaluation.evaluate import has_chat_model, load_tuned

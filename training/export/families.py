@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from engine.architectures import GEMMA_LAYER, GPT2_LAYER, GPT2_TOP, LLAMA_LAYER, LLAMA_TOP, from_hugging_face
-from engine.config import GPTConfig
+from engine.decoder.config import GPTConfig
 from engine.errors import ModelFolderError
-from engine.stored import Stored
+from engine.files.architectures import GEMMA_LAYER, GPT2_LAYER, GPT2_TOP, LLAMA_LAYER, LLAMA_TOP, from_hugging_face
+from engine.files.stored import Stored
 from training.errors import TrainingError
 
 Weights = Mapping[str, Stored]

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from engine.catalog import base_of, is_adapter, read_json
-from engine.config import GPTConfig
-from engine.gguf_file import LAYER, TOP
-from engine.model_folder import OpenedModel, open_model
-from engine.stored import Stored
-from engine.weights import check
+from engine.decoder.config import GPTConfig
+from engine.files.gguf_file import LAYER, TOP
+from engine.files.model_folder import OpenedModel, open_model
+from engine.files.stored import Stored
+from engine.files.weights import check
 from training.export.disk import check_space, whole_file
 from training.export.families import LAYER as OUR_LAYER
 from training.export.families import ExportError, Family, family_of, join_qkv

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.config import GPTConfig
+from engine.decoder.config import GPTConfig
 from training.export.families import ExportError, Family
 
 GEMMA_PATTERN = 6  # five local layers, then a global one

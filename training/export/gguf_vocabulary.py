@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.catalog import read_json
-from engine.chat_template import END_OF_TEXT
-from engine.gguf_file import GGUFFile
-from engine.model_folder import OpenedModel
-from engine.piece_tokenizer import SPACE
-from engine.split_patterns import DIGITS_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN, pattern_of
+from engine.files.gguf_file import GGUFFile
+from engine.files.model_folder import OpenedModel
+from engine.text.chat_template import END_OF_TEXT
+from engine.text.piece_tokenizer import SPACE
+from engine.text.split_patterns import DIGITS_PATTERN, GPT2_PATTERN, LLAMA3_PATTERN, QWEN2_PATTERN, pattern_of
 from training.export.families import ExportError
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from engine.catalog import base_of, is_adapter, read_json
-from engine.model_folder import OpenedModel, open_model
-from engine.stored import Stored
-from engine.weights import check
-from engine.writing import write_folder
+from engine.files.model_folder import OpenedModel, open_model
+from engine.files.stored import Stored
+from engine.files.weights import check
+from engine.files.writing import write_folder
 from training.export.disk import check_space
 from training.export.families import ExportError, Family, config_json, family_of
 

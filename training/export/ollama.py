@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from engine.catalog import read_json
-from engine.chat_template import ChatTemplate
 from engine.errors import TemplateError
-from engine.model_folder import open_model
+from engine.files.model_folder import open_model
+from engine.text.chat_template import ChatTemplate
 from training.export.disk import whole_file
 from training.export.gguf_export import export_gguf
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from engine.device import choose
+from engine.run.device import choose
 from training.loop.stage import LossSum
 
 PATIENCE = timedelta(hours=2)  # the others wait while one of them prepares the data

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.model import GPT
-from engine.view import packed
+from engine.decoder.model import GPT
+from engine.decoder.view import packed
 from training.data.batches import IGNORE, MicroBatch
 from training.loop.precision import autocast
 from training.loop.stage import LossSum, move

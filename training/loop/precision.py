@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from engine.device import choose
+from engine.run.device import choose
 
 
 @cache

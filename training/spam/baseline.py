@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.catalog import read_json
-from engine.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
+from engine.spam.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
 from training.errors import TrainingError
 from training.spam.splits import Example
 
@@ -57,7 +57,7 @@ class TfIdf:
 
 
 class Hashed:
-    """The hashed scorer (engine/hashed_scorer.py), on the normaliser's text."""
+    """The hashed scorer (engine/spam/hashed_scorer.py), on the normaliser's text."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.scorer = fit_hashed([e.text for e in examples], np.array([e.spam for e in examples]))
@@ -106,7 +106,7 @@ class Folder:
         if read_json(path / "config.json").get("architecture") == ARCHITECTURE:
             self._of_texts: Callable[[list[str]], Any] = HashedScorer.load(path).probabilities
             return
-        from engine.classifier import TextClassifier
+        from engine.run.classifier import TextClassifier
 
         classifier = TextClassifier.load(path)
         if "spam" not in classifier.labels:

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from engine.email_text.normalise import VERSION, for_model
-from engine.hashed_scorer import ARCHITECTURE, BITS, HashedScorer
+from engine.spam.hashed_scorer import ARCHITECTURE, BITS, HashedScorer
 from training.spam.accent import vary
 from training.spam.baseline import fit_hashed, sklearn
 from training.spam.corpora import CORPORA

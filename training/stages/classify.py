@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from engine.classifier import Classifier, ClassifierConfig, fit_temperature, pad, save_classifier
-from engine.lora import merge
+from engine.decoder.lora import merge
+from engine.run.classifier import Classifier, ClassifierConfig, fit_temperature, pad, save_classifier
 from training.data.grouping import Groups, in_order
 from training.data.labels import Labelled, LabelledSet, read_labelled
 from training.loop.checkpoint import load_weights

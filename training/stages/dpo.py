@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from engine.model import GPT
+from engine.decoder.model import GPT
 from training.data.batches import IGNORE
 from training.data.grouping import Groups, in_order
 from training.data.preferences import Pair, PairSet, read_pairs

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from engine.model import GPT
+from engine.decoder.model import GPT
 from training.data.batches import Conversations, MicroBatch, PackedRows, Rows, make_rows
 from training.data.packing import PackedConversations
 from training.data.shards import Shard, open_shard

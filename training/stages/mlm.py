@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.model import GPT
-from engine.tokenizer import Tokenizer
-from engine.view import packed
+from engine.decoder.model import GPT
+from engine.decoder.view import packed
+from engine.text.tokenizer import Tokenizer
 from training.data.batches import IGNORE, MicroBatch, Rows
 from training.data.vocabulary import check_shards
 from training.loop.stage import LossSum, Stage, move

@@ -11,13 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from engine.adapter import fingerprint, save_adapter
 from engine.catalog import find
-from engine.chat_template import END_OF_TURN
-from engine.lora import LoRAConfig, merge
-from engine.model import GPT
-from engine.model_folder import open_model
-from engine.writing import shape_and_weights, write_folder
+from engine.decoder.lora import LoRAConfig, merge
+from engine.decoder.model import GPT
+from engine.files.adapter import fingerprint, save_adapter
+from engine.files.model_folder import open_model
+from engine.files.writing import shape_and_weights, write_folder
+from engine.text.chat_template import END_OF_TURN
 from training.data.vocabulary import Vocabulary
 from training.loop.checkpoint import load_weights
 from training.recipe import Recipe, RecipeError, TrainRecipe

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from engine.catalog import find
-from engine.config import GPTConfig
-from engine.lora import LoRAConfig, attach, merge
-from engine.model import GPT, init_weights
-from engine.model_folder import load
+from engine.decoder.config import GPTConfig
+from engine.decoder.lora import LoRAConfig, attach, merge
+from engine.decoder.model import GPT, init_weights
+from engine.files.model_folder import load
 from training.data.vocabulary import Vocabulary, open_base, open_vocabulary
 from training.loop.checkpoint import load_weights
 from training.recipe import LoRARecipe, Recipe, RecipeError, TrainRecipe

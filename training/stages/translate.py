@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from engine.classifier import pad
-from engine.encoder_decoder import Transformer, TransformerConfig, init_transformer
-from engine.tokenizer import Tokenizer
-from engine.translator import BEGIN, END, Translator, save_translator
+from engine.decoder.encoder_decoder import Transformer, TransformerConfig, init_transformer
+from engine.run.classifier import pad
+from engine.run.translator import BEGIN, END, Translator, save_translator
+from engine.text.tokenizer import Tokenizer
 from training.data.batches import IGNORE
 from training.data.grouping import Groups, in_order
 from training.data.sentences import SentencePairs, Sentences, learn_vocabulary, read_sentences

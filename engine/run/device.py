@@ -1,0 +1,88 @@
+"""Where the model runs and in which precision, chosen once at load and said in one line that people can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from engine.errors import DeviceError
+from engine.run.linear import Precision, has_int4, has_int8
+
+# What activations and whatever is no matrix are kept in, for weights of each precision.
+PRECISIONS: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "int8": torch.bfloat16,
+    "int4": torch.bfloat16,
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A device, the weights' precision, and the sentence about both."""
+
+    device: torch.device
+    dtype: torch.dtype
+    precision: Precision  # of the linear layers
+    note: str
+
+
+def available() -> list[str]:
+    """Devices torch can use here, the fastest first; cpu always is the last."""
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Placement:
+    """Turn the wishes into a placement; "auto" takes the fastest device and the precision that is quickest on it.
+
+    Raises:
+        DeviceError: the device is unknown or not there, or the precision is unknown.
+    """
+    here = available()
+    name = here[0] if device == "auto" else device
+    if name not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"There is no device called {device!r}; choose auto, cpu, cuda or mps.")
+    if name not in here:
+        raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
+    if precision == "auto":
+        precision = ("int8" if name == "cpu" and has_int8() else "bf16") if _fast_bf16(name) else "fp32"
+    if precision not in PRECISIONS:
+        raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
+    if precision in ("int8", "int4") and name != "cpu":
+        raise DeviceError(f"{precision} is for the CPU; on {name} choose auto, fp32 or bf16.")
+    taken = _next_best(precision)
+    instead = f" (this torch has no {precision} here)" if taken != precision else ""
+    return Placement(torch.device(name), PRECISIONS[taken], taken, f"{_describe(name)}, {taken}{instead}")
+
+
+def _next_best(precision: Precision) -> Precision:
+    """`precision`, or the next one whose operators this torch has on this processor."""
+    if precision == "int4" and not has_int4():
+        precision = "int8"
+    return "bf16" if precision == "int8" and not has_int8() else precision
+
+
+def _fast_bf16(name: str) -> bool:
+    """Whether `name` multiplies bf16 natively; where it is emulated, fp32 is faster."""
+    if name == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "mps":
+        return False  # exact and quick enough in fp32 for small models; older macOS lacks bf16 altogether
+    cpu = torch.backends.cpu.get_cpu_capability()
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return cpu.startswith("AVX512") and (native or torch.cpu._is_amx_tile_supported())
+
+
+def _describe(name: str) -> str:
+    if name == "cuda":
+        return f"GPU {torch.cuda.get_device_name()}"
+    if name == "mps":
+        return "Apple GPU"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}"

@@ -1,0 +1,127 @@
+"""FusedGPT: a decoder for running. It says what `GPT` says, up to the rounding of its precision, in fewer steps.
+
+It cannot be trained, saved or looked into: its weights are joined, reordered and rounded. The layers are
+`fused_layers.py`; loading a model from files straight into this form, never twice in memory, is `weights.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.layers import Rope
+from engine.decoder.model import GPT
+from engine.decoder.view import View
+from engine.files.stored import Stored
+from engine.run.fused_layers import FEW_ROWS, FusedBlock, RowLookup, quick_norm
+from engine.run.linear import FEW, NARROW, Precision, make_linear
+
+
+class FusedGPT:
+    """Fused `blocks`, and what is before and behind them taken from `plain`, whose own blocks are not looked at.
+
+    Args:
+        embedding: the embedding's table; on a CPU it stays in its file.
+        count: parameters of the plain model.
+    """
+
+    def __init__(
+        self,
+        plain: GPT,
+        blocks: list[FusedBlock],
+        embedding: Stored,
+        dtype: torch.dtype,
+        precision: Precision,
+        count: int,
+    ) -> None:
+        self.config, self.dtype, self.blocks, self._count = plain.config, dtype, blocks, count
+        self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
+        self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
+        self.norm = quick_norm(plain.norm, dtype)
+        self.positions = plain.positions.weight.detach().to(dtype) if plain.positions is not None else None
+        on_cpu = self.device.type == "cpu"
+        self.embedding = RowLookup(embedding, dtype) if on_cpu else plain.embedding
+        table = embedding.read() if on_cpu else plain.embedding.weight.detach()
+        head = plain.head if isinstance(plain.head, nn.Linear) else None
+        matrix = head.weight.detach() if head is not None else table
+        # A small model's head costs the most when rounded, and there int8 is as quick as int4.
+        narrow = self.config.d_model < NARROW
+        self.few = FEW if precision == "int8" and narrow else FEW_ROWS  # rows that are cheap
+        rounded: Precision = "int8" if precision == "int4" and narrow else precision
+        self.head = make_linear(matrix, head.bias if head is not None else None, dtype, rounded)
+        self._rope = self._local_rope = None
+        if self.positions is None:
+            self._rope = _factors(plain.cos, plain.sin)
+            local = bool(self.config.local_rope_theta)
+            self._local_rope = _factors(plain.local_cos, plain.local_sin) if local else self._rope
+
+    def hidden(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
+        """Ids [B, T] → the last layer's normed output [B, T, C], as `GPT.hidden`."""
+        start = cache.length if cache is not None else 0
+        batch, length = tokens.shape
+        where: slice | Tensor = slice(start, start + length) if view is None else view.positions
+        x = self.embedding(tokens)
+        if self.config.embedding_scale != 1:
+            x = x * self.config.embedding_scale
+        if self.positions is not None:
+            x = x + self.positions[where]
+        rope, local_rope = _at(self._rope, where), _at(self._local_rope, where)
+        x = x.view(batch * length, -1)
+        mask = view.mask if view is not None else None
+        for index, block in enumerate(self.blocks):
+            turned = local_rope if self.config.window_of(index) else rope
+            x = block(x, batch, turned, cache.layers[index] if cache is not None else None, mask)
+        return self.norm(x).view(batch, length, -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., C] → [..., vocabulary], fp32."""
+        rows = self.head(hidden.reshape(-1, hidden.shape[-1])).float()
+        return rows.view(*hidden.shape[:-1], rows.shape[-1])
+
+    def __call__(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
+        """Ids [B, T] → logits [B, T, vocabulary]."""
+        return self.logits(self.hidden(tokens, cache, view))
+
+    def parameter_count(self) -> int:
+        """Parameters of the plain model, tied ones counted once."""
+        return self._count
+
+
+Decoder = GPT | FusedGPT
+
+
+def fuse(model: Decoder, precision: Precision | None = None) -> FusedGPT:
+    """A filled `model` for running, in its own precision where that is None; a fused one comes back as it is."""
+    if isinstance(model, FusedGPT):
+        return model
+    precision = precision or ("bf16" if model.dtype == torch.bfloat16 else "fp32")
+    dtype = activations(model.config.d_model, model.dtype, precision)
+    blocks = [FusedBlock(block, dtype, precision) for block in model.blocks]  # type: ignore[arg-type]
+    table = model.embedding.weight.detach()
+    embedding = Stored(tuple(table.shape), lambda: table)
+    return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count())
+
+
+def activations(width: int, dtype: torch.dtype, precision: Precision) -> torch.dtype:
+    """What is kept between the layers: `dtype`, unless the int8 kernel of wide layers takes and gives fp32 alone."""
+    return torch.float32 if precision == "int8" and width >= NARROW else dtype
+
+
+def _factors(cos: Tensor, sin: Tensor) -> Rope | Tensor:
+    """The tables as `turn` wants them: on a CPU complex factors [context, D/2], elsewhere as they are."""
+    if cos.device.type != "cpu":
+        return cos, sin
+    half = cos.shape[1] // 2
+    return torch.complex(cos[:, :half].contiguous(), sin[:, :half].contiguous())
+
+
+def _at(rope: Rope | Tensor | None, where: slice | Tensor) -> Rope | Tensor | None:
+    """Their rows at positions `where`, with a dimension for the heads."""
+    if rope is None:
+        return None
+    if isinstance(rope, Tensor):
+        return rope[where].unsqueeze(-2)
+    return rope[0][where].unsqueeze(-2), rope[1][where].unsqueeze(-2)

@@ -1,0 +1,252 @@
+"""The decoder's layers for running: the same numbers in as few, as large steps as there are.
+
+With one token at a time a small model spends most of its time between the multiplications: every operator called costs
+a microsecond. So projections of the same input are one, queries and keys are normed and turned together, and rows of
+all texts lie in one matrix. Plain classes and no modules: a module's calls and lookups add up. `layers.py` has the
+layers one reads and trains; which weights end up here, and laid out how, is `fuse.py` and `linear.py`.
+
+Shapes: N = B·T rows (batch, new tokens), S tokens so far, H query heads, K key/value heads, D head size, C width.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.decoder.kv_cache import LayerCache
+from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
+from engine.decoder.rope import rotate
+from engine.files.stored import Stored
+from engine.run.linear import Linear, Precision, has_packed, make_linear
+
+FEW_ROWS = 8  # tokens of guesses read together (speculate.py)
+LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
+
+
+class FusedBlock:
+    """`Block` out of fused layers."""
+
+    def __init__(self, plain: Block, dtype: torch.dtype, precision: Precision) -> None:
+        self.attention_norm = quick_norm(plain.attention_norm, dtype)
+        self.mlp_norm = quick_norm(plain.mlp_norm, dtype)
+        self.attention = FusedAttention(plain.attention, dtype, precision)
+        make = FusedGELU if isinstance(plain.mlp, GELU) else FusedGate
+        self.mlp = make(plain.mlp, dtype, precision)  # type: ignore[arg-type]
+        self._post = not isinstance(plain.mlp_post_norm, nn.Identity)
+        self.attention_post_norm = quick_norm(plain.attention_post_norm, dtype)
+        self.mlp_post_norm = quick_norm(plain.mlp_post_norm, dtype)
+
+    def __call__(
+        self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
+    ) -> Tensor:
+        """[N, C] → [N, C]; the rows are those of `batch` texts of equal length, one text after the other."""
+        if self._post:
+            x = x + self.attention_post_norm(self.attention(self.attention_norm(x), batch, rope, cache, mask))
+            return x + self.mlp_post_norm(self.mlp(self.mlp_norm(x)))
+        x = x + self.attention(self.attention_norm(x), batch, rope, cache, mask)
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class QuickRMSNorm:
+    """RMSNorm as the LayerNorm of (x, -x), whose mean is 0 and whose variance is x's mean square.
+
+    LayerNorm is one kernel on a CPU where RMSNorm is six.
+    """
+
+    def __init__(self, weight: Tensor, eps: float, dtype: torch.dtype) -> None:
+        self.weight = weight.detach().to(dtype)  # [C]
+        self._signs = torch.tensor([[[1.0], [-1.0]]], dtype=dtype, device=weight.device)
+        self._zeros = torch.zeros(2 * len(weight), dtype=dtype, device=weight.device)
+        self._twice = torch.cat((self.weight, self.weight))
+        self._width, self._shape, self._eps = len(weight), (2 * len(weight),), eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, C] → [N, C]."""
+        both = (x.unsqueeze(1) * self._signs).view(x.shape[0], 2 * self._width)
+        return torch.layer_norm(both, self._shape, self._twice, self._zeros, self._eps).narrow(1, 0, self._width)
+
+
+class QuickLayerNorm:
+    """LayerNorm, called without what `F.layer_norm` checks."""
+
+    def __init__(self, plain: nn.LayerNorm, dtype: torch.dtype) -> None:
+        self.weight, self._bias = plain.weight.detach().to(dtype), plain.bias.detach().to(dtype)
+        self._shape, self._eps = plain.normalized_shape, plain.eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.layer_norm(x, self._shape, self.weight, self._bias, self._eps)
+
+
+class HeadNorm:
+    """QK-norm: RMSNorm of each head of queries and keys, in fp32."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight = (weight.float() * weight.shape[-1] ** 0.5).detach()  # [H + K, 1 or D]; √D as norms are sums
+        self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
+
+    def __call__(self, x: Tensor, length: int) -> Tensor:
+        """[B, heads, 1, D], or [B, T, heads, D] for `length` T above 1; the same shape comes back."""
+        size = torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._floor)  # √(‖x‖² + D·eps)
+        return x / size * (self._weight if length > 1 else self._weight.unsqueeze(1))
+
+
+class FusedAttention:
+    """`Attention` with one projection in, and queries and keys normed and turned as one tensor.
+
+    On a CPU the pairs that RoPE turns, (i, i + D/2), are made neighbours once, by reordering the rows of projections.
+    Turning is then one multiplication of complex numbers, and q·k is the same in any order.
+    """
+
+    def __init__(self, plain: Attention, dtype: torch.dtype, precision: Precision) -> None:
+        self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
+        self.scale, self.window, self._dtype = plain.scale, plain.window, dtype
+        self._turned = self.n_head + self.n_kv_head
+        self._on_cpu = plain.q.weight.device.type == "cpu"
+        self._rounded = precision != "fp32" and self._on_cpu and has_packed()
+        order = torch.arange(self.head_dim, device=plain.q.weight.device)
+        if order.device.type == "cpu":
+            order = order.view(2, -1).t().reshape(-1)  # 0, D/2, 1, D/2 + 1, …
+        qkv = [(_by_head(layer.weight, order), _by_head(layer.bias, order)) for layer in (plain.q, plain.k)]
+        self.qkv = _join(dtype, precision, *qkv, *_of(plain.v))
+        self.out = _join(dtype, precision, *_of(plain.out))
+        self.norm: HeadNorm | None = None
+        if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
+            q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
+            self.norm = HeadNorm(torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps)
+
+    def __call__(
+        self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
+    ) -> Tensor:
+        """[N, C] → [N, C], as `Attention.forward`."""
+        rows, length, turned = self.qkv(x), x.shape[0] // batch, self._turned
+        one = length == 1  # then heads can stand where they belong without being moved there
+        shape = (batch, turned + self.n_kv_head, 1, -1) if one else (batch, length, turned + self.n_kv_head, -1)
+        heads = rows.view(shape)
+        dim = 1 if one else 2
+        qk, v = heads.narrow(dim, 0, turned).float(), heads.narrow(dim, turned, self.n_kv_head)
+        if self.norm is not None:
+            qk = self.norm(qk, length)
+        if rope is not None:
+            qk = turn(qk, rope)
+        if not one:
+            qk, v = qk.transpose(1, 2), v.transpose(1, 2)
+        q, k = qk.narrow(1, 0, self.n_head), qk.narrow(1, self.n_head, self.n_kv_head)
+        k, v = cache.append(k, v) if cache is not None else (k, v.to(k.dtype))
+        if 1 < length <= FEW_ROWS and mask is None and self._on_cpu:
+            y = attend_few(q, k, v, self.scale, self.window)
+        elif self._rounded and not one and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
+            y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
+        else:
+            y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
+        if not one:
+            y = y.transpose(1, 2)
+        return self.out(y.reshape(x.shape[0], -1).to(self._dtype))
+
+
+def attend_few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
+    """`layers.attend` for a few tokens: a group's query heads stand where tokens stand, so k and v need no copies."""
+    (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
+    hidden = _hidden(length, total, window, n_head // n_kv_head, k.dtype)
+    grouped = q.to(k.dtype).reshape(batch, n_kv_head, -1, head_dim)
+    y = F.scaled_dot_product_attention(grouped, k, v, attn_mask=hidden, scale=scale)
+    return y.reshape(q.shape)
+
+
+def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
+    """`layers.attend` by plain matrix products in bf16: on a CPU, twice as fast as its fused kernel when reading.
+
+    The scores of all heads are in memory at once, [B·H, T, S], rounded to bf16.
+    """
+    (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
+    first = max(0, total - window - length + 1) if window else 0  # no query sees further back than this
+    k, v = (x[:, :, first:].to(torch.bfloat16).repeat_interleave(n_head // n_kv_head, dim=1) for x in (k, v))
+    if mask is None:
+        hidden = _hidden(length, total, window)[:, first:].expand(batch * n_head, -1, -1)
+    else:  # it says all that may be seen, which need not be what stands before
+        seen = mask.triu(total - length - window + 1) if window else mask
+        hidden = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(~seen, -torch.inf)[..., first:]
+        hidden = hidden.expand(-1, n_head, -1, -1).reshape(batch * n_head, length, -1)
+    q, k, v = (x.reshape(batch * n_head, -1, head_dim) for x in (q.to(torch.bfloat16), k, v))
+    scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)
+    return torch.bmm(scores.softmax(-1), v).view(batch, n_head, length, head_dim)
+
+
+@lru_cache(maxsize=4)
+def _hidden(length: int, total: int, window: int, times: int = 1, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """-∞ where the last `length` of `total` positions may not look, 0 elsewhere: [T, S], `times` below each other."""
+    seen = torch.ones(length, total, dtype=torch.bool).tril(total - length)
+    if window:
+        seen = seen.triu(total - length - window + 1)
+    return torch.zeros(length, total, dtype=dtype).masked_fill_(~seen, -torch.inf).repeat(times, 1)
+
+
+def turn(x: Tensor, rope: Rope | Tensor) -> Tensor:
+    """RoPE on [B, heads, 1, D] or [B, T, heads, D], by complex factors [(B,) T, 1, D/2] for neighbours or by tables."""
+    if isinstance(rope, Tensor):
+        pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * rope).view(x.shape)
+    return rotate(x, *rope)
+
+
+class FusedGate:
+    """`SwiGLU` or `GeGLU` with one projection in."""
+
+    def __init__(self, plain: SwiGLU, dtype: torch.dtype, precision: Precision) -> None:
+        self.gate_up, self.down = (
+            _join(dtype, precision, *_of(plain.gate, plain.up)),
+            _join(dtype, precision, *_of(plain.down)),
+        )
+        self.activate, self._width = plain.activate, plain.down.weight.shape[1]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        both = self.gate_up(x)
+        return self.down(self.activate(both.narrow(1, 0, self._width)) * both.narrow(1, self._width, self._width))
+
+
+class FusedGELU:
+    """`GELU` with weights laid out for their precision."""
+
+    def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
+        self.up, self.down = _join(dtype, precision, *_of(plain.up)), _join(dtype, precision, *_of(plain.down))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.down(F.gelu(self.up(x), approximate="tanh"))
+
+
+class RowLookup:
+    """An embedding whose table stays in its mapped file: a token touches one row, and only that row is read."""
+
+    def __init__(self, table: Stored, dtype: torch.dtype) -> None:
+        self._rows, self._dtype = table.rows, dtype
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        return self._rows(tokens).to(self._dtype)
+
+
+def quick_norm(norm: nn.Module, dtype: torch.dtype) -> QuickRMSNorm | QuickLayerNorm | nn.Module:
+    """`norm` for running in `dtype`; what is no norm stays what it is."""
+    if isinstance(norm, RMSNorm):
+        return QuickRMSNorm(norm.weight, norm.eps, dtype)
+    return QuickLayerNorm(norm, dtype) if isinstance(norm, nn.LayerNorm) else norm
+
+
+def _by_head(rows: Tensor | None, order: Tensor) -> Tensor | None:
+    """`rows` [heads·D, …] with those of each head in `order` [D]."""
+    if rows is None:
+        return None
+    return rows.detach().view(-1, len(order), *rows.shape[1:])[:, order].reshape(rows.shape)
+
+
+def _join(dtype: torch.dtype, precision: Precision, *parts: tuple[Tensor | None, Tensor | None]) -> Linear:
+    """One layer that computes what several (weight, bias) do, their outputs one after the other."""
+    weights = [weight.detach() for weight, _ in parts if weight is not None]
+    biases = [bias.detach() for _, bias in parts if bias is not None]
+    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+    return make_linear(weight, torch.cat(biases) if biases else None, dtype, precision)
+
+
+def _of(*layers: nn.Linear) -> list[tuple[Tensor, Tensor | None]]:
+    return [(layer.weight, layer.bias) for layer in layers]

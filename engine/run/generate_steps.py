@@ -1,0 +1,53 @@
+"""`prefill` and `decode` as plain functions of a model and its cache."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from engine.decoder.kv_cache import KVCache
+from engine.run.fuse import Decoder, FusedGPT
+
+# Tokens read between two looks at whether the reply is still wanted. On a CPU, more than 256 at once are slower again:
+# half of what attention computes for a chunk is hidden from it.
+SMALLEST_CHUNK, LARGEST_CHUNK, LARGEST_CPU_CHUNK = 128, 2048, 256
+CHUNK_SECONDS = 0.03  # a chunk that took less than this is followed by a larger one
+SMALL = 64_000_000  # parameters up to which the largest chunk takes no longer than that, even on two cores
+
+
+def _never() -> bool:
+    return False
+
+
+def cache_dtype(model: Decoder) -> torch.dtype:
+    """What keys and values are kept in. On a CPU fp32: one query over a bf16 cache takes five times as long there."""
+    return torch.float32 if model.device.type == "cpu" else model.dtype
+
+
+@torch.inference_mode()
+def prefill(model: Decoder, tokens: list[int], cache: KVCache, cancelled: Callable[[], bool] = _never) -> Tensor | None:
+    """Read `tokens` (one at least) into `cache`; returns the logits [vocabulary] behind the last, None if cancelled."""
+    largest = LARGEST_CPU_CHUNK if model.device.type == "cpu" else LARGEST_CHUNK
+    hidden, start = torch.empty(0), 0
+    size = largest if model.parameter_count() <= SMALL else SMALLEST_CHUNK
+    while start < len(tokens):
+        if cancelled():
+            return None
+        began = time.perf_counter()
+        chunk = torch.tensor([tokens[start : start + size]], device=model.device)
+        hidden = model.hidden(chunk, cache)[:, -1]
+        start += size
+        if time.perf_counter() - began < CHUNK_SECONDS:
+            size = min(2 * size, largest)
+    return model.logits(hidden)[0]
+
+
+@torch.inference_mode()
+def decode(model: Decoder, token: int, cache: KVCache) -> Tensor:
+    """Read one more token; returns the logits [vocabulary] behind it."""
+    if isinstance(model, FusedGPT) and model.step is not None:
+        return model.step(token, cache)
+    return model(torch.tensor([[token]], device=model.device), cache)[0, -1]

@@ -1,0 +1,100 @@
+"""What a model thinks of given text: log-probabilities of tokens, of continuations, and vectors of whole texts.
+
+Pure functions of a decoder and token ids; all logarithms are natural. Choosing new tokens is `generate.py`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.view import padded
+from engine.errors import EmptyPromptError, PromptTooLongError
+from engine.run.fuse import Decoder
+from engine.run.generate_steps import cache_dtype, prefill
+
+ROWS = 4096  # tokens, padding included, that are embedded at once
+
+
+@torch.inference_mode()
+def score_continuations(model: Decoder, context: list[int], continuations: list[list[int]]) -> list[list[float]]:
+    """Log-probability of each token of each continuation behind `context`, which is read once.
+
+    The sum over a continuation is what multiple-choice and zero-shot classification compare (Brown et al. 2020).
+
+    Raises:
+        EmptyPromptError: no context; a first token has no probability without one.
+        PromptTooLongError: context and continuation together are longer than the model's context.
+    """
+    if not context:
+        raise EmptyPromptError("There is nothing to go on from: a continuation is scored behind some text.")
+    longest = len(context) + max(map(len, continuations), default=0)
+    if longest > model.config.context_length:
+        raise PromptTooLongError(
+            f"Context and continuation are {longest:,} tokens, and the model reads {model.config.context_length:,}."
+        )
+    cache = KVCache(model.config, capacity=longest, device=model.device, dtype=cache_dtype(model))
+    first = prefill(model, context, cache)
+    assert first is not None
+    scores = []
+    for tokens in continuations:
+        rows = first[None]
+        if len(tokens) > 1:
+            rows = torch.cat((rows, model(torch.tensor([tokens[:-1]], device=model.device), cache)[0]))
+            cache.truncate(len(context))
+        scores.append(_picked(rows, tokens) if tokens else [])
+    return scores
+
+
+@torch.inference_mode()
+def token_log_probabilities(model: Decoder, tokens: list[int]) -> list[float]:
+    """Log-probability of every token but the first; the text may be longer than the model's context.
+
+    Longer texts are read in windows that overlap by half, so that every token but the first few has at least half a
+    context before it, and is counted once.
+    """
+    size = model.config.context_length
+    scores: list[float] = []
+    start = 0
+    while len(scores) < len(tokens) - 1:
+        window = tokens[start : start + size]
+        rows = model(torch.tensor([window[:-1]], device=model.device))[0]
+        known = len(scores) - start  # targets of this window that the one before has scored
+        scores += _picked(rows[known:], window[1 + known :])
+        start += size // 2
+    return scores
+
+
+@torch.inference_mode()
+def embed(model: Decoder, texts: list[list[int]]) -> Tensor:
+    """Vectors [texts, C], fp32: the mean over a text's tokens of the last layer's normed output; zeros for no tokens.
+
+    Texts longer than the context are cut at its end. Similar lengths are read together.
+    """
+    vectors = torch.zeros(len(texts), model.config.d_model)
+    order = sorted((i for i, text in enumerate(texts) if text), key=lambda i: len(texts[i]))
+    while order:
+        width = min(len(texts[order[-1]]), model.config.context_length)
+        rows, order = order[-max(1, ROWS // width) :], order[: -max(1, ROWS // width)]
+        cut = [texts[i][:width] for i in rows]
+        padding = torch.tensor([width - len(text) for text in cut], device=model.device)
+        tokens = torch.tensor([[0] * (width - len(text)) + text for text in cut], device=model.device)
+        hidden = model.hidden(tokens, None, padded(padding, 0, width)).float()
+        real = (torch.arange(width, device=model.device) >= padding[:, None]).unsqueeze(-1)
+        means = torch.where(real, hidden, 0.0).sum(1) / real.sum(1)
+        vectors[torch.tensor(rows)] = means.cpu()
+    return vectors
+
+
+def alternatives(logits: Tensor, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
+    """(log-probability of `token`, the `count` likeliest tokens with theirs) for logits [vocabulary]."""
+    scores = torch.log_softmax(logits.float(), -1)
+    values, tokens = scores.topk(min(count, scores.numel()))
+    return float(scores[token]), list(zip(tokens.tolist(), values.tolist(), strict=True))
+
+
+def _picked(logits: Tensor, tokens: list[int]) -> list[float]:
+    """Log-probabilities of `tokens` under logits [tokens, vocabulary]."""
+    targets = torch.tensor(tokens, device=logits.device)
+    return torch.log_softmax(logits.float(), -1).gather(1, targets[:, None])[:, 0].tolist()

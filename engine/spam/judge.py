@@ -1,0 +1,101 @@
+"""SpamJudge: mails' texts → calibrated verdicts with evidence, whichever scorer is behind it.
+
+Owns what a verdict is and how a probability becomes one of three answers. How a mail becomes the text that is judged is
+`email_text`; the scorers are `hashed_scorer.py` (classical) and `classifier.py` (neural).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from engine.catalog import read_json
+from engine.email_text.normalise import VERSION
+from engine.errors import ModelFolderError
+
+BUNDLED = Path(__file__).parent.parent / "scorers" / "homespun-spam-classical"
+DEFAULT_FALSE_ALARMS = 0.001  # one honest mail in a thousand
+MOST_EVIDENCE = 12
+
+Answer = Literal["spam", "not spam", "unsure"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A passage of the judged text and how far it moved the verdict, in log-odds: above 0 towards spam."""
+
+    start: int
+    end: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    answer: Answer
+    probability: float  # that it is spam, calibrated
+    threshold: float  # from this probability on it is called spam
+    evidence: tuple[Evidence, ...] = ()  # the heaviest first
+
+
+class SpamJudge(Protocol):
+    """What judges. Texts are the normaliser's, of the version that the judge was trained on."""
+
+    name: str
+    kind: Literal["classical", "neural"]
+
+    def judge(
+        self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
+    ) -> list[Verdict]:
+        """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail."""
+        ...
+
+
+def decide(probability: float, threshold: float) -> Answer:
+    """Spam from the threshold on; "unsure" where spam is likelier than not and still below it; else not spam."""
+    if probability >= threshold:
+        return "spam"
+    return "unsure" if probability >= 0.5 else "not spam"
+
+
+def threshold_for(false_alarms: float, table: Sequence[Sequence[float]]) -> float:
+    """The probability from which on at most a share `false_alarms` of honest mail is called spam.
+
+    Args:
+        table: [rate, probability] rows, measured on held-out honest mail, with rising rates. Rates between two rows get
+            the stricter one; below the first row nothing has been measured, and its probability holds.
+    """
+    rates = [row[0] for row in table]
+    index = bisect_left(rates, false_alarms + 1e-12) - 1
+    return float(table[max(index, 0)][1])
+
+
+def check_version(config: dict[str, Any], folder: Path) -> None:
+    """Refuse a scorer that was trained on another normaliser's text.
+
+    Raises:
+        ModelFolderError: it was.
+    """
+    made_with = config.get("normaliser_version")
+    if made_with != VERSION:
+        raise ModelFolderError(
+            f"The spam scorer {folder} was made for version {made_with} of the e-mail normaliser, and this is version "
+            f"{VERSION}. Train it anew, or use the one that comes with homespun."
+        )
+
+
+def load_judge(folder: Path | None = None) -> SpamJudge:
+    """The judge in `folder`; the one that ships when there is none.
+
+    Raises:
+        ModelFolderError: not a spam scorer, damaged, or made for another normaliser.
+    """
+    from engine.spam.hashed_scorer import ARCHITECTURE, HashedScorer
+
+    folder = folder or BUNDLED
+    config = read_json(folder / "config.json")
+    if config.get("architecture") == ARCHITECTURE:
+        return HashedScorer.load(folder)
+    raise ModelFolderError(f"{folder} holds no spam scorer that this homespun can open.")

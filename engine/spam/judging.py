@@ -1,0 +1,42 @@
+"""The worker's side of Classify: keeps the judge that was asked last and puts its verdicts into a message."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from engine.errors import ProtocolError
+from engine.protocol import Classify, Verdicts
+from engine.spam.judge import SpamJudge, load_judge
+
+
+class Judges:
+    """Spam judges by folder; the last one stays in memory."""
+
+    def __init__(self) -> None:
+        self._folder: str | None = None
+        self._judge: SpamJudge | None = None
+
+    def answer(self, message: Classify) -> Verdicts:
+        """The verdicts that `message` asks for.
+
+        Raises:
+            ModelFolderError: the scorer cannot be opened.
+            ProtocolError: a false-alarm rate that cannot be.
+        """
+        if not (0 <= message.false_alarms <= 1) or math.isnan(message.false_alarms):
+            raise ProtocolError("The rate of false alarms must be between 0 and 1.")
+        if self._judge is None or self._folder != message.scorer:
+            self._judge = load_judge(Path(message.scorer) if message.scorer else None)
+            self._folder = message.scorer
+        verdicts = self._judge.judge(message.texts, message.false_alarms, evidence=message.evidence)
+        rows = [
+            {
+                "answer": verdict.answer,
+                "probability": verdict.probability,
+                "threshold": verdict.threshold,
+                "evidence": [[e.start, e.end, e.weight] for e in verdict.evidence],
+            }
+            for verdict in verdicts
+        ]
+        return Verdicts(message.request, tuple(rows), self._judge.name, self._judge.kind)
