@@ -17,6 +17,7 @@ from pathlib import Path
 from assistant.errors import NewerSchemaError, StorageError
 
 BUSY_MILLISECONDS = 5000
+INDEXES = ("messages_fts", "verdicts_fts")  # of words; what is deleted leaves them, too
 
 
 def _sqlite_utils() -> None:
@@ -98,7 +99,8 @@ def _migrate(db: Database, path: Path | None) -> None:
     with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
         migrations.apply(db)
     with suppress(sqlite3.OperationalError):  # SQLite before 3.42 has no such option
-        db.conn.execute("INSERT INTO messages_fts(messages_fts, rank) VALUES ('secure-delete', 1)")
+        for index in INDEXES:
+            db.conn.execute(f"INSERT INTO {index}({index}, rank) VALUES ('secure-delete', 1)")
 
 
 @contextmanager

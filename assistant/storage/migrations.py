@@ -71,3 +71,39 @@ def m002_branches_pins_windows_personas(db: Database) -> None:
         "CREATE TABLE personas (name TEXT PRIMARY KEY, system TEXT NOT NULL)",
     ):
         db.conn.execute(statement)
+
+
+@migrations()
+def m003_verdicts(db: Database) -> None:
+    """Verdicts on mails and other texts, what a person said of them, and their words for searching."""
+    for statement in (
+        """CREATE TABLE verdicts (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            task TEXT NOT NULL,
+            name TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            sender TEXT NOT NULL,
+            shown TEXT NOT NULL,
+            text TEXT NOT NULL,
+            normaliser INTEGER NOT NULL,
+            raw BLOB,
+            answer TEXT NOT NULL DEFAULT '',
+            probability REAL NOT NULL DEFAULT 0,
+            details TEXT NOT NULL DEFAULT '{}',
+            label TEXT NOT NULL DEFAULT '',
+            created TEXT NOT NULL
+        )""",
+        "CREATE INDEX verdicts_labelled ON verdicts(task) WHERE label != ''",
+        """CREATE VIRTUAL TABLE verdicts_fts USING fts5(
+            name, subject, sender, shown, content='verdicts', content_rowid='id'
+        )""",
+        """CREATE TRIGGER verdicts_ai AFTER INSERT ON verdicts BEGIN
+            INSERT INTO verdicts_fts(rowid, name, subject, sender, shown)
+            VALUES (new.id, new.name, new.subject, new.sender, new.shown);
+        END""",
+        """CREATE TRIGGER verdicts_ad AFTER DELETE ON verdicts BEGIN
+            INSERT INTO verdicts_fts(verdicts_fts, rowid, name, subject, sender, shown)
+            VALUES ('delete', old.id, old.name, old.subject, old.sender, old.shown);
+        END""",
+    ):
+        db.conn.execute(statement)

@@ -1,4 +1,4 @@
-"""Store: chats and messages, written before they are used. Statements on them are in its parts only."""
+"""Store: chats, messages and verdicts, written before they are used. Statements on them are in its parts only."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from assistant.storage.chats import Chats
 from assistant.storage.messages import Messages
 from assistant.storage.search import Search
 from assistant.storage.settings import Settings
+from assistant.storage.verdicts import Verdicts
 
 # Where the numbers of chats that are never written begin: no file will ever have as many.
 TEMPORARY = 2**40
 
 
-class Store(Chats, Messages, Branches, Search, Settings):
-    """The chats in one database file, or in memory where `path` is None. Every method may raise StorageError."""
+class Store(Chats, Messages, Branches, Search, Settings, Verdicts):
+    """Chats and verdicts in one file, or in memory where `path` is None. Every method may raise StorageError."""
 
     def __init__(self, path: Path | None, copy_of: Path | None = None) -> None:
         super().__init__(path, copy_of)
