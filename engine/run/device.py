@@ -9,7 +9,7 @@ import torch
 from engine.errors import DeviceError
 from engine.run.linear import Precision, has_int4, has_int8
 
-# What activations and whatever is no matrix are kept in, for weights of each precision.
+# What activations and whatever is no matrix are kept in, for weights of each precision, where bf16 is native.
 PRECISIONS: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
@@ -51,14 +51,20 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
     if name not in here:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
     if precision == "auto":
-        precision = ("int8" if name == "cpu" and has_int8() else "bf16") if _fast_bf16(name) else "fp32"
+        precision = "int8" if name == "cpu" and has_int8() else "bf16" if fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
     if precision in ("int8", "int4") and name != "cpu":
         raise DeviceError(f"{precision} is for the CPU; on {name} choose auto, fp32 or bf16.")
     taken = _next_best(precision)
     instead = f" (this torch has no {precision} here)" if taken != precision else ""
-    return Placement(torch.device(name), PRECISIONS[taken], taken, f"{_describe(name)}, {taken}{instead}")
+    return Placement(torch.device(name), _activations(taken, name), taken, f"{_describe(name)}, {taken}{instead}")
+
+
+def _activations(precision: Precision, name: str) -> torch.dtype:
+    """fp32 around rounded weights where the processor would have to emulate bf16: that is quicker there, and exact."""
+    rounded = precision in ("int8", "int4")
+    return torch.float32 if rounded and not fast_bf16(name) else PRECISIONS[precision]
 
 
 def _next_best(precision: Precision) -> Precision:
@@ -68,7 +74,7 @@ def _next_best(precision: Precision) -> Precision:
     return "bf16" if precision == "int8" and not has_int8() else precision
 
 
-def _fast_bf16(name: str) -> bool:
+def fast_bf16(name: str) -> bool:
     """Whether `name` multiplies bf16 natively; where it is emulated, fp32 is faster."""
     if name == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

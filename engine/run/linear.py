@@ -81,7 +81,7 @@ class Int8Linear:
             rounded = torch.quantize_per_channel(weight.float(), scale.double(), zero, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(rounded, bias.float() if bias is not None else None)
         self._bias = bias.float() if bias is not None else None
-        self._dtype, self._seven_bits = dtype, not _has_vnni()
+        self._dtype, self._seven_bits = dtype, not has_vnni()
         self._multiply = torch.ops.quantized.linear_dynamic.default
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ def _engine(name: str) -> Iterator[None]:
         torch.backends.quantized.engine = before
 
 
-def _has_vnni() -> bool:
+def has_vnni() -> bool:
     """Whether 8-bit products are summed in 32 bits; without it they overflow 16 unless inputs keep to 7 bits."""
     return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 

@@ -21,6 +21,15 @@ def test_auto_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Apple" in place.note
 
 
+def test_rounded_weights_get_fp32_around_them_where_bf16_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not device.has_int8():
+        pytest.skip("this torch has no int8 here")
+    for native, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(device, "fast_bf16", lambda name, native=native: native)
+        place = device.choose("cpu")
+        assert (place.precision, place.dtype) == ("int8", dtype)
+
+
 @pytest.mark.parametrize(("name", "precision"), [("tpu", "auto"), ("cpu", "int3")])
 def test_unknown_wishes_are_refused(name: str, precision: str) -> None:
     with pytest.raises(DeviceError, match="choose"):

@@ -27,7 +27,7 @@ from engine.files.stored import read_safetensors, read_weights
 from engine.files.weights import check, fill, fill_fused
 from engine.run.device import PRECISIONS
 from engine.run.generate_steps import prefill
-from engine.run.linear import has_int4, has_int8
+from engine.run.linear import has_int4, has_int8, has_vnni
 from tests.engine.test_parity import PEERS, shake, tokens
 
 CPU = torch.device("cpu")
@@ -89,7 +89,8 @@ def test_loading_straight_into_a_precision(name: str, precision: Any, tmp_path: 
         expected = peer(torch.tensor([ids])).logits[0, -1]
     error = (logits.float() - expected).norm() / expected.norm()
     # Random weights of this size are harder on rounding than a trained model's; the bounds keep mix-ups out.
-    assert error < {"fp32": 1e-5, "bf16": 0.08, "int8": 0.08, "int4": 0.45}[precision]
+    int8 = 0.08 if has_vnni() else 0.16  # without VNNI, inputs are rounded to 7 bits
+    assert error < {"fp32": 1e-5, "bf16": 0.08, "int8": int8, "int4": 0.45}[precision]
     assert model.parameter_count() == sum(p.numel() for p in peer.parameters())
 
 
@@ -272,4 +273,5 @@ def test_peak_memory_is_little_above_the_weights(precision: str, size: int, tmp_
     result = subprocess.run([sys.executable, "-c", MEASURE, tmp_path, precision], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     peak, parameters = map(int, result.stdout.split())
-    assert peak < 1.3 * size * parameters
+    padded = precision == "int8" and not has_vnni()  # FBGEMM for AVX2 fills inputs up to a multiple of 512: 768 → 1,024
+    assert peak < 1.3 * size * parameters * (4 / 3 if padded else 1)

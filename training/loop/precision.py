@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from functools import cache
 
 import torch
 
-from engine.run.device import choose
-
-
-@cache
-def fast_bf16(device: str) -> bool:
-    """Whether `device` multiplies bf16 natively; where it is emulated, fp32 is faster."""
-    return choose(device).precision != "fp32"
+from engine.run.device import fast_bf16
 
 
 def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[object]:

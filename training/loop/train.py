@@ -27,6 +27,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from engine.run.device import fast_bf16
 from training.errors import TrainingError
 from training.events import EventLog
 from training.loop import distributed, recovery
@@ -34,7 +35,6 @@ from training.loop.average import Average
 from training.loop.checkpoint import DiskFull, TrainState, identity_of, load_checkpoint, save_checkpoint
 from training.loop.losses import bits_per_byte
 from training.loop.optimizer import make_optimizers, repeated
-from training.loop.precision import fast_bf16
 from training.loop.report import Report
 from training.loop.shared_checkpoint import load_shared, save_shared
 from training.loop.stage import LossSum, Stage, rows
