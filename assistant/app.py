@@ -91,9 +91,8 @@ class HomespunApp(App[None]):
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """Everything that has a key, and Textual's own commands."""
         yield from super().get_system_commands(screen)
-        if not isinstance(screen, ChatScreen):
-            return
-        for binding in screen.commands():
+        commands = getattr(screen, "commands", None)  # the screens with keys of their own have it
+        for binding in commands() if commands is not None else ():
 
             async def run(action: str = binding.action) -> None:
                 await screen.run_action(action)

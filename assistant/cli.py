@@ -125,9 +125,17 @@ def data(arguments: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, metavar="FILE…|-")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a mail and line.")
 @click.option("--details", is_flag=True, help="Say of every mail why; a single one is always shown so.")
-@click.option("--false-alarms", default=0.1, show_default=True, help="Per cent of honest mail that may be called spam.")
 @click.option(
-    "--scorer", type=click.Path(path_type=Path), help="Folder of a spam scorer [default: the one that ships]."
+    "--false-alarms",
+    type=float,
+    help="Per cent of honest mail that may be called spam [default: as set in the app, 0.1].",
+)
+@click.option(
+    "--scorer",
+    "--model",
+    "scorer",
+    type=click.Path(path_type=Path),
+    help="Folder of a spam scorer [default: the one adopted in the app, or the one that ships].",
 )
 @click.option(
     "--move", type=click.Path(path_type=Path), help="Move a Maildir's spam to this Maildir; nothing is deleted."
@@ -135,7 +143,10 @@ def data(arguments: tuple[str, ...]) -> None:
 @click.option(
     "--undo", type=click.Path(path_type=Path), help="Move everything back that --move brought to this Maildir."
 )
-def spam(names: tuple[str, ...], undo: Path | None, false_alarms: float, **wishes: Any) -> None:
+@click.pass_obj
+def spam(
+    obj: dict[str, Any], names: tuple[str, ...], undo: Path | None, false_alarms: float | None, **wishes: Any
+) -> None:
     """Say of each mail whether it is spam, how sure that is, and why.
 
     FILE is a text, an .eml file, an mbox, a Maildir, or a folder with such in it; - is standard input. The exit status
@@ -146,8 +157,6 @@ def spam(names: tuple[str, ...], undo: Path | None, false_alarms: float, **wishe
     homespun spam - < letter.txt
     homespun spam ~/Maildir --move ~/Maildir/.Junk
     """
-    import asyncio
-
     from assistant import spam as judging
 
     if undo is not None:
@@ -157,9 +166,39 @@ def spam(names: tuple[str, ...], undo: Path | None, false_alarms: float, **wishe
         return
     if not names:
         raise click.UsageError("Name a mail, an mbox or a Maildir, or - for standard input.")
-    if not 0 <= false_alarms <= 100:
+    if false_alarms is not None and not 0 <= false_alarms <= 100:
         raise click.UsageError("--false-alarms must be between 0 and 100 per cent.")
-    sys.exit(asyncio.run(judging.run(judging.SpamWishes(names, false_alarms=false_alarms / 100, **wishes))))
+    rate = false_alarms / 100 if false_alarms is not None else None
+    sys.exit(judging.status(judging.SpamWishes(names, false_alarms=rate, data_dir=obj["data_dir"], **wishes)))
+
+
+@main.command(context_settings=HELP)
+@click.argument("names", nargs=-1, metavar="FILE…|-")
+@click.option("--labels", default="", help="The labels to tell apart, with commas between them.")
+@click.option("--examples", type=click.Path(path_type=Path), help="A .csv or .jsonl with the columns text and label.")
+@click.option("--as", "classifier", default="", metavar="NAME", help="A classifier made before, or a model's folder.")
+@click.option("--train", default="", metavar="NAME", help="Keep labels and examples as NAME; from 50 on, fine-tune.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a text and line.")
+@click.option("--model", help="The language model that tells them apart, or that is fine-tuned.")
+@click.pass_obj
+def classify(obj: dict[str, Any], names: tuple[str, ...], model: str | None, **wishes: Any) -> None:
+    """Say which of any labels each text has: by the language model, or by a classifier trained on your examples.
+
+    \b
+    homespun classify - --labels "complaint,praise" < letter.txt
+    homespun classify inbox.mbox --examples topics.csv
+    homespun classify --examples topics.csv --train topics
+    homespun classify inbox.mbox --as topics
+    """
+    import asyncio
+
+    from assistant import classify as labelling
+    from assistant.paths import find_paths
+
+    if not names and not wishes["train"]:
+        raise click.UsageError("Name a text, an mbox or a folder, or - for standard input.")
+    asked = labelling.ClassifyWishes(names, model=model or obj["model"], device=obj["device"], **wishes)
+    sys.exit(asyncio.run(labelling.run(asked, find_paths(obj["data_dir"]))))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "new": ("", "begin a new chat"),
     "temporary": ("", "begin a chat that is never written"),
     "search": ("", "search all chats"),
+    "spam": ("FILE", "judge whether a mail is spam; without FILE, one that is pasted"),
     "help": ("", "show the keys"),
 }
 SETTING_OF = {

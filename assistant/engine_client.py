@@ -26,6 +26,7 @@ from engine.protocol import (
     Done,
     Failed,
     Generate,
+    Label,
     Load,
     Loaded,
     Message,
@@ -102,7 +103,7 @@ class EngineClient:
             EngineFailure, WorkerDied: as `generate`.
         """
         async with self._turn:
-            if isinstance(question, Classify):
+            if isinstance(question, Classify | Label):
                 await self._ensure_running()
             else:
                 await self._ensure_loaded()

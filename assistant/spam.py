@@ -1,7 +1,7 @@
 """`homespun spam`: mails from files, folders or a pipe → verdicts on standard output, one after the other.
 
-Owns the batches between reading and the engine, what is printed, and the exit status. Reading and normalising are
-`engine/email_text`; judging happens in the engine's worker.
+Owns the batches between reading and the engine, and the exit status; what is printed is `spam_report.py`. Reading and
+normalising are `engine/email_text`; judging happens in the engine's worker.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from assistant import spam_moves
 from assistant.engine_client import EngineClient
-from assistant.errors import UsageError
+from assistant.errors import AssistantError, UsageError
+from assistant.paths import find_paths
+from assistant.spam_report import Bar, Judged, as_details, as_json, as_line
 from assistant.text import printable
+from assistant.verdicts.settings import DEFAULT_RATE, SpamSettings
 from engine.email_text.normalise import EmailText, normalise
-from engine.email_text.sources import Item, is_maildir, read_all, total_size
+from engine.email_text.sources import Item, is_maildir, read_all
+from engine.errors import EngineError
 from engine.protocol import Classify, Verdicts
 
 NOT_SPAM, SPAM, ERROR, UNSURE = 0, 1, 2, 3  # exit statuses
 BATCH_MAILS, BATCH_CHARACTERS, BATCH_SECONDS = 64, 400_000, 0.5
-LABELS = {"spam": "SPAM", "not spam": "not spam", "unsure": "unsure"}
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,11 @@ class SpamWishes:
 
     names: tuple[str, ...]
     scorer: Path | None = None
-    false_alarms: float = 0.001
+    false_alarms: float | None = None  # as set in the app
     as_json: bool = False
     details: bool = False
     move: Path | None = None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One mail with its verdict, or an item that could not be read."""
-
-    item: Item
-    email: EmailText | None = None
-    verdict: dict[str, Any] = field(default_factory=dict)  # protocol.Verdicts' row
-    scorer: str = ""
-    kind: str = ""
+    data_dir: Path | None = None
 
 
 def batches(items: Iterator[Item]) -> Iterator[list[tuple[Item, EmailText | None]]]:
@@ -103,7 +96,8 @@ async def _ask(
         return None
     scorer = str(wishes.scorer) if wishes.scorer else ""
     wanted = wishes.as_json or wishes.details
-    answer = await client.ask(Classify("", texts, scorer, wishes.false_alarms, evidence=wanted))
+    rate = DEFAULT_RATE if wishes.false_alarms is None else wishes.false_alarms
+    answer = await client.ask(Classify("", texts, scorer, rate, evidence=wanted))
     assert isinstance(answer, Verdicts)
     return answer
 
@@ -117,6 +111,32 @@ def _together(batch: Sequence[tuple[Item, EmailText | None]], answer: Verdicts |
             yield Judged(item, email, next(rows), answer.scorer, answer.scorer_kind)
 
 
+def status(wishes: SpamWishes) -> int:
+    """The command's exit status. Whatever goes wrong it is neither 0 nor 1: a filter would take that for a verdict."""
+    try:
+        return asyncio.run(run(_settled(wishes)))
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise  # the command line's business
+    except (AssistantError, EngineError) as error:
+        _tell(f"Error: {error}")
+    except Exception as error:  # noqa: BLE001 - the process's edge, see above
+        _tell(f"Error: homespun made a mistake ({type(error).__name__}: {error}). No verdict was given.")
+    return ERROR
+
+
+def _settled(wishes: SpamWishes) -> SpamWishes:
+    """`wishes` with what was set in the app where they say nothing."""
+    settings = SpamSettings(find_paths(wishes.data_dir))
+    if wishes.false_alarms is None:
+        wishes = replace(wishes, false_alarms=settings.rate)
+    if wishes.scorer is None:
+        using = settings.in_use()
+        wishes = replace(wishes, scorer=using.folder)
+        if using.note:
+            _tell(f"({using.note})")
+    return wishes
+
+
 async def run(wishes: SpamWishes) -> int:
     """Judge everything `wishes` names, print it, and return the exit status.
 
@@ -128,9 +148,9 @@ async def run(wishes: SpamWishes) -> int:
     one = len(names) == 1 and (names[0] == "-" or not Path(os.path.expanduser(names[0])).is_dir())
     client = EngineClient(Path())
     counts: Counter[str] = Counter()
-    bar = _Bar(names)
+    bar, stayed = Bar(names), 0
     held: Judged | None = None  # a first mail waits to be seen alone: then it is shown in full
-    wishes_ = wishes if not one or wishes.as_json else SpamWishes(**{**vars(wishes), "details": True})
+    wishes_ = wishes if not one or wishes.as_json else replace(wishes, details=True)
     try:
         async for judged in judge(read_all(names, sys.stdin.buffer), client, wishes_):
             counts[judged.verdict.get("answer", "unread")] += 1
@@ -143,7 +163,9 @@ async def run(wishes: SpamWishes) -> int:
                     held = None
                 _show(judged, wishes)
             if wishes.move is not None:
-                counts["moved"] += _move(judged, wishes.move)
+                moved = _move(judged, wishes.move)
+                counts["moved"] += moved
+                stayed += judged.verdict.get("answer") == "spam" and not moved
             bar.step(judged.item.size)
         if held is not None:
             _show(held, wishes_)
@@ -154,9 +176,13 @@ async def run(wishes: SpamWishes) -> int:
     if counts.total() > 1:
         parts = ", ".join(f"{n} {answer}" for answer, n in counts.most_common())
         _tell(f"{counts.total():,} mails: {parts}{f'; {moved} moved' if moved else ''}.")
-    for status, answer in ((ERROR, "unread"), (SPAM, "spam"), (UNSURE, "unsure")):
+    if stayed:
+        _tell(
+            f"{stayed} spam mail{'s' * (stayed != 1)} stay{'s' * (stayed == 1)}: only mail of another Maildir is moved."
+        )
+    for code, answer in ((ERROR, "unread"), (SPAM, "spam"), (UNSURE, "unsure")):
         if counts[answer]:
-            return status
+            return code
     return NOT_SPAM
 
 
@@ -180,63 +206,6 @@ def _show(judged: Judged, wishes: SpamWishes) -> None:
     sys.stdout.flush()
 
 
-def as_json(judged: Judged) -> dict[str, Any]:
-    """The object of one line of --json; evidence carries the words as they stand in the mail."""
-    if judged.email is None:
-        return {"name": printable(judged.item.name), "error": printable(judged.item.error)}
-    email, verdict = judged.email, judged.verdict
-    return {
-        "name": printable(judged.item.name),
-        **{key: verdict[key] for key in ("answer", "probability", "threshold")},
-        "scorer": judged.scorer,
-        "scorer_kind": judged.kind,
-        "subject": email.fields.subject,
-        "from": email.fields.from_address,
-        "evidence": [{"text": words, "weight": weight} for words, weight in evidence(judged)],
-        "findings": [{"kind": f.kind, "weight": f.weight, "sentence": f.sentence} for f in email.findings],
-        "attachments": [{"name": a.name, "type": a.type} for a in email.attachments],
-        "notes": [*([judged.item.note] if judged.item.note else []), *email.notes],
-        "normaliser": email.version,
-    }
-
-
-def evidence(judged: Judged) -> list[tuple[str, float]]:
-    """(words as shown, weight in log-odds) of the passages that moved the verdict."""
-    if judged.email is None:
-        return []
-    rows = judged.verdict["evidence"]
-    return [(judged.email.shown[slice(*judged.email.where(start, end))], weight) for start, end, weight in rows]
-
-
-def as_line(judged: Judged) -> str:
-    """One mail in a list of many."""
-    assert judged.email is not None
-    subject = judged.email.fields.subject or " ".join(judged.email.shown.split())
-    answer, probability = judged.verdict["answer"], judged.verdict["probability"]
-    return f"{LABELS[answer]:8s} {probability:6.1%}  {judged.item.name}  {subject[:60]}"
-
-
-def as_details(judged: Judged) -> str:
-    """One mail in full: verdict, what moved it, what was found, what was left out."""
-    if judged.email is None:
-        return ""
-    verdict = judged.verdict
-    lines = [
-        f"{LABELS[verdict['answer']]}: {verdict['probability']:.1%} likely to be spam "
-        f"({judged.kind} scorer {judged.scorer}; spam from {verdict['threshold']:.1%} on)"
-    ]
-    if judged.email.fields.subject:
-        lines.append(f"  Subject: {judged.email.fields.subject}")
-    for sign, title in ((1, "for spam"), (-1, "against")):
-        words = [f"{' '.join(w.split())} {weight:+.2f}" for w, weight in evidence(judged) if weight * sign > 0]
-        if words:
-            lines.append(f"  What speaks {title}: {', '.join(words[:8])}")
-    lines += [f"  - {finding.sentence}" for finding in judged.email.findings[:12]]
-    notes = [judged.item.note] if judged.item.note else []
-    lines += [f"  ({note})" for note in [*notes, *judged.email.notes]]
-    return "\n".join(lines)
-
-
 def _move(judged: Judged, target: Path) -> int:
     """Move the mail when it is spam and a Maildir's; 1 when it was."""
     path = judged.item.path
@@ -252,32 +221,6 @@ def _move(judged: Judged, target: Path) -> int:
         _tell(f"Error: {path} was not moved: {(error.strerror or str(error)).lower()}.")
         return 0
     return 1
-
-
-class _Bar:
-    """A line on a terminal's stderr that says how far the work is, after its first second."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._total = total_size(names) if sys.stderr.isatty() else 0
-        self._active, self._shown = sys.stderr.isatty(), False
-        self._done = self._mails = 0
-        self._began = self._last = time.monotonic()
-
-    def step(self, size: int) -> None:
-        self._done, self._mails, now = self._done + size, self._mails + 1, time.monotonic()
-        if not self._active or now - self._began < 1 or now - self._last < 0.1:
-            return
-        self._last, self._shown = now, True
-        rate = f"{self._mails:,} mails, {self._mails / (now - self._began):,.0f} a second"
-        share = min(self._done / self._total, 1.0) if self._total else 0.0
-        drawn = f"[{'#' * int(share * 30):30s}] {share:4.0%}  " if self._total else ""
-        sys.stderr.write(f"\r\x1b[K{drawn}{rate}")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            self._shown = False
 
 
 def undo(target: Path) -> None:

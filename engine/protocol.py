@@ -9,6 +9,7 @@ A conversation over the pipe:
     Generate(request="7", ...)      Started(...), Delta(...)*, Done(...)   or Failed(request="7", ...)
     Batch, Score, Embed, Count      Replies, Scores, Embeddings, Counts    or Failed(...)
     Classify(texts=...)             Verdicts(...)          or Failed(...); needs no Load
+    Label(texts=..., model="/path") Labels(...)            or Failed(...); needs no Load
     Cancel(request="7")             the running reply ends with Done(reason="cancelled") within 100 ms
     Shutdown()                      the worker exits with status 0
 """
@@ -132,6 +133,16 @@ class Classify(Message):
 
 
 @dataclass(frozen=True)
+class Label(Message):
+    """Which of a classifier's labels each of `texts` has."""
+
+    kind: ClassVar[str] = "label"
+    request: str
+    texts: tuple[str, ...]
+    model: str  # path of the classifier's folder
+
+
+@dataclass(frozen=True)
 class Cancel(Message):
     kind: ClassVar[str] = "cancel"
     request: str
@@ -245,6 +256,16 @@ class Verdicts(Message):
 
 
 @dataclass(frozen=True)
+class Labels(Message):
+    """One row a text: {"probabilities": one a label, "tokens": its length, "cut": tokens at its end not read}."""
+
+    kind: ClassVar[str] = "labels"
+    request: str
+    labels: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class Failed(Message):
     kind: ClassVar[str] = "failed"
     request: str  # "load" when loading failed
@@ -252,8 +273,8 @@ class Failed(Message):
     message: str  # fit to show to a person
 
 
-QUESTIONS = (Batch, Score, Embed, Count, Classify)  # what gets exactly one answer
-ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts)
+QUESTIONS = (Batch, Score, Embed, Count, Classify, Label)  # what gets exactly one answer
+ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts, Labels)
 _STREAM = (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Tokens, Done, Failed)
 _KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (*_STREAM, *QUESTIONS, *ANSWERS)}
 

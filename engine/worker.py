@@ -25,6 +25,7 @@ from engine.protocol import (
     Delta,
     Failed,
     Generate,
+    Label,
     Load,
     Loaded,
     Message,
@@ -36,6 +37,7 @@ from engine.protocol import (
 
 if TYPE_CHECKING:  # torch is imported when a model is loaded: judging mail may need none
     from engine.run.generate import Generator
+    from engine.run.labelling import Labellers
     from engine.spam.judging import Judges
 
 DELTA_SECONDS = 1 / 15  # between two Deltas; a screen shows no more
@@ -48,6 +50,7 @@ class Worker:
         self._out = out
         self._generator: Generator | None = None
         self._judges: Judges | None = None
+        self._labellers: Labellers | None = None
         self._cancelled: set[str] = set()
         self._closing = threading.Event()
 
@@ -72,6 +75,8 @@ class Worker:
                 self._generate(message)
             elif isinstance(message, Classify):
                 self._judge(message)
+            elif isinstance(message, Label):
+                self._label(message)
             elif isinstance(message, QUESTIONS):
                 self._answer(message)
             else:
@@ -112,6 +117,12 @@ class Worker:
 
         self._judges = self._judges or Judges()
         self.send(self._judges.answer(message))
+
+    def _label(self, message: Label) -> None:
+        from engine.run.labelling import Labellers
+
+        self._labellers = self._labellers or Labellers()
+        self.send(self._labellers.answer(message))
 
     def _ready(self) -> Generator:
         if self._generator is None:

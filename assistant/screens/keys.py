@@ -14,6 +14,7 @@ CHAT_KEYS = (
     _key("ctrl+n", "new_chat", "New", "Begin a new chat", show=True),
     _key("ctrl+f,f3", "search", "Search", "Search all chats", show=True, priority=True),
     _key("ctrl+o", "models", "Models", "Choose, add and remove models", show=True, priority=True),
+    _key("ctrl+s", "spam", "Spam?", "Judge whether a mail is spam, and why", show=True, priority=True),
     _key("f1", "help", "Help", "Show this help", show=True),
     _key("f2", "rename", "Rename", "Rename this chat"),
     _key("f4", "copy", "Copy", "Copy the message that is selected, or the last reply"),

@@ -11,11 +11,12 @@ from assistant.errors import UsageError
 from assistant.exporting import as_html, as_json, as_markdown
 from assistant.sampling import SETTINGS, Wishes, read_setting
 from assistant.screens.on_chats import OnChats
+from assistant.screens.on_spam import OnSpam
 
 ACTIONS = {"model": "models", "new": "new_chat", "temporary": "temporary", "search": "search", "help": "help"}
 
 
-class OnCommands(OnChats):
+class OnCommands(OnChats, OnSpam):
     """Raises UsageError or StorageError with a sentence where something cannot be."""
 
     async def carry_out(self, name: str, rest: str) -> None:
@@ -26,6 +27,8 @@ class OnCommands(OnChats):
             self._set(SETTING_OF[name], rest)
         elif name == "system":
             self._instruct(rest)
+        elif name == "spam":
+            self.open_spam(rest)
         elif name == "export":
             self._export(rest)
         elif name == "rename":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from engine.email_text.plain import clean
 from engine.email_text.style import Look, class_rules, look_of
 
 LONGEST = 1_000_000  # characters of one HTML part that are read
@@ -91,7 +92,7 @@ class _Writer:
         self.ends = "\n"  # what the text ends with, as far as it matters: " ", "\n" or a letter
 
     def write(self, text: str) -> None:
-        text = _SPACE.sub(" ", text)
+        text = _SPACE.sub(" ", clean(text))  # "&#27;" is an escape, too
         if self.ends in " \n":
             text = text.lstrip(" ")
         if text:
@@ -151,7 +152,7 @@ def _text(text: str, look: Look, out: _Writer, hidden: list[tuple[str, list[str]
     elif text.strip():
         if not hidden or hidden[-1][0] != look.unseen:
             hidden.append((look.unseen, []))
-        hidden[-1][1].append(text)
+        hidden[-1][1].append(clean(text))
 
 
 def _enter(
@@ -167,7 +168,7 @@ def _enter(
     elif tag in ("td", "th"):
         out.write(" ")
     if tag == "a":
-        open_links.append((node, (node.attributes.get("href") or "").strip(), out.length))
+        open_links.append((node, clean(node.attributes.get("href") or "").strip(), out.length))
     elif tag == "img" and look.unseen is None:
         if _tracker(node):
             return

@@ -7,7 +7,25 @@ import sys
 import threading
 import time
 
-from engine.protocol import Cancel, Delta, Done, Failed, Generate, Load, Loaded, Shutdown, Started, decode, encode
+from engine.protocol import (
+    Cancel,
+    Classify,
+    Count,
+    Counts,
+    Delta,
+    Done,
+    Failed,
+    Generate,
+    Load,
+    Loaded,
+    Score,
+    Scores,
+    Shutdown,
+    Started,
+    Verdicts,
+    decode,
+    encode,
+)
 
 MODE = os.environ.get("FAKE_WORKER", "")  # "", slow, die, die-once:PATH, no-model, slow-load, slow-no-model, drop
 cancelled: set[str] = set()
@@ -47,6 +65,31 @@ def answer(request: Generate) -> None:
     send(Done(request.request, "stop", len(pieces), 50.0, 0.1, 10 + len(pieces)))
 
 
+def judge(request: Classify) -> None:
+    """Spam is what says so, and that word is the evidence; "perhaps" is unsure; "BROKEN" cannot be judged."""
+    rows = []
+    for text in request.texts:
+        if "BROKEN" in text:
+            send(Failed(request.request, "model_folder", "The scorer cannot be read: the file is cut short."))
+            return
+        time.sleep(5 if "SLOWLY" in text else 0)
+        at = text.find("spam")
+        probability = 0.97 if at >= 0 else 0.6 if "perhaps" in text else 0.02
+        threshold = 0.99 if request.false_alarms < 0.001 else 0.9
+        answer = "spam" if probability >= threshold else "unsure" if probability >= 0.5 else "not spam"
+        evidence = [[at, at + 4, 2.5]] if at >= 0 and request.evidence else []
+        rows.append({"answer": answer, "probability": probability, "threshold": threshold, "evidence": evidence})
+    kind = "classical" if request.scorer.endswith("classical") else "neural"
+    send(Verdicts(request.request, tuple(rows), f"fake-{kind}", kind))
+
+
+def score(request: Score) -> None:
+    """A label is likely where the text has it as a word."""
+    text = request.messages[-1]["content"].rpartition("Text: ")[2]
+    scores = tuple([-1.0 if label.strip() in text.split() else -5.0] for label in request.continuations)
+    send(Scores(request.request, scores))
+
+
 def main() -> None:
     jobs: list[Generate] = []
     ready = threading.Condition()
@@ -77,6 +120,12 @@ def main() -> None:
                 send(Failed("load", "model_folder", "The weights cannot be read: the file is cut short."))
             else:
                 send(Loaded(job.model, "fake", 1000, 1024, "cpu", "CPU, a fake", 0.1))
+        elif isinstance(job, Classify):
+            judge(job)
+        elif isinstance(job, Count):
+            send(Counts(job.request, tuple(len(text) // 4 + 1 for text in job.texts)))
+        elif isinstance(job, Score):
+            score(job)
         else:
             answer(job)
 

@@ -301,6 +301,16 @@ def test_edits_lead_back(text: str) -> None:
         assert text[start:end] == match[0]
 
 
+def test_escape_sequences_written_as_entities_are_none_either() -> None:
+    email = normalise(
+        b"Content-Type: text/html\n\n<p>hi &#27;[2J &#x7; <a href='http://a.example/&#27;x'>here</a>"
+        b"<img src=q alt='&#27;y'></p><p style='display:none'>un&#27;seen</p>"
+    )
+    assert not UNSAFE.search(email.shown)
+    assert f"hi {ESCAPE}[2J" in email.shown
+    assert "terminal" in kinds(email)
+
+
 def test_escape_sequences_are_shown_not_obeyed() -> None:
     email = normalise(BROKEN["escape sequences"])
     assert ESCAPE in email.shown

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
 from assistant.engine_client import EngineClient
-from engine.protocol import Batch, Count, Delta, Done, Embed, SamplingParams, Score, Tokens
+from engine.errors import EngineError
+from engine.protocol import Batch, Count, Delta, Done, Embed, Label, SamplingParams, Score, Tokens
+from engine.run.classifier import TextClassifier
+from tests.engine.test_classifier import make, write
 
 CHAT = [{"role": "user", "content": "Hi"}]
+
+
+async def test_a_classifier_labels_texts_in_the_worker_without_a_model(tiny_folder: Path, tmp_path: Path) -> None:
+    made = make()
+    folder = write(tmp_path / "labels", made, json.loads((tiny_folder / "tokenizer.json").read_text()))
+    client = EngineClient(Path())  # no model to answer with
+    try:
+        told = await client.ask(Label("", ("free money", "word " * 200), str(folder)))
+        with pytest.raises(EngineError, match="holds no classifier"):
+            await client.ask(Label("", ("free money",), str(tiny_folder)))
+    finally:
+        await client.close()
+    assert told.labels == ("ham", "spam", "unsure")  # type: ignore[attr-defined]
+    first, long = told.rows  # type: ignore[attr-defined]
+    expected = TextClassifier.load(folder).classify(["free money"])[0].probabilities
+    assert first["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert first["cut"] == 0
+    assert long["cut"] == long["tokens"] - 48
 
 
 async def test_one_process_answers_everything(tiny_folder: Path) -> None:

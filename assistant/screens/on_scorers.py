@@ -1,0 +1,54 @@
+"""OnScorers: the part of the spam screen that sets the rate of false alarms, retrains, and goes back."""
+
+from __future__ import annotations
+
+from textual import work
+
+from assistant.errors import AssistantError, StorageError
+from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.retrain import RetrainScreen
+from assistant.screens.spam_base import SpamBase
+from assistant.storage.verdicts import SPAM_TASK
+from assistant.verdicts.settings import per_cent
+
+
+class OnScorers(SpamBase):
+    """The scorer is the one that is in use."""
+
+    @work
+    async def action_retrain(self) -> None:
+        try:
+            corrections = self._service.corrections()
+        except StorageError as error:
+            self.complain(error)
+            return
+        if said := await self.app.push_screen_wait(RetrainScreen(self._service.retraining, corrections)):
+            self.notify(said, timeout=12)
+        self.say("")
+
+    @work
+    async def action_roll_back(self) -> None:
+        adopted = self._service.settings.adopted()
+        question = f"Go back from {adopted[-1]} to the scorer before? {adopted[-1]} is deleted." if adopted else ""
+        if adopted and not await self.app.push_screen_wait(ConfirmScreen(question, "Go back")):
+            return
+        try:
+            self.notify(self._service.settings.roll_back())
+        except AssistantError as error:
+            self.notify(str(error), severity="warning")
+
+    @work
+    async def action_rate(self) -> None:
+        now = per_cent(self._service.settings.rate).removesuffix(" %")
+        question = "Per cent of honest mail that may be called spam (0.1 is one in a thousand):"
+        text = await self.app.push_screen_wait(LineScreen(question, now))
+        if text is None:
+            return
+        try:
+            self._service.settings.set_rate(text)
+        except AssistantError as error:
+            self.notify(str(error), severity="warning")
+            return
+        self.say("")
+        if self.kept is not None and self.kept.task == SPAM_TASK and self.kept.raw is not None:
+            self.judge_again()

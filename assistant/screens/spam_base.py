@@ -1,0 +1,68 @@
+"""SpamBase: what the parts of the spam screen share: the service, the verdict on screen, the status line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Static
+from textual.worker import Worker
+
+from assistant.errors import StorageError
+from assistant.storage.verdicts import SPAM_TASK, Kept
+from assistant.verdicts.service import VerdictService
+from assistant.verdicts.settings import per_cent
+from assistant.widgets.verdict_view import VerdictView
+from engine.email_text.sources import Item
+
+
+class SpamBase(Screen[None]):
+    """The state of the spam screen. `asked` is what is asked of a text: spam, or the name of a label set."""
+
+    def __init__(self, service: VerdictService, first: str = "") -> None:
+        super().__init__()
+        self._service, self._first = service, first
+        self.asked = SPAM_TASK
+        self._state = ""  # what is going on
+        self._judging: Worker[None] | None = None
+        self._draft_timer: Timer | None = None
+        self._draft = ""  # what stands in the prompt, as of the last key
+        self._sidebar = True
+        self._last_path = ""
+
+    @property
+    def kept(self) -> Kept | None:
+        """The verdict on screen."""
+        return self.query_one(VerdictView).kept
+
+    def complain(self, error: Exception) -> None:
+        self.notify(str(error), severity="error")
+
+    def say(self, state: str | None = None) -> None:
+        """The status line: what is going on (as before, where it is None), and what holds."""
+        self._state = self._state if state is None else state
+        rate = f"at most {per_cent(self._service.settings.rate)} false alarms (F6)"
+        asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} (F7)"
+        parts = [self._state, self._service.retraining.line, self._service.tuning.line, asked]
+        self.query_one("#status", Static).update("  ·  ".join(part for part in parts if part))
+
+    def show(self, verdict: int | None, *, waiting: bool = False) -> None:
+        """Put a verdict on screen; nothing where it is None or gone."""
+        try:
+            kept = self._service.store.verdict(verdict) if verdict is not None else None
+        except StorageError as error:
+            self.complain(error)
+            return
+        self.query_one(VerdictView).show(kept, waiting=waiting)
+        nothing = "Spam check" if self.asked == SPAM_TASK else self.asked
+        self.query_one("#title", Static).update((kept.name or "Pasted text") if kept else nothing)
+
+    def refresh_list(self) -> None:
+        raise NotImplementedError
+
+    def judge(self, items: AsyncIterator[Item], *, typed: str = "") -> None:
+        raise NotImplementedError
+
+    def judge_again(self) -> None:
+        raise NotImplementedError

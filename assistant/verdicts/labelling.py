@@ -1,0 +1,153 @@
+"""Labeller: which of some labels a text has: by a classifier that was trained on them, or by the language model.
+
+Without training the language model scores the labels: how likely each is behind the text, with examples before it
+(few-shot) or without (zero-shot; Brown et al. 2020). What it would say of an empty text is taken off, because small
+models prefer some words whatever they read (contextual calibration, Zhao et al. 2021).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from assistant.engine_client import EngineClient
+from assistant.verdicts.examples import Example
+from assistant.verdicts.label_sets import LabelSet
+from engine.email_text.normalise import EmailText
+from engine.protocol import Count, Counts, Label, Labels, Score, Scores
+
+EMPTY = ("N/A", "…")  # texts that say nothing
+MOST_SHOTS = 24  # examples that are shown to the language model
+LONGEST_SHOT = 300  # characters of one
+ANSWER_TOKENS = 24  # room for the longest label
+SHARE_OF_SHOTS = 0.5  # of the context
+
+
+@dataclass(frozen=True)
+class Labelled:
+    rows: tuple[tuple[str, float], ...]  # (label, probability), the likeliest first
+    method: str  # in words
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return self.rows[0][0]
+
+    @property
+    def probability(self) -> float:
+        return self.rows[0][1]
+
+
+class Labeller:
+    """Labels texts by `chosen`. What costs a question of its own is asked once."""
+
+    def __init__(self, client: EngineClient, chosen: LabelSet) -> None:
+        self._client, self.chosen = client, chosen
+        self._shots: list[Example] | None = None
+        self._empty: list[float] = []
+        self._room = 0  # tokens that are left for the text
+
+    async def label(self, texts: Sequence[str]) -> list[Labelled]:
+        """What each of `texts` is.
+
+        Raises:
+            EngineError, WorkerDied: the engine cannot say.
+        """
+        if self.chosen.model is not None:
+            return await self._by_classifier(texts)
+        if self._shots is None:
+            await self._prepare()
+        return [await self._by_language_model(text) for text in texts]
+
+    async def _by_classifier(self, texts: Sequence[str]) -> list[Labelled]:
+        answer = await self._client.ask(Label("", tuple(texts), str(self.chosen.model)))
+        assert isinstance(answer, Labels)
+        return [
+            Labelled(
+                ranked(answer.labels, row["probabilities"]),
+                "fine-tuned",
+                (f"It is long: {row['cut']:,} tokens at its end were not read.",) if row["cut"] else (),
+            )
+            for row in answer.rows
+        ]
+
+    async def _prepare(self) -> None:
+        """Choose the examples that fit, and ask what the model says of nothing."""
+        loaded = await self._client.load()
+        shots = in_turn(self.chosen.examples, self.chosen.labels)[:MOST_SHOTS]
+        sizes = await self._sizes([prompt([shot], "", self.chosen.labels) for shot in shots])
+        limit, used, kept = int(loaded.context_length * SHARE_OF_SHOTS), 0, []
+        for shot, size in zip(shots, sizes, strict=True):
+            if used + size <= limit:
+                kept.append(shot)
+                used += size
+        self._shots = kept
+        question = (await self._sizes([prompt([], "", self.chosen.labels)]))[0]
+        self._room = max(loaded.context_length - used - question - ANSWER_TOKENS, 16)
+        scores = [await self._score(text) for text in EMPTY]
+        self._empty = [sum(column) / len(column) for column in zip(*scores, strict=True)]
+
+    async def _by_language_model(self, text: str) -> Labelled:
+        assert self._shots is not None
+        notes = []
+        if self._shots or self.chosen.examples:
+            notes.append(
+                f"{len(self._shots)} of {len(self.chosen.examples)} examples were shown to the language model."
+            )
+        size = (await self._sizes([text]))[0]
+        if size > self._room:
+            read = text[: int(len(text) * self._room / size * 0.9)]
+            notes.append(f"It is long: {len(text) - len(read):,} characters at its end were not read.")
+            text = read
+        scores = await self._score(text)
+        calibrated = [score - empty for score, empty in zip(scores, self._empty, strict=True)]
+        return Labelled(ranked(self.chosen.labels, softmax(calibrated)), self.chosen.method, tuple(notes))
+
+    async def _sizes(self, texts: list[str]) -> list[int]:
+        if not texts:
+            return []
+        answer = await self._client.ask(Count("", tuple(texts)))
+        assert isinstance(answer, Counts)
+        return list(answer.tokens)
+
+    async def _score(self, text: str) -> list[float]:
+        """Log-probability of each label behind `text`, in nats."""
+        labels = self.chosen.labels
+        asked = ({"role": "user", "content": prompt(self._shots or [], text, labels)},)
+        answer = await self._client.ask(Score("", asked, tuple(f" {label}" for label in labels), plain=True))
+        assert isinstance(answer, Scores)
+        return [sum(tokens) for tokens in answer.scores]
+
+
+def prompt(shots: Sequence[Example], text: str, labels: Sequence[str]) -> str:
+    """What stands before a label: the examples with theirs, then the text without."""
+    head = "" if shots else f"Labels: {', '.join(labels)}\n\n"
+    before = "".join(f"Text: {_one_line(shot.text)}\nLabel: {shot.label}\n\n" for shot in shots)
+    return f"{head}{before}Text: {' '.join(text.split())}\nLabel:"
+
+
+def in_turn(examples: Sequence[Example], labels: Sequence[str]) -> list[Example]:
+    """The examples, one of each label in turn, the shortest of each first: the most fit, and none is favoured."""
+    by_label = {label: sorted((e for e in examples if e.label == label), key=lambda e: len(e.text)) for label in labels}
+    longest = max(map(len, by_label.values()), default=0)
+    return [rows[place] for place in range(longest) for rows in by_label.values() if place < len(rows)]
+
+
+def ranked(labels: Sequence[str], probabilities: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(zip(labels, probabilities, strict=True), key=lambda pair: -pair[1]))
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    top = max(scores)
+    raised = [math.exp(score - top) for score in scores]
+    return [value / sum(raised) for value in raised]
+
+
+def readable(email: EmailText) -> str:
+    """The words of a mail or a text, for labels other than spam: subject and body as one reads them."""
+    return email.shown[email.offset :].strip()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:LONGEST_SHOT]

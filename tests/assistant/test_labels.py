@@ -1,0 +1,119 @@
+"""Other labels than spam: examples out of tables, sets on disk, and the language model that scores them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.engine_client import EngineClient
+from assistant.errors import UsageError
+from assistant.paths import Paths
+from assistant.verdicts.examples import Example, read_examples, read_labels
+from assistant.verdicts.fine_tuning import recipe
+from assistant.verdicts.label_sets import LabelSet, LabelSets
+from assistant.verdicts.labelling import Labeller, in_turn, prompt, softmax
+from training.recipe import load_recipe
+
+MANY = [Example(f"text number {n}", "a" if n % 2 else "b") for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'Text,Label\nbuy milk,shop\n"call, Tom",call\nbuy milk,shop\n'),
+        ("a.tsv", "id\tmessage\tcategory\n1\tbuy milk\tshop\n2\tcall, Tom\tcall\n"),
+        ("a.jsonl", '{"text": "buy milk", "label": "shop"}\n\n{"text": "call, Tom", "label": "call"}\n'),
+        ("a.json", '[{"sentence": "buy milk", "topic": "shop"}, {"sentence": "call, Tom", "topic": "call"}]'),
+        ("b.csv", 'what,kind\nbuy milk,shop\n"call, Tom",call\n'),
+    ],
+)
+def test_tables_of_all_kinds(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_examples(tmp_path / name) == [Example("buy milk", "shop"), Example("call, Tom", "call")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.csv", b"a,b,c\n1,2,3\n", "columns called text and label; it has a, b, c"),
+        ("a.csv", b"text,label\nx,only\n", "only the label 'only'"),
+        ("a.jsonl", b'{"text": "x"\n', "line 1: this is no JSON"),
+        ("a.jsonl", b"[1]\n", "an object with text and label"),
+        ("a.csv", b"text,label\n\xff\xfe,x\n", "no UTF-8"),
+        ("a.pdf", b"x", "neither .csv"),
+        ("a.csv", b"text,label\n" + b"".join(b"t%d,l%d\n" % (n, n) for n in range(60)), "60 different labels"),
+    ],
+)
+def test_bad_tables_are_a_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=sentence):
+        read_examples(tmp_path / name)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_examples(tmp_path / "none.csv")
+
+
+def test_sets_are_kept_grow_by_corrections_and_go(tmp_path: Path) -> None:
+    sets = LabelSets(Paths(tmp_path))
+    made = sets.create("topics", ["shop", "call"], [Example("buy milk", "shop")])
+    assert made.method == "few-shot, 1 examples"
+    grown = sets.add(made, Example("buy milk", "call"))
+    assert sets.read("topics") == grown
+    assert grown.examples == (Example("buy milk", "call"),), "the later word on a text holds"
+    for name, sentence in (("topics", "already"), ("../x", "begins with"), ("spam", "not “spam”"), ("", "begins with")):
+        with pytest.raises(UsageError, match=sentence):
+            sets.create(name, ["a", "b"], [])
+    with pytest.raises(UsageError, match="There are: topics"):
+        sets.read("none")
+    sets.remove(grown)
+    assert sets.names() == []
+    assert read_labels(" good, bad ,good") == ["good", "bad"]
+
+
+def test_a_classifier_in_the_models_folder_is_a_set(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "moods"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"task": "classify", "id2label": {"0": "bad", "1": "good"}}))
+    sets = LabelSets(Paths(tmp_path))
+    assert sets.names() == ["moods"]
+    assert sets.read("moods").labels == ("bad", "good")
+    assert sets.read("moods").method == "fine-tuned"
+    with pytest.raises(UsageError, match="models folder"):
+        sets.remove(sets.read("moods"))
+
+
+def test_the_prompt_favours_no_label() -> None:
+    rows = [*(Example(f"a{n}", "a") for n in range(9)), Example("b0", "b")]
+    assert [e.text for e in in_turn(rows, ("a", "b"))[:3]] == ["a0", "b0", "a1"]
+    shown = prompt([Example("x\ny", "a")], "what\nis it", ("a", "b"))
+    assert shown == "Text: x y\nLabel: a\n\nText: what is it\nLabel:"
+    assert softmax([0.0, 0.0]) == [0.5, 0.5]
+    assert softmax([-1000.0, 0.0])[1] == 1.0
+
+
+def test_the_recipe_is_one_the_lab_takes(tmp_path: Path) -> None:
+    chosen = LabelSet('my "topics"', tmp_path, ("a", "b"), tuple(MANY))
+    (tmp_path / "recipe.toml").write_text(recipe(chosen, tmp_path / "base", 1024))
+    read = load_recipe(tmp_path / "recipe.toml")
+    assert read.export.name == 'my "topics"'
+    assert read.classify.epochs == 20
+    assert read.classify.context < 32, "short texts need no long rows"
+
+
+async def test_the_bundled_model_scores_labels_from_examples() -> None:
+    """Few-shot: a small model tells two plain kinds apart, and says what it read."""
+    from engine.catalog import find
+
+    shots = [Example(f"{word} is {taste}", "food") for word, taste in (("Bread", "good"), ("Soup", "hot"))]
+    shots += [Example(f"The {beast} can run", "animal") for beast in ("dog", "horse")]
+    client = EngineClient(find("homespun-v0").path, "cpu")
+    try:
+        labeller = Labeller(client, LabelSet("kinds", Path(), ("food", "animal"), tuple(shots)))
+        food, animal, long = await labeller.label(["Cake is sweet", "The cat can jump", "The cat can run. " * 2000])
+    finally:
+        await client.close()
+    assert (food.label, animal.label) == ("food", "animal")
+    assert sum(p for _, p in food.rows) == pytest.approx(1)
+    assert "4 of 4 examples were shown to the language model." in food.notes
+    assert any("characters at its end were not read" in note for note in long.notes)
