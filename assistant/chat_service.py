@@ -16,6 +16,7 @@ from assistant.sampling import Wishes, merged
 from assistant.storage.rows import Message, Status
 from assistant.storage.store import Store, TemporaryStore, is_temporary
 from assistant.text import make_title, printable, title_of
+from assistant.unsaved import Unsaved
 from engine.catalog import ModelInfo, sampling_defaults
 from engine.errors import EmptyPromptError, EngineError
 from engine.protocol import Delta, Done, SamplingParams, Started
@@ -38,6 +39,7 @@ class ChatService:
     def __init__(self, store: Store, client: EngineClient, model: ModelInfo) -> None:
         self.store, self.client, self.model = store, client, model
         self.params: SamplingParams = sampling_defaults(model.path)
+        self.unsaved = Unsaved()
 
     @cached_property
     def temporary(self) -> TemporaryStore:
@@ -91,6 +93,7 @@ class ChatService:
 
         Raises:
             EngineError, WorkerDied: after what there is of the reply has been saved as failed.
+            StorageError: what there is of the reply is kept in `unsaved`.
         """
         store, text, saved = self.store_of(turn.chat), turn.begun, time.monotonic()
         status: Status = "stopped"
@@ -120,7 +123,7 @@ class ChatService:
             raise
         finally:  # also when the app closes in the middle
             heart.cancel()
-            store.finish(turn.reply, text, status, **numbers)
+            self.unsaved.finish(store, turn.reply, text, status, numbers)
 
     async def switch(self, model: ModelInfo) -> None:
         """Answer with `model` from now on; `client.load` loads it. For when no reply is being made."""

@@ -3,7 +3,11 @@
 AssistantError
 ├── UsageError            the command line asks for something that cannot be
 ├── StorageError          chats cannot be read or written
-│   └── NewerSchemaError  the database was written by a newer homespun
+│   ├── NewerSchemaError  the database was written by a newer homespun
+│   ├── DiskFullError     … cannot be written for want of room; there may be some later
+│   ├── ReadOnlyError     … cannot be written here
+│   ├── LockedError       … another program holds the database; it may let go later
+│   └── DamagedError      the file is no database any more
 ├── ModelsError           a model cannot be added, removed or made the default
 │   └── Interrupted       … and what has come of it so far is kept, to go on from there
 └── WorkerDied            the engine's process ended in the middle of something
@@ -25,6 +29,22 @@ class StorageError(AssistantError):
 
 
 class NewerSchemaError(StorageError):
+    pass
+
+
+class DiskFullError(StorageError):
+    pass
+
+
+class ReadOnlyError(StorageError):
+    pass
+
+
+class LockedError(StorageError):
+    pass
+
+
+class DamagedError(StorageError):
     pass
 
 

@@ -31,6 +31,7 @@ class ChatBase(LoadingScreen):
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
+        self._unsaved_drafts: dict[int | None, str] = {}  # those the store would not take, by chat
         self._sidebar = True
         self._archived = False  # the list shows the archive
         self._removed: list[Removed] = []  # what can be brought back, the last at the end
@@ -64,8 +65,8 @@ class ChatBase(LoadingScreen):
         except StorageError as error:
             self.complain(error)
             return []
-        live = self._live
-        return [replace(m, content=live.text) if live and m.id == live.turn.reply else m for m in messages]
+        live, over = self._live, self._service.unsaved.over
+        return [replace(m, content=live.text) if live and m.id == live.turn.reply else over(m) for m in messages]
 
     async def show(self, *, end: bool = True) -> None:
         """Bring the transcript up to date."""

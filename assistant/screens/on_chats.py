@@ -1,24 +1,22 @@
-"""OnChats: the part of the chat screen that opens, names, finds and deletes chats, and keeps what is typed."""
+"""OnChats: the part of the chat screen that opens, names, finds and deletes chats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from textual import on, work
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Static
 
 from assistant.errors import StorageError
-from assistant.screens.base import ChatBase
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.drafts import Drafts
 from assistant.screens.search import SearchScreen
 from assistant.storage.rows import Chat
 from assistant.storage.store import Store, is_temporary
 from assistant.widgets.chat_list import ChatList
 
-DRAFT_SECONDS = 0.5  # after the last key, the draft is saved
 
-
-class OnChats(ChatBase):
+class OnChats(Drafts):
     """Chats as a whole."""
 
     async def open_chat(self, chat: int | None) -> None:
@@ -26,7 +24,7 @@ class OnChats(ChatBase):
         self.save_draft()
         self.chat, self.temporary = chat, is_temporary(chat)
         try:
-            self.prompt.fill(self.store.draft(chat))
+            self.prompt.fill(self.draft())
         except StorageError as error:
             self.complain(error)
         await self.show()
@@ -56,9 +54,8 @@ class OnChats(ChatBase):
         """Show what other windows have written since the last look, and mark what a killed one left."""
         try:
             store = self._service.store
-            if any(m.status == "streaming" for m in self.history()) and self._live is None:
-                store.stop_orphans()
-            if not store.changed():
+            news = [store.stop_orphans(), self._service.unsaved.retry(), store.changed()]
+            if not any(news):
                 return
             if self.chat is not None and self.store.chat(self.chat) is None:
                 self.notify("This chat was deleted in another window.")
@@ -148,26 +145,3 @@ class OnChats(ChatBase):
         await self.open_chat(chat)
         await self.transcript.go(message)
         self.transcript.focus()
-
-    # Drafts
-
-    @on(TextArea.Changed, "#prompt")
-    def _typed(self, event: TextArea.Changed) -> None:
-        self._draft = event.text_area.text
-        if self._draft_timer is not None:
-            self._draft_timer.stop()
-        self._draft_timer = self.set_timer(DRAFT_SECONDS, self.save_draft)
-
-    def save_draft(self) -> None:
-        """Keep what is typed and not sent."""
-        if self._draft_timer is None:
-            return  # nothing was typed since
-        self._draft_timer.stop()
-        self._draft_timer = None
-        if self.temporary:
-            return  # what is typed here is not written either
-        prompts = self.query("#prompt").results(TextArea)  # none any more when the app is closing
-        try:
-            self.store.save_draft(self.chat, next((p.text for p in prompts), self._draft))
-        except StorageError as error:
-            self.complain(error)

@@ -40,6 +40,7 @@ class Replies(ChatBase):
         except (EngineError, StorageError) as error:  # what was typed stays in the prompt
             self.notify(str(error), severity="warning")
             return
+        self._unsaved_drafts.pop(self.chat, None)
         self.chat, self.wishes = turn.chat, Wishes()
         self.prompt.fill("")
         await self.begin(turn, event.text)

@@ -14,9 +14,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from assistant.errors import NewerSchemaError, StorageError
+from assistant.errors import (
+    DamagedError,
+    DiskFullError,
+    LockedError,
+    NewerSchemaError,
+    ReadOnlyError,
+    StorageError,
+)
 
-BUSY_MILLISECONDS = 5000
+BUSY_MILLISECONDS = 5000  # that opening waits for another process: it may be upgrading
+LATER_MILLISECONDS = 500  # that anything later waits: the window stands still meanwhile
 INDEXES = ("messages_fts", "verdicts_fts")  # of words; what is deleted leaves them, too
 
 
@@ -62,6 +70,7 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
         ):
             connection.execute(f"PRAGMA {pragma}")
         _migrate(db, path)
+        connection.execute(f"PRAGMA busy_timeout = {min(LATER_MILLISECONDS, BUSY_MILLISECONDS)}")
     return db
 
 
@@ -122,20 +131,23 @@ def storage_errors(path: Path | None) -> Iterator[None]:
     try:
         yield
     except (sqlite3.DatabaseError, OSError) as error:
-        raise StorageError(_sentence(error, path)) from error
+        raise _in_words(error, path) from error
 
 
-def _sentence(error: Exception, path: Path | None) -> str:
+def _in_words(error: Exception, path: Path | None) -> StorageError:
     text = str(error).lower()
     if "readonly" in text or "read-only" in text or isinstance(error, PermissionError):
-        return f"The chats in {path} cannot be written: the file or its folder is read-only."
+        return ReadOnlyError(f"The chats in {path} cannot be written: the file or its folder is read-only.")
     if "full" in text or "no space" in text or ("disk i/o" in text and _no_room(path)):
-        return f"The disk is full, so the chats in {path} cannot be written. Free some space and try again."
+        return DiskFullError(f"The disk is full, so the chats in {path} cannot be written. Free some space, try again.")
     if "locked" in text:
-        return f"The chats in {path} are busy in another program. Close it and try again."
+        return LockedError(f"The chats in {path} are busy in another program. Close it and try again.")
     if "not a database" in text or "malformed" in text:
-        return f"The chats in {path} are damaged. The file was left as it is; move it away to begin anew."
-    return f"The chats in {path} cannot be used: {error}."
+        return DamagedError(f"The chats in {path} are damaged. homespun doctor says more; the file was left as it is.")
+    if "disk i/o" in text or "unable to open" in text:
+        where = f"The chats in {path} cannot be reached ({error}): the file or its disk may be gone."
+        return StorageError(f"{where} homespun doctor says more.")
+    return StorageError(f"The chats in {path} cannot be used: {error}.")
 
 
 def _no_room(path: Path | None) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from assistant.errors import StorageError
+from assistant.processes import alive, own_start
 from assistant.storage.base import Base, now
 from assistant.storage.rows import Message, Status
 
@@ -23,16 +24,15 @@ class Messages(Base):
     def stop_orphans(self, *, starting: bool = False) -> int:
         """Replies whose process is gone were cut off by a crash: what there is of them is kept and marked.
 
-        A process counts as gone when it does not exist, or when its reply has had no sign of life for long (process
-        numbers are used again). `starting`: then nothing of ours can be under way. Returns how many there were.
+        A process counts as gone when there is none of its number that began when it did, or when its reply has had no
+        sign of life for long. `starting`: then nothing of ours can be under way. Returns how many there were.
         """
-        rows = self._all("SELECT id, owner, heartbeat FROM messages WHERE status = 'streaming'")
+        rows = self._all("SELECT id, owner, owner_started, heartbeat FROM messages WHERE status = 'streaming'")
         limit = (datetime.now(UTC) - timedelta(seconds=STALE_SECONDS)).isoformat(timespec="milliseconds")
         gone = [
             row["id"]
             for row in rows
-            if (row["owner"] == os.getpid() and starting)
-            or (row["owner"] != os.getpid() and (not _alive(row["owner"]) or (row["heartbeat"] or limit) < limit))
+            if (row["owner"] == os.getpid() and starting) or (row["owner"] != os.getpid() and not _at_work(row, limit))
         ]
         for message in gone:
             self._run("UPDATE messages SET status = 'stopped', owner = NULL WHERE id = ?", message)
@@ -96,8 +96,9 @@ class Messages(Base):
         """Go on with a reply that ended early. Returns what there is of it."""
         with self._writing():
             self._db.conn.execute(
-                "UPDATE messages SET status = 'streaming', owner = ?, heartbeat = ?, model = ? WHERE id = ?",
-                (os.getpid(), now(), model, reply),
+                "UPDATE messages SET status = 'streaming', owner = ?, owner_started = ?, heartbeat = ?, model = ? "
+                "WHERE id = ?",
+                (os.getpid(), own_start(), now(), model, reply),
             )
             (text,) = self._db.conn.execute("SELECT content FROM messages WHERE id = ?", (reply,)).fetchone()
         return str(text)
@@ -118,11 +119,11 @@ class Messages(Base):
         self._db.conn.execute("UPDATE chats SET leaf = ?, updated = ? WHERE id = ?", (leaf, now(), chat))
 
     def _insert(self, chat: int, parent: int | None, role: str, text: str, status: Status, model: str, at: str) -> int:
-        making = status == "streaming"
+        owner = (os.getpid(), own_start(), at) if status == "streaming" else (None, None, None)
         cursor = self._db.conn.execute(
-            "INSERT INTO messages (chat, parent, role, content, status, owner, heartbeat, model, created) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (chat, parent, role, text, status, os.getpid() if making else None, at if making else None, model, at),
+            "INSERT INTO messages (chat, parent, role, content, status, owner, owner_started, heartbeat, model, "
+            "created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (chat, parent, role, text, status, *owner, model, at),
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
@@ -174,13 +175,6 @@ def _message(row: sqlite3.Row, family: list[int]) -> Message:
     return Message(**{name: row[name] for name in names}, place=family.index(row["id"]) + 1, siblings=len(family))
 
 
-def _alive(process: int | None) -> bool:
-    if process is None:
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _at_work(row: sqlite3.Row, limit: str) -> bool:
+    """Whether the process that makes the reply is there and has given a sign of life since `limit`."""
+    return alive(row["owner"], row["owner_started"]) and (row["heartbeat"] or limit) >= limit

@@ -107,3 +107,9 @@ def m003_verdicts(db: Database) -> None:
         END""",
     ):
         db.conn.execute(statement)
+
+
+@migrations()
+def m004_owner_started(db: Database) -> None:
+    """When the process that makes a reply began: its number alone may belong to another one later."""
+    db.conn.execute("ALTER TABLE messages ADD COLUMN owner_started TEXT")

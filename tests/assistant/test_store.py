@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from assistant.errors import NewerSchemaError, StorageError
+from assistant.errors import DamagedError, DiskFullError, LockedError, NewerSchemaError, ReadOnlyError, StorageError
+from assistant.processes import started
 from assistant.storage import database
 from assistant.storage.migrations import migrations
 from assistant.storage.store import Store
+from assistant.unsaved import Unsaved
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def test_a_failing_upgrade_changes_nothing(path: Path, monkeypatch: pytest.Monke
 def test_a_damaged_file_is_left_as_it_is(path: Path) -> None:
     path.write_bytes(b"this is no database at all, but it is somebody's file" * 100)
     before = path.read_bytes()
-    with pytest.raises(StorageError, match="damaged"):
+    with pytest.raises(DamagedError, match="damaged"):
         Store(path)
     assert path.read_bytes() == before
 
@@ -203,7 +205,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(store: Store) -> None:
     chat = turn(store, None, "q", "a")
     pages = store._db.conn.execute("PRAGMA page_count").fetchone()[0]
     store._db.conn.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StorageError, match="disk is full"):
+    with pytest.raises(DiskFullError, match="disk is full"):
         store.begin_turn(chat, "x" * 100_000, "x", "m")
     assert [m.content for m in store.history(chat)] == ["q", "a"]
     store._db.conn.execute("PRAGMA max_page_count = 100000")
@@ -215,14 +217,14 @@ def test_a_locked_database_is_a_sentence(store: Store, path: Path, monkeypatch: 
     monkeypatch.setattr(database, "BUSY_MILLISECONDS", 50)
     other = Store(path)
     store._db.conn.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StorageError, match="busy"):
+    with pytest.raises(LockedError, match="busy"):
         other.begin_turn(None, "q", "q", "m")
 
 
 def test_a_read_only_file_is_a_sentence(path: Path) -> None:
     store = Store(path)
     store._db.conn.execute("PRAGMA query_only = ON")  # what a read-only mount does, for root too
-    with pytest.raises(StorageError, match="read-only"):
+    with pytest.raises(ReadOnlyError, match="read-only"):
         store.begin_turn(None, "q", "q", "m")
 
 
@@ -251,6 +253,37 @@ def test_a_copy_in_memory_reads_the_file_and_leaves_it(store: Store, path: Path)
 def test_an_io_error_on_a_full_disk_is_called_by_its_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = sqlite3.OperationalError("disk I/O error")
     monkeypatch.setattr(database.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    assert "disk is full" in database._sentence(error, path)
+    assert "disk is full" in str(database._in_words(error, path))
     monkeypatch.setattr(database.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**9))
-    assert "disk I/O error" in database._sentence(error, path)
+    assert "disk I/O error" in str(database._in_words(error, path))
+
+
+def test_a_process_number_that_was_used_again_does_not_keep_a_reply_busy(store: Store, path: Path) -> None:
+    chat, _, reply = store.begin_turn(None, "q", "q", "m")
+    store.flush(reply, "half")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        owner = "UPDATE messages SET owner = ?, owner_started = ? WHERE id = ?"
+        store._run(owner, other.pid, started(other.pid), reply)
+        assert store.stop_orphans() == 0, "it is at work"
+        store._run(owner, other.pid, "when another process had this number", reply)
+        assert store.stop_orphans() == 1
+        other.communicate(b"\n")
+    last = store.history(chat)[-1]
+    assert (last.status, last.content) == ("stopped", "half")
+
+
+def test_the_end_of_a_reply_waits_for_the_disk(store: Store) -> None:
+    chat, _, reply = store.begin_turn(None, "q", "q", "m")
+    unsaved, long = Unsaved(), "words " * 20_000
+    pages = store._db.conn.execute("PRAGMA page_count").fetchone()[0]
+    store._db.conn.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFullError, match="kept in memory"):
+        unsaved.finish(store, reply, long, "complete", {"tokens": 7})
+    assert unsaved.retry() == 0
+    stored = store.history(chat)[-1]
+    assert (stored.status, unsaved.over(stored).content) == ("streaming", long)
+    store._db.conn.execute("PRAGMA max_page_count = 100000")
+    assert unsaved.retry() == 1
+    stored = store.history(chat)[-1]
+    assert (stored.status, stored.content, stored.tokens) == ("complete", long, 7)
+    assert unsaved.over(stored) is stored

@@ -5,7 +5,18 @@ from __future__ import annotations
 import platform
 import sys
 
-from tests.benchmarks import ask, decode, engine, perplexity, preparing, rendering, speculation, startup, training
+from tests.benchmarks import (
+    ask,
+    decode,
+    engine,
+    kills,
+    perplexity,
+    preparing,
+    rendering,
+    speculation,
+    startup,
+    training,
+)
 
 ALL = {
     "startup": startup.main,
@@ -17,6 +28,7 @@ ALL = {
     "perplexity": perplexity.main,
     "training": training.main,
     "preparing": preparing.main,
+    "kills": kills.main,
 }
 
 

@@ -1,0 +1,52 @@
+"""Drafts: the part of the chat screen that keeps what is typed and not sent, at most half a second behind the keys."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.widgets import TextArea
+
+from assistant.errors import StorageError
+from assistant.screens.base import ChatBase
+
+DRAFT_SECONDS = 0.5  # after the first key that is not saved yet, however many follow it
+AGAIN_SECONDS = 5.0  # after a failure
+
+
+class Drafts(ChatBase):
+    """Saves to the store; what the store does not take is kept in memory and tried again."""
+
+    @on(TextArea.Changed, "#prompt")
+    def _typed(self, event: TextArea.Changed) -> None:
+        self._draft = event.text_area.text
+        if self._draft_timer is None:
+            self._draft_timer = self.set_timer(DRAFT_SECONDS, self.save_draft)
+
+    def save_draft(self) -> None:
+        """Keep what is typed and not sent."""
+        if self._draft_timer is None:
+            return  # nothing was typed since
+        self._draft_timer.stop()
+        self._draft_timer = None
+        if self.temporary:
+            return  # what is typed here is not written either
+        prompts = self.query("#prompt").results(TextArea)  # none any more when the app is closing
+        waited = bool(self._unsaved_drafts)
+        self._unsaved_drafts[self.chat] = next((p.text for p in prompts), self._draft)
+        try:
+            for chat in list(self._unsaved_drafts):
+                self._service.store.save_draft(chat, self._unsaved_drafts[chat])
+                del self._unsaved_drafts[chat]
+        except StorageError as error:
+            if not waited:  # once is enough, until it works again
+                self.notify(f"{error} What you type is kept in memory meanwhile.", severity="error", timeout=12)
+            if self.is_running:
+                self._draft_timer = self.set_timer(AGAIN_SECONDS, self.save_draft)
+
+    def draft(self) -> str:
+        """What was typed in the chat on screen and not sent.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        kept = self._unsaved_drafts.get(self.chat)
+        return kept if kept is not None else self.store.draft(self.chat)
