@@ -1,8 +1,8 @@
 """Adapters on disk: LoRA additions in peft's format, written, and read back into the base model they belong to.
 
-A folder with `adapter_config.json` and `adapter_model.safetensors` opens like a model: its base is opened, and each
-addition is merged into its matrix at the moment that matrix is read, so that no copy of the base is ever written and
-taking the adapter off again is choosing the base. The layers themselves are `lora.py`.
+A folder with `adapter_config.json` and `adapter_model.safetensors` opens like a model (model_folder.py): each addition
+is merged into its base's matrix at the moment that matrix is read, so that no copy of the base is ever written and
+taking the adapter off again is choosing the base. The layers themselves are `engine/decoder/lora.py`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.catalog import ADAPTER_CONFIG, base_of, read_json
+from engine.catalog import ADAPTER_CONFIG, read_json
 from engine.decoder.lora import LoRAConfig, LoRALinear, lora_layers
 from engine.decoder.model import GPT
 from engine.errors import ModelFolderError
 from engine.files.architectures import ARCHITECTURES, GPT2_LAYER, LLAMA_LAYER
-from engine.files.model_folder import OpenedModel, open_model
 from engine.files.stored import Stored, read_safetensors
 from engine.files.writing import write_folder
 
@@ -46,14 +45,12 @@ class Addition:
         return Stored(weight.shape, lambda: weight.read().float() + self.scale * (self.b.float() @ self.a.float()))
 
 
-def open_adapter(folder: Path) -> OpenedModel:
-    """The base of the adapter in `folder`, with the additions merged while its weights are read.
+def merged(folder: Path, base: Path, weights: dict[str, Stored], architecture: str) -> dict[str, Stored]:
+    """`weights` (our names) of the model at `base`, with the additions in `folder` merged when they are read.
 
     Raises:
-        ModelFolderError: the adapter is damaged or of a kind we cannot merge, its base is missing or another one.
+        ModelFolderError: the adapter is damaged, of a kind we cannot merge, or was trained on another base.
     """
-    base = base_of(folder)
-    opened = open_model(base)
     known = read_json(folder / "training.json") if (folder / "training.json").is_file() else {}
     expected = known.get("parent_fingerprint")
     if expected and expected != fingerprint(base):
@@ -61,7 +58,7 @@ def open_adapter(folder: Path) -> OpenedModel:
             f"The adapter {folder} was trained on other weights than those in {base}. Restore that model, or train the "
             "adapter again."
         )
-    return replace(opened, path=folder, weights=apply(opened.weights, read_adapter(folder, opened.architecture)))
+    return apply(weights, read_adapter(folder, architecture))
 
 
 def apply(weights: dict[str, Stored], additions: dict[str, Addition]) -> dict[str, Stored]:

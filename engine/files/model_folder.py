@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.catalog import BYTES_PER_WEIGHT, is_adapter, read_json
+from engine.catalog import BYTES_PER_WEIGHT, base_of, is_adapter, read_json
 from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT
 from engine.errors import ModelFolderError
+from engine.files.adapter import merged
 from engine.files.architectures import find_architecture, from_hugging_face, to_hugging_face
 from engine.files.gguf_file import GGUFFile
 from engine.files.stored import read_weights
@@ -23,6 +24,7 @@ from engine.run.device import Placement
 from engine.run.fuse import Decoder
 from engine.text.chat_template import END_OF_TEXT, END_OF_TURN, ChatTemplate
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer, tokenizer_from_gguf
 
 GGUF = "model.gguf"
 # Besides what a model's files name as its end: the ends of a turn in the families' own templates.
@@ -89,9 +91,8 @@ def open_model(path: Path) -> OpenedModel:
         ModelFolderError: as `load`.
     """
     if is_adapter(path):
-        from engine.files.adapter import open_adapter  # which opens its base by this very function
-
-        return open_adapter(path)
+        opened = open_model(base := base_of(path))
+        return replace(opened, path=path, weights=merged(path, base, opened.weights, opened.architecture))
     if path.is_dir() and (path / GGUF).is_file():
         path = path / GGUF
     opened = _open_gguf(path) if path.suffix == ".gguf" else _open_folder(path)
@@ -109,7 +110,7 @@ def _open_folder(folder: Path) -> OpenedModel:
     data = read_json(folder / "config.json")
     architecture, config = find_architecture(data), from_hugging_face(data)
     weights = architecture.rename(read_weights(folder))
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = load_tokenizer(folder)
     template = ChatTemplate.load(folder, tokenizer)
     generation = read_json(folder / "generation_config.json") if (folder / "generation_config.json").is_file() else {}
     ends: set[int] = set()
@@ -123,7 +124,7 @@ def _open_gguf(path: Path) -> OpenedModel:
     if not path.is_file():
         raise ModelFolderError(f"There is no GGUF file at {path}.")
     file = GGUFFile(path)
-    tokenizer = Tokenizer.from_gguf(file.metadata)
+    tokenizer = tokenizer_from_gguf(file.metadata)
     template = ChatTemplate.from_gguf(file.metadata, tokenizer)
     given = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom"))
     ends = _ends(tokenizer, {int(token) for token in given if token is not None})

@@ -29,6 +29,7 @@ from engine.run.device import Placement, choose
 from engine.run.fuse import Decoder, fuse
 from engine.text.chat_template import END_OF_TEXT
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 
 HEAD = "score.weight"  # transformers' name for it
 BATCH_TOKENS = 8192  # tokens in memory at once, padding included
@@ -196,7 +197,7 @@ def load_classifier(folder: Path, place: Placement) -> tuple[Classifier, Tokeniz
     body = fill(shape, find_architecture(data).rename(weights), place.device, place.dtype)
     model = Classifier(body, config)
     model.score.weight = nn.Parameter(head.read().to(place.device, place.dtype), requires_grad=False)
-    return model.eval(), Tokenizer.load(folder)
+    return model.eval(), load_tokenizer(folder)
 
 
 def _read_config(data: dict[str, Any], folder: Path) -> ClassifierConfig:

@@ -21,6 +21,7 @@ from engine.files.writing import write_folder
 from engine.run.classifier import by_length, pad
 from engine.text.chat_template import END_OF_TURN
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 
 BEGIN, END = "<|im_start|>", END_OF_TURN  # before and behind every target sentence; the source has the end as well
 LENGTH_PENALTY = 0.6  # the paper's, and Wu et al.'s (2016) formula
@@ -49,7 +50,7 @@ class Translator:
             config, names = TransformerConfig(**data["shape"]), (str(data["source"]), str(data["target"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(f"{folder / 'config.json'} does not describe a translator ({error}).") from error
-        tokenizer = Tokenizer.load(folder)
+        tokenizer = load_tokenizer(folder)
         if absent := [name for name in (BEGIN, END) if name not in tokenizer.special_tokens]:
             raise ModelFolderError(f"The tokenizer in {folder} lacks {absent[0]}.")
         model = Transformer(config)

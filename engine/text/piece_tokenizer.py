@@ -12,10 +12,10 @@ from typing import Any
 
 import tokenizers
 
-from engine.text.tokenizer import CONTROL, USER_DEFINED, Tokenizer, _size, byte_symbols
+from engine.text.tokenizer import Tokenizer, byte_symbols, vocabulary_size
 
 SPACE = "\u2581"  # ▁, which stands for a space inside pieces
-UNKNOWN, BYTE = 2, 6  # GGUF's kinds of tokens
+UNKNOWN, CONTROL, USER_DEFINED, BYTE = 2, 3, 4, 6  # GGUF's kinds of tokens that are no ordinary text
 
 
 class PieceTokenizer(Tokenizer):
@@ -41,7 +41,7 @@ class PieceTokenizer(Tokenizer):
         decoder = json.dumps(data.get("decoder"))
         self._symbols = {symbol: byte for byte, symbol in byte_symbols().items()} if "ByteLevel" in decoder else None
         self.leading_space = '"Strip"' in decoder or '"Metaspace"' in decoder
-        self.vocab_size = _size(list(self._first.get_vocab(with_added_tokens=True).values()))
+        self.vocab_size = vocabulary_size(list(self._first.get_vocab(with_added_tokens=True).values()))
 
     def encode(self, text: str, *, first: bool = True) -> list[int]:
         """Ids of `text`, taken literally; `first` says that nothing stands before it."""

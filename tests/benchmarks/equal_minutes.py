@@ -24,7 +24,7 @@ from torch import Tensor
 
 from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.data.batches import MicroBatch, PackedRows
 from training.data.shards import open_shard
 from training.loop.checkpoint import TrainState
@@ -66,7 +66,7 @@ def rows(run: Path, split: str) -> PackedRows:
 
 
 def ours(run: Path, seconds: float) -> tuple[Logits, int]:
-    model = GPT(replace(SHAPE, vocab_size=Tokenizer.load(run).vocab_size))
+    model = GPT(replace(SHAPE, vocab_size=load_tokenizer(run).vocab_size))
     init_weights(model, torch.Generator().manual_seed(3))
     clocked = Clocked(rows(run, "train"), seconds)
     clocked.steps = 10_000
@@ -82,7 +82,7 @@ def ours(run: Path, seconds: float) -> tuple[Logits, int]:
 def theirs(run: Path, seconds: float) -> tuple[Logits, int]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    size = Tokenizer.load(run).vocab_size
+    size = load_tokenizer(run).vocab_size
     torch.manual_seed(3)
     config = GPT2Config(vocab_size=size, n_embd=384, n_layer=8, n_head=6, n_positions=1024)
     config.bos_token_id = config.eos_token_id = None
@@ -107,7 +107,7 @@ def theirs(run: Path, seconds: float) -> tuple[Logits, int]:
 
 @torch.no_grad()
 def bits_per_byte(run: Path, logits_of: Logits) -> float:
-    tokenizer = Tokenizer.load(run)
+    tokenizer = load_tokenizer(run)
     size_of = torch.tensor([len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)])
     held_out, nats, size = rows(run, "valid"), 0.0, 0
     for step in range(min(held_out.steps, 24)):

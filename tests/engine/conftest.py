@@ -11,7 +11,7 @@ from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
 from engine.files.model_folder import LoadedModel, save
 from engine.text.chat_template import CHATML, SPECIAL_TOKENS, ChatTemplate
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.data.tokenizer import tokenizer_json
 
 TINY = GPTConfig(vocab_size=259, context_length=256, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
@@ -40,6 +40,6 @@ def tiny(byte_tokenizer_json: dict, tiny_folder: Path) -> LoadedModel:
     from engine.files.model_folder import load
 
     loaded = load(tiny_folder)
-    tokenizer = Tokenizer.load(tiny_folder)
+    tokenizer = load_tokenizer(tiny_folder)
     assert set(SPECIAL_TOKENS) == set(tokenizer.special_tokens)
     return LoadedModel("tiny", loaded.model, tokenizer, ChatTemplate(tokenizer), frozenset())

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engine.errors import TemplateError
 from engine.text.chat_template import ChatTemplate
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from tests.engine.test_vocabularies import learn
 
 # Written for this test: each has the features that a family's template uses.
@@ -86,7 +86,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_ids_equal_transformers(family: Path) -> None:
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(family / "tokenizer.json"), bos_token="<s>", eos_token="</s>")
-    ours = ChatTemplate.load(family, Tokenizer.load(family))
+    ours = ChatTemplate.load(family, load_tokenizer(family))
     assert ours is not None
     for chat in CHATS:
         expected = theirs.apply_chat_template(
@@ -96,7 +96,7 @@ def test_ids_equal_transformers(family: Path) -> None:
 
 
 def test_typed_control_tokens_stay_text(family: Path) -> None:
-    tokenizer = Tokenizer.load(family)
+    tokenizer = load_tokenizer(family)
     ours = ChatTemplate.load(family, tokenizer)
     assert ours is not None
     control = set(tokenizer.special_tokens.values())
@@ -109,7 +109,7 @@ def test_typed_control_tokens_stay_text(family: Path) -> None:
 
 
 def test_several_templates_by_name(family: Path) -> None:
-    tokenizer = Tokenizer.load(family)
+    tokenizer = load_tokenizer(family)
     config = json.loads((family / "tokenizer_config.json").read_text())
     source = config["chat_template"]
     several = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": source}, 7]
@@ -123,7 +123,7 @@ def test_several_templates_by_name(family: Path) -> None:
 
 
 def test_from_gguf(family: Path) -> None:
-    tokenizer, direct = Tokenizer.load(family), ChatTemplate.load(family, Tokenizer.load(family))
+    tokenizer, direct = load_tokenizer(family), ChatTemplate.load(family, load_tokenizer(family))
     assert direct is not None
     metadata = {
         "tokenizer.chat_template": direct.source,
@@ -153,5 +153,5 @@ RUNAWAYS = [
 def test_templates_that_run_away_are_sentences(family: Path, source: str) -> None:
     began = time.perf_counter()
     with pytest.raises(TemplateError, match="chat template"):
-        ChatTemplate(Tokenizer.load(family), source).encode(CHATS[0])
+        ChatTemplate(load_tokenizer(family), source).encode(CHATS[0])
     assert time.perf_counter() - began < 2

@@ -26,7 +26,7 @@ from engine.run.classifier import (
     save_classifier,
 )
 from engine.run.device import choose
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 
 SHAPE = GPTConfig(vocab_size=259, context_length=64, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
 GPT2 = replace(
@@ -152,5 +152,5 @@ def test_calibration_finds_the_temperature_that_logits_were_sharpened_by() -> No
 
 
 def test_an_empty_text_has_one_token(tmp_path: Path, byte_tokenizer_json: dict) -> None:
-    tokenizer = Tokenizer.load(write(tmp_path / "mini", make(), byte_tokenizer_json))
+    tokenizer = load_tokenizer(write(tmp_path / "mini", make(), byte_tokenizer_json))
     assert encode(tokenizer, "") == [tokenizer.special("<|endoftext|>")]

@@ -14,6 +14,7 @@ from torch import nn
 from engine.decoder.encoder_decoder import Attention, Transformer, TransformerConfig, init_transformer, sinusoids
 from engine.errors import ModelFolderError
 from engine.run.translator import Translator, beam_search, greedy, save_translator
+from engine.text.tokenizer_files import load_tokenizer
 
 CONFIG = TransformerConfig(vocab_size=259, context_length=64, d_model=32, n_head=4, n_layer=2, d_ff=48)
 
@@ -134,9 +135,8 @@ def test_a_beam_of_one_is_greedy_and_rows_do_not_disturb_each_other(seed: int) -
 
 def test_a_folder_opens_and_translates_the_same(tmp_path: Path, byte_tokenizer_json: dict) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer_json))
-    from engine.text.tokenizer import Tokenizer
 
-    ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
+    ours = Translator(make(), load_tokenizer(tmp_path), "en", "de")
     save_translator(
         tmp_path / "mini", ours, {"tokenizer.json": json.dumps(byte_tokenizer_json)}, training={}, card="# mini\n"
     )
@@ -155,9 +155,8 @@ def test_a_folder_opens_and_translates_the_same(tmp_path: Path, byte_tokenizer_j
 )  # fmt: skip
 def test_a_wrong_folder_is_a_sentence(tmp_path, byte_tokenizer_json, change, sentence) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(byte_tokenizer_json))
-    from engine.text.tokenizer import Tokenizer
 
-    ours = Translator(make(), Tokenizer.load(tmp_path), "en", "de")
+    ours = Translator(make(), load_tokenizer(tmp_path), "en", "de")
     save_translator(tmp_path / "mini", ours, {"tokenizer.json": json.dumps(byte_tokenizer_json)}, training={}, card="")
     path = tmp_path / "mini" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

@@ -20,7 +20,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from engine.errors import ModelFolderError
 from engine.text.piece_tokenizer import PieceTokenizer
 from engine.text.split_patterns import LLAMA3_PATTERN, QWEN2_PATTERN
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer, tokenizer_from_gguf
 from tests.engine.test_tokenizer import TORTURE
 
 MARKED = "▁"
@@ -116,7 +116,7 @@ def ids(made: tokenizers.Tokenizer, text: str) -> list[int]:
 
 def test_ids_and_texts_equal_the_references(kind: tuple[str, Path]) -> None:
     name, folder = kind
-    ours, theirs = Tokenizer.load(folder), reference(folder / "tokenizer.json")
+    ours, theirs = load_tokenizer(folder), reference(folder / "tokenizer.json")
     assert isinstance(ours, PieceTokenizer) == (name not in BY_TIKTOKEN)
     for text in TEXTS:
         expected = ids(theirs, text)
@@ -128,7 +128,7 @@ def test_ids_and_texts_equal_the_references(kind: tuple[str, Path]) -> None:
 
 
 def test_typed_special_tokens_are_text(kind: tuple[str, Path]) -> None:
-    ours = Tokenizer.load(kind[1])
+    ours = load_tokenizer(kind[1])
     assert "<|im_start|>" in ours.special_tokens
     for typed in ("a<|im_start|>b", "</s>", "<s> [INST]", "<unk>"):
         control = {ours.special_tokens[name] for name in SPECIAL if name in ours.special_tokens and name != "<unk>"}
@@ -138,7 +138,7 @@ def test_typed_special_tokens_are_text(kind: tuple[str, Path]) -> None:
 def test_bytes_of_single_tokens_make_the_text(kind: tuple[str, Path]) -> None:
     """As a reply is streamed: token by token, the pieces' bytes one after the other."""
     name, folder = kind
-    ours = Tokenizer.load(folder)
+    ours = load_tokenizer(folder)
     for text in ("the dog, again", "👩‍👩‍👧 世界\n  x", " leading"):
         streamed = b"".join(map(ours.token_bytes, ours.encode(text))).decode()
         if name == "unigram" and "👩" in text:
@@ -170,7 +170,7 @@ def as_gguf(data: dict[str, Any], name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["gpt2", "qwen2", "llama3", "smollm", "piece-prepend", "piece-gemma"])
 def test_the_same_vocabulary_from_gguf(name: str) -> None:
     data = learn(name)
-    ours, theirs = Tokenizer.from_gguf(as_gguf(data, name)), tokenizers.Tokenizer.from_str(json.dumps(data))
+    ours, theirs = tokenizer_from_gguf(as_gguf(data, name)), tokenizers.Tokenizer.from_str(json.dumps(data))
     theirs.encode_special_tokens = True
     for text in TEXTS:
         assert ours.encode(text) == ids(theirs, text)
@@ -183,11 +183,11 @@ def test_gpt2s_pair_of_files(tmp_path: Path) -> None:
     data["added_tokens"] = []
     (tmp_path / "vocab.json").write_text(json.dumps(data["model"]["vocab"]))
     with pytest.raises(ModelFolderError, match=r"needs merges\.txt"):
-        Tokenizer.load(tmp_path)
+        load_tokenizer(tmp_path)
     (tmp_path / "merges.txt").write_text("#version: 0.2\n")
     theirs = tokenizers.Tokenizer.from_str(json.dumps(data))
     for text in TEXTS:
-        assert Tokenizer.load(tmp_path).encode(text) == ids(theirs, text)
+        assert load_tokenizer(tmp_path).encode(text) == ids(theirs, text)
 
 
 REAL = Path(os.environ.get("HOMESPUN_TEST_TOKENIZERS", "nowhere"))
@@ -198,7 +198,7 @@ def test_real_vocabularies(name: str) -> None:
     """Set HOMESPUN_TEST_TOKENIZERS to a folder with qwen3/tokenizer.json and so on to run these."""
     if not (REAL / name / "tokenizer.json").is_file():
         pytest.skip("no such file")
-    ours, theirs = Tokenizer.load(REAL / name), reference(REAL / name / "tokenizer.json")
+    ours, theirs = load_tokenizer(REAL / name), reference(REAL / name / "tokenizer.json")
     for text in TEXTS:
         assert ours.encode(text) == ids(theirs, text)
         assert ours.decode(ours.encode(text)) == theirs.decode(ids(theirs, text))
@@ -210,7 +210,7 @@ def test_the_real_gpt2(tmp_path: Path) -> None:
         pytest.skip("no such data")
     for name in ("encoder.json", "vocab.bpe"):
         (tmp_path / name).write_bytes(bz2.decompress((data / f"{name}.bz2").read_bytes()))
-    ours = Tokenizer.load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     vocabulary = json.loads((tmp_path / "encoder.json").read_text())
     lines = (tmp_path / "vocab.bpe").read_text().splitlines()[1:]
     theirs = tokenizers.Tokenizer(models.BPE(vocabulary, [tuple(line.split(" ")) for line in lines if line]))
@@ -247,7 +247,7 @@ def test_damaged_files_are_sentences(text: Any, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(text() if callable(text) else text)
     began = time.perf_counter()
     with pytest.raises(ModelFolderError):
-        Tokenizer.load(tmp_path)
+        load_tokenizer(tmp_path)
     assert time.perf_counter() - began < 2
 
 
@@ -270,7 +270,7 @@ def test_fuzzed_files_are_sentences(tmp_path_factory: pytest.TempPathFactory, da
         text = text[:at] + piece + text[end:]
     (folder / "tokenizer.json").write_text(text)
     with suppress(ModelFolderError):
-        Tokenizer.load(folder).encode("the dog 世界")
+        load_tokenizer(folder).encode("the dog 世界")
 
 
 @pytest.mark.parametrize(
@@ -288,4 +288,4 @@ def test_fuzzed_files_are_sentences(tmp_path_factory: pytest.TempPathFactory, da
 def test_damaged_gguf_vocabularies_are_sentences(change: dict[str, Any]) -> None:
     metadata = as_gguf(learn("gpt2"), "gpt2") | {f"tokenizer.ggml.{k}": v for k, v in change.items()}
     with pytest.raises(ModelFolderError, match="GGUF file holds no tokenizer"):
-        Tokenizer.from_gguf(metadata)
+        tokenizer_from_gguf(metadata)

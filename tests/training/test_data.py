@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.data.batches import IGNORE, Conversations, PackedRows
 from training.data.cleaning import clean, clean_text
 from training.data.documents import cut, read_source
@@ -84,7 +84,7 @@ def test_no_document_stands_on_both_sides_and_the_report_adds_up(tmp_path: Path)
 
 
 def test_the_vocabulary_is_what_the_reference_computes(finished: Path) -> None:
-    ours = Tokenizer.load(finished)
+    ours = load_tokenizer(finished)
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(finished / "tokenizer.json"))
     for text in ("The dog sees the river. \n\n And then?", "unseen wörds 123 世界", "   spaces"):
         assert ours.encode(text) == theirs.encode(text)
@@ -125,7 +125,7 @@ def test_packing_reads_every_document_as_often_as_the_recipe_says() -> None:
 
 
 def test_the_loss_of_tuning_is_on_the_assistants_words_only(finished: Path) -> None:
-    tokenizer = Tokenizer.load(finished)
+    tokenizer = load_tokenizer(finished)
     source = Source("chats", "", "", sft_epochs=1)
     recipe = TrainRecipe(context=64, batch_tokens=256, micro_tokens=256)
     chats = Conversations([open_shard(finished, "train", "chats")], [source], recipe, pad=0)

@@ -11,7 +11,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from engine.files.model_folder import load
 from engine.run.classifier import TextClassifier
-from engine.text.tokenizer import GPT2_PATTERN, byte_symbols
+from engine.text.split_patterns import GPT2_PATTERN
+from engine.text.tokenizer import byte_symbols
 from tests.training.stage_setup import RECIPE, job_of, recipe_in, with_lora, write_examples
 from tests.training.test_stage_runs import run_stage
 from training.data.vocabulary import open_vocabulary

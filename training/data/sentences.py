@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.text.chat_template import SPECIAL_TOKENS
 from engine.text.split_patterns import QWEN2_PATTERN
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.data.cleaning import clean_text
 from training.data.grouping import check_split, held_out
 from training.data.tables import read_table
@@ -73,7 +74,7 @@ def learn_vocabulary(pairs: list[Sentences], size: int, folder: Path) -> Tokeniz
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(tokenizer_json(ranks), ensure_ascii=False), encoding="utf-8")
         temporary.replace(path)
-    tokenizer = Tokenizer.load(folder)
+    tokenizer = load_tokenizer(folder)
     if tokenizer.vocab_size != size:
         raise RecipeError(
             f"The vocabulary in {folder} has {tokenizer.vocab_size} tokens, and the recipe now wants {size}. Do the "

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from engine.catalog import find, read_json
 from engine.text.chat_template import END_OF_TEXT, ChatTemplate
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def open_vocabulary(run: Path, base: str | None = None) -> Vocabulary:
         base = str(read_json(run / BASE)["model"])
     if base:
         return _of_model(open_base(base))
-    tokenizer = Tokenizer.load(run)
+    tokenizer = load_tokenizer(run)
     files = {"tokenizer.json": (run / "tokenizer.json").read_text(encoding="utf-8")}
     return Vocabulary(tokenizer, ChatTemplate(tokenizer), tokenizer.special(END_OF_TEXT), files)
 

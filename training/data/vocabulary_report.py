@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import load_tokenizer
 from training.data.documents import as_text
 from training.data.prepare import SPLITS, documents_path
 from training.recipe import Recipe, RecipeError
@@ -23,10 +23,10 @@ def vocabulary_report(recipe: Recipe, root: Path, run: Path) -> dict[str, dict[s
     Raises:
         RecipeError: there is no vocabulary in `compare`.
     """
-    vocabularies = {"own": Tokenizer.load(run)}
+    vocabularies = {"own": load_tokenizer(run)}
     if folder := recipe.tokenizer.compare:
         try:
-            vocabularies[Path(folder).name] = Tokenizer.load(root / folder)
+            vocabularies[Path(folder).name] = load_tokenizer(root / folder)
         except EngineError as error:
             raise RecipeError(f"[tokenizer] compare: {error}") from error
     report = {}
