@@ -24,6 +24,7 @@ from torch import Tensor
 
 from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
+from engine.run.device import fast_bf16
 from engine.text.tokenizer_files import load_tokenizer
 from training.data.batches import MicroBatch, PackedRows
 from training.data.shards import open_shard
@@ -95,7 +96,7 @@ def theirs(run: Path, seconds: float) -> tuple[Logits, int]:
         for group in optimizer.param_groups:
             group["lr"] = rate
         for batch in clocked.step(step):
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16("cpu")):
                 logits = model(input_ids=batch.inputs).logits
             (cross_entropy(logits, batch.targets) / batch.targets.numel()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -114,7 +115,7 @@ def bits_per_byte(run: Path, logits_of: Logits) -> float:
         for batch in held_out.step(step):
             sizes = size_of[batch.targets]
             targets = torch.where(sizes > 0, batch.targets, -100)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16("cpu")):
                 logits = logits_of(batch.inputs)
             nats += float(cross_entropy(logits, targets))
             size += int(sizes.sum())

@@ -10,7 +10,7 @@ from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.decoder.kv_cache import KVCache
 from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
-from engine.run.device import choose
+from engine.run.device import choose, fast_bf16
 from engine.run.generate_steps import cache_dtype, prefill
 from engine.run.sampler import sample
 from engine.run.speculate import Reader
@@ -39,7 +39,7 @@ def speed(loaded: LoadedModel, text: str, params: SamplingParams, *, ahead: bool
 
 
 def main() -> None:
-    for precision in ("bf16", "int8"):
+    for precision in ("bf16" if fast_bf16("cpu") else "fp32", "int8"):
         loaded = load_fused(MODEL, choose("cpu", precision))
         for title, text, params in (("repetitive text", REPEATING, GREEDY), ("an open question", OPEN, LIVELY)):
             runs = {
