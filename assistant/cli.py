@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from assistant.learning.commands import train
 from assistant.models.commands import HELP, models
 from assistant.version import __version__
 
@@ -109,6 +110,7 @@ def _read_stdin() -> str:
 
 
 main.add_command(models)
+main.add_command(train)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "settings": ("", "show what holds in this chat"),
     "export": ("FILE", "write this chat to FILE.md, FILE.json or FILE.html"),
     "rename": ("TITLE", "give this chat a name"),
+    "train": ("", "teach the model, from files, typed answers or your marks"),
     "model": ("", "choose another model"),
     "new": ("", "begin a new chat"),
     "temporary": ("", "begin a chat that is never written"),

@@ -10,6 +10,7 @@ AssistantError
 │   └── DamagedError      the file is no database any more
 ├── ModelsError           a model cannot be added, removed or made the default
 │   └── Interrupted       … and what has come of it so far is kept, to go on from there
+├── LearningError         a fine-tuning run cannot be started, stopped or adopted
 └── WorkerDied            the engine's process ended in the middle of something
 """
 
@@ -53,6 +54,10 @@ class ModelsError(AssistantError):
 
 
 class Interrupted(ModelsError):
+    pass
+
+
+class LearningError(AssistantError):
     pass
 
 

@@ -24,6 +24,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def runs(self) -> Path:
+        """Fine-tuning runs, a folder each."""
+        return self.data / "runs"
+
+    @property
     def settings(self) -> Path:
         """What the command line needs to know too, without a database: which model is the default."""
         return self.data / "settings.json"

@@ -193,6 +193,10 @@ if __name__ == "__main__":
         from training.spam.table import main as spam_table
 
         spam_table(sys.argv[2:], prog_name="python -m training spam-table")
+    if sys.argv[1:2] == ["tune"]:
+        from training.tuning.commands import tune
+
+        tune(sys.argv[2:], prog_name="python -m training tune")
     if sys.argv[1:2] == ["data"]:
         from training.data.commands import data
 

@@ -15,6 +15,9 @@ CHAT_KEYS = (
     _key("ctrl+f,f3", "search", "Search", "Search all chats", show=True, priority=True),
     _key("ctrl+o", "models", "Models", "Choose, add and remove models", show=True, priority=True),
     _key("ctrl+s", "spam", "Spam?", "Judge whether a mail is spam, and why", show=True, priority=True),
+    _key(
+        "ctrl+l", "train", "Teach", "Teach the model, from files, typed answers or your marks", show=True, priority=True
+    ),
     _key("f1", "help", "Help", "Show this help", show=True),
     _key("f2", "rename", "Rename", "Rename this chat"),
     _key("f4", "copy", "Copy", "Copy the message that is selected, or the last reply"),
@@ -38,6 +41,8 @@ MESSAGE_KEYS = (
     _key("c", "screen.continue", "Continue", "Go on with the reply, which ended early", show=True),
     _key("left,h", "screen.step(-1)", "‹", "Go to the branch before", show=True),
     _key("right,l", "screen.step(1)", "›", "Go to the branch after", show=True),
+    _key("plus", "screen.mark(1)", "Good", "Mark the reply as good, or no longer", show=True),
+    _key("minus", "screen.mark(-1)", "Bad", "Mark the reply as bad, and say what would be better", show=True),
     _key("y", "screen.copy", "Copy", "Copy the message", show=True),
     _key("x", "screen.copy_code", "Code", "Copy a block of code; again for the next one", show=True),
     _key("f", "screen.fork", "Fork", "Begin a chat of its own with everything up to the message", show=True),
@@ -53,5 +58,5 @@ def key_name(binding: Binding) -> str:
     key = binding.key.split(",")[0]
     if len(key) == 1:
         return key
-    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift", "left": "←", "right": "→"}
+    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift", "left": "←", "right": "→", "plus": "+", "minus": "-"}
     return "+".join(names.get(part, part.upper()) for part in key.split("+"))

@@ -13,7 +13,14 @@ from assistant.sampling import SETTINGS, Wishes, read_setting
 from assistant.screens.on_chats import OnChats
 from assistant.screens.on_spam import OnSpam
 
-ACTIONS = {"model": "models", "new": "new_chat", "temporary": "temporary", "search": "search", "help": "help"}
+ACTIONS = {
+    "model": "models",
+    "train": "train",
+    "new": "new_chat",
+    "temporary": "temporary",
+    "search": "search",
+    "help": "help",
+}
 
 
 class OnCommands(OnChats, OnSpam):

@@ -14,7 +14,7 @@ from assistant.widgets.message import RoleLine
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
 
-NEEDS_MESSAGE = {"select", "edit", "step", "copy_code", "fork", "remove_branch", "remove_one"}
+NEEDS_MESSAGE = {"select", "edit", "step", "copy_code", "fork", "remove_branch", "remove_one", "mark"}
 
 
 class OnMessages(Replies):
@@ -40,6 +40,8 @@ class OnMessages(Replies):
             return True
         if action == "continue":
             return self.can_continue(message)
+        if action == "mark":
+            return message.role == "assistant" and bool(message.content)
         if action == "step":
             by = parameters[0] if parameters else 0
             return message.place > 1 if by == -1 else message.place < message.siblings

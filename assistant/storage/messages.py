@@ -148,7 +148,8 @@ class Messages(Base):
             """WITH RECURSIVE path(id, parent, depth) AS (
                 SELECT id, parent, 0 FROM messages WHERE id = (SELECT leaf FROM chats WHERE id = ?)
                 UNION ALL SELECT m.id, m.parent, path.depth + 1 FROM messages m JOIN path ON m.id = path.parent
-            ) SELECT messages.* FROM path JOIN messages ON messages.id = path.id ORDER BY path.depth DESC""",
+            ) SELECT messages.*, coalesce((SELECT mark FROM feedback WHERE message = messages.id), 0) AS mark
+            FROM path JOIN messages ON messages.id = path.id ORDER BY path.depth DESC""",
             chat,
         )
         families: dict[int | None, list[int]] = {}
@@ -171,8 +172,11 @@ class Messages(Base):
 
 
 def _message(row: sqlite3.Row, family: list[int]) -> Message:
-    names = [name for name in Message.__dataclass_fields__ if name not in ("place", "siblings")]
-    return Message(**{name: row[name] for name in names}, place=family.index(row["id"]) + 1, siblings=len(family))
+    names = [name for name in Message.__dataclass_fields__ if name not in ("place", "siblings", "mark")]
+    mark = row["mark"] if "mark" in row.keys() else 0  # noqa: SIM118 - a Row's keys, not its values
+    return Message(
+        **{name: row[name] for name in names}, mark=mark, place=family.index(row["id"]) + 1, siblings=len(family)
+    )
 
 
 def _at_work(row: sqlite3.Row, limit: str) -> bool:

@@ -113,3 +113,16 @@ def m003_verdicts(db: Database) -> None:
 def m004_owner_started(db: Database) -> None:
     """When the process that makes a reply began: its number alone may belong to another one later."""
     db.conn.execute("ALTER TABLE messages ADD COLUMN owner_started TEXT")
+
+
+@migrations()
+def m005_feedback(db: Database) -> None:
+    """What a person said of replies: good or bad, and what would have been better."""
+    db.conn.execute(
+        """CREATE TABLE feedback (
+            message INTEGER PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE,
+            mark INTEGER NOT NULL CHECK (mark IN (-1, 0, 1)),
+            better TEXT NOT NULL DEFAULT '',
+            created TEXT NOT NULL
+        )"""
+    )

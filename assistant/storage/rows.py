@@ -45,6 +45,7 @@ class Message:
     context_used: int | None  # tokens, at the end of this reply
     place: int = 1  # among its siblings, from 1
     siblings: int = 1  # itself included
+    mark: int = 0  # 1: a person found it good, -1: bad
 
 
 @dataclass(frozen=True)

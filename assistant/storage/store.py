@@ -6,6 +6,7 @@ from pathlib import Path
 
 from assistant.storage.branches import Branches
 from assistant.storage.chats import Chats
+from assistant.storage.feedback import FeedbackStore
 from assistant.storage.messages import Messages
 from assistant.storage.search import Search
 from assistant.storage.settings import Settings
@@ -15,7 +16,7 @@ from assistant.storage.verdicts import Verdicts
 TEMPORARY = 2**40
 
 
-class Store(Chats, Messages, Branches, Search, Settings, Verdicts):
+class Store(Chats, Messages, Branches, Search, Settings, Verdicts, FeedbackStore):
     """Chats and verdicts in one file, or in memory where `path` is None. Every method may raise StorageError."""
 
     def __init__(self, path: Path | None, copy_of: Path | None = None) -> None:

@@ -36,6 +36,8 @@ class RoleLine(Static):
         if message.siblings > 1:
             back, on = (Content.from_markup(f" [@click={name}()]{sign}[/] ") for name, sign in STEP)
             parts = [*parts, "  ", back, f"{message.place}/{message.siblings}", on]
+        if message.mark:
+            parts.append("  good" if message.mark > 0 else "  bad")
         self.update(Content.assemble(*parts))
 
     def action_before(self) -> None:

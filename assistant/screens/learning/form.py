@@ -1,0 +1,279 @@
+"""The form of a run, made from the fields of its wish: what is usual on top, what is rarely touched folded away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import Screen
+from textual.suggester import Suggester
+from textual.widget import Widget
+from textual.widgets import Button, Checkbox, Collapsible, Footer, Input, Label, Select, Static, TextArea
+
+from assistant.errors import AssistantError
+from assistant.learning.feedback import Feedback
+from assistant.learning.runs import Run, Runs, free_name
+from assistant.models.shelf import Shelf
+from assistant.screens.learning.review import ReviewScreen
+from assistant.screens.learning.see import SeeScreen
+from assistant.text import printable
+from engine.catalog import ModelInfo
+from engine.errors import EngineError
+from training.errors import TrainingError
+from training.recipe_wish import TITLES, Kind, Wish, fields_of, read_field, save_wish
+
+TYPED = "typed.md"
+EXAMPLES = {
+    "answers": "Q: What is the name of my boat?\nA: Your boat is called Velmora.\n\nQ: Who am I?\nA: Ada.",
+    "documents": "A text that it reads.",
+}
+CHOICES = {"lora": "additions to it (LoRA)", "full": "the whole model"}
+NAMES = {"answers": "mine", "documents": "reader", "feedback": "liked", "labels": "sorter", "scratch": "newborn"}
+
+
+class PathSuggester(Suggester):
+    """The rest of the name of a file or folder that is there."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        folder, _, begun = value.rpartition("/")
+        if not value or (not begun and not folder):
+            return None
+        try:
+            inside = sorted(os.listdir(os.path.expanduser(folder or ("/" if value.startswith("/") else "."))))
+        except OSError:
+            return None
+        name = next((n for n in inside if n.startswith(begun) and (begun or not n.startswith("."))), None)
+        return None if name is None else value[: len(value) - len(begun)] + printable(name)
+
+
+class FormScreen(Screen[Run | None]):
+    """Ends with the run that was started, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back"),
+        Binding("ctrl+e", "type", "Type it in", priority=True),
+        Binding("ctrl+r", "preview", "Preview", priority=True),
+        Binding("ctrl+s", "start", "Start", priority=True),
+    ]
+
+    def __init__(self, kind: Kind, shelf: Shelf, runs: Runs, feedback: Feedback, in_use: ModelInfo) -> None:
+        super().__init__()
+        self._kind, self._shelf, self._runs, self._feedback, self._in_use = kind, shelf, runs, feedback, in_use
+        self._draft: Path | None = None
+        self._left_out: set[str] = set()  # pairs of feedback that are not to be used
+
+    def compose(self) -> ComposeResult:
+        title, about = TITLES[self._kind]
+        yield Static(f"{title}: {about}", id="title", markup=False)
+        with VerticalScroll(id="form"):
+            simple = [f for f in fields_of(self._kind) if not f.metadata["advanced"]]
+            for field in simple:
+                if not (self._kind == "feedback" and field.name == "files"):
+                    yield self._row(field)
+            with Collapsible(title="More"):
+                for field in fields_of(self._kind):
+                    if field.metadata["advanced"]:
+                        yield self._row(field)
+        yield Static("", id="help", markup=False)
+        yield Static("", id="problem", markup=False)
+        with Horizontal(classes="buttons"):
+            yield Button("Preview (Ctrl+R)", id="preview", compact=True)
+            yield Button("Start (Ctrl+S)", id="start", variant="primary", compact=True)
+            if self._kind in EXAMPLES:
+                yield Button("Type it in (Ctrl+E)", id="type", compact=True)
+            if self._kind == "feedback":
+                yield Button("Review", id="review", compact=True)
+        yield Footer(show_command_palette=False)
+
+    def _row(self, field: Any) -> Widget:
+        words = field.metadata
+        note = Label(words["note"], classes="note", markup=False)
+        return Horizontal(Label(words["label"], classes="key", markup=False), self._input(field), note, classes="field")
+
+    def _input(self, field: Any) -> Widget:
+        name, value = f"f-{field.name}", field.default
+        if field.name == "base":
+            known = [(printable(info.key), str(info.path)) for info in self._shelf.models() if _can_learn(info)]
+            mine = str(self._in_use.path)
+            chosen = mine if any(path == mine for _, path in known) else known[0][1] if known else Select.NULL
+            return Select(known, value=chosen, allow_blank=not known, id=name, compact=True)
+        if field.metadata["choices"]:
+            options = [(CHOICES.get(choice, choice), choice) for choice in field.metadata["choices"]]
+            return Select(options, value=value, allow_blank=False, id=name, compact=True)
+        if isinstance(value, bool):
+            return Checkbox("", value, id=name, compact=True)
+        if field.name == "name":
+            value = free_name(NAMES[self._kind], {info.path.name for info in self._shelf.models()} | self._taken())
+        if field.name == "files":
+            return Input(id=name, compact=True, placeholder="a file or a folder", suggester=PathSuggester())
+        text = "" if not value else f"{value:g}" if isinstance(value, float) else str(value)
+        return Input(text, id=name, compact=True, placeholder="by itself" if value == 0 else "")
+
+    def _taken(self) -> set[str]:
+        return {run.wish.name for run in self._runs.all()}
+
+    def on_mount(self) -> None:
+        if self._kind == "feedback":
+            self._say(self._feedback.summary())
+        self.query(Input).first().focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Say what the field is for, whole, whatever the width."""
+        name = str(event.widget.id or "").removeprefix("f-")
+        field = next((f for f in fields_of(self._kind) if f.name == name), None)
+        self.query_one("#help", Static).update(f"{field.metadata['label']}: {field.metadata['note']}" if field else "")
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width < 100, "-slim")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._kind in EXAMPLES if action == "type" else True
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#problem", Static).update(sentence)
+
+    # The wish
+
+    def wish(self) -> Wish:
+        """What the form says.
+
+        Raises:
+            TrainingError: a field that cannot be.
+            AssistantError: there is no data.
+        """
+        values: dict[str, Any] = {}
+        for field in fields_of(self._kind):
+            widget = self.query(f"#f-{field.name}").first() if self.query(f"#f-{field.name}") else None
+            if isinstance(widget, Input):
+                text = widget.value
+                values[field.name] = _files(text) if field.name == "files" else read_field(field.name, text)
+            elif isinstance(widget, Select):
+                values[field.name] = str(widget.value)
+            elif isinstance(widget, Checkbox):
+                values[field.name] = widget.value
+        if "base" in values:
+            values["base"] = self._shelf_name(values["base"])
+        if self._kind == "feedback":
+            values["files"] = (str(self._feedback.write(self._folder() / "preferences.jsonl", self._left_out)),)
+        return Wish(kind=self._kind, **values)
+
+    def _shelf_name(self, path: str) -> str:
+        """The bundled model is found by its name wherever this is installed; others by their path."""
+        bundled = {str(info.path): info.key for info in self._shelf.models() if info.bundled}
+        return bundled.get(path, path)
+
+    def _folder(self) -> Path:
+        if self._draft is None:
+            self._draft = self._runs.draft()
+        return self._draft
+
+    def _checked(self) -> Wish | None:
+        """The wish, or None where the form says why there is none."""
+        try:
+            wish = self.wish()
+            if not wish.files:
+                self._say("Say which data it is to learn from: a file, a folder, or type it in.")
+                self.query_one("#f-files").focus()
+                return None
+        except (TrainingError, AssistantError, EngineError, OSError) as error:
+            self._say(str(error))
+            return None
+        self._say("")
+        return wish
+
+    # What one can do
+
+    @on(Button.Pressed)
+    async def _pressed(self, event: Button.Pressed) -> None:
+        await self.run_action(str(event.button.id))
+
+    @on(Input.Submitted)
+    def _next(self) -> None:
+        self.focus_next()
+
+    @work(exclusive=True)
+    async def action_preview(self) -> None:
+        wish = self._checked()
+        if wish is None:
+            return
+        try:
+            save_wish(wish, self._folder() / "wish.json")
+        except OSError as error:
+            self._say(f"The preview cannot be written: {error.strerror}.")
+            return
+        if await self.app.push_screen_wait(SeeScreen(wish, self._folder())):
+            self._start(wish)
+
+    def action_start(self) -> None:
+        wish = self._checked()
+        if wish is not None:
+            self._start(wish)
+
+    def _start(self, wish: Wish) -> None:
+        try:
+            run = self._runs.start(wish, self._draft)
+        except AssistantError as error:
+            self._say(str(error))
+            return
+        self.dismiss(run)
+
+    @work
+    async def action_type(self) -> None:
+        path = self._folder() / TYPED
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        typed = await self.app.push_screen_wait(TypeScreen(text, EXAMPLES[self._kind]))
+        if typed is None:
+            return
+        try:
+            path.write_text(typed, encoding="utf-8")
+        except OSError as error:
+            self._say(f"What you typed cannot be written: {error.strerror}.")
+            return
+        self.query_one("#f-files", Input).value = str(path)
+
+    @work
+    async def action_review(self) -> None:
+        self._left_out = await self.app.push_screen_wait(ReviewScreen(self._feedback, self._left_out))
+        self._say(self._feedback.summary(self._left_out))
+
+
+class TypeScreen(Screen[str | None]):
+    """Examples typed in; None when it was called off."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Back, as it was"),
+        Binding("ctrl+s", "done", "Done", priority=True),
+    ]
+
+    def __init__(self, text: str, example: str) -> None:
+        super().__init__()
+        self._text, self._example = text, example
+
+    def compose(self) -> ComposeResult:
+        yield Static("Type or paste it in. Ctrl+S is done.", id="title", markup=False)
+        with Vertical():
+            yield TextArea(self._text, placeholder=self._example, id="typed")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one(TextArea).focus()
+
+    def action_done(self) -> None:
+        self.dismiss(printable(self.query_one(TextArea).text))
+
+
+def _files(text: str) -> tuple[str, ...]:
+    """The paths in `text`; several stand apart by semicolons."""
+    return tuple(os.path.abspath(os.path.expanduser(part.strip())) for part in text.split(";") if part.strip())
+
+
+def _can_learn(info: ModelInfo) -> bool:
+    return info.path.is_dir() and bool(info.has_template is not False or info.bundled)

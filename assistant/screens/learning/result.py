@@ -1,0 +1,130 @@
+"""After a run: numbers before and after, warnings, the replies of old and new model side by side; adopt it or not."""
+
+from __future__ import annotations
+
+import random
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Input, Static
+
+from assistant.errors import AssistantError
+from assistant.learning import adopting
+from assistant.learning.looking import Child
+from assistant.learning.runs import Run
+from assistant.learning.wording import number
+from assistant.models.shelf import Shelf
+from assistant.screens.learning.vote import VoteScreen
+from assistant.text import printable
+from engine.errors import ModelFolderError
+
+
+class ResultScreen(Screen[bool]):
+    """True when the model is to be adopted."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(False)", "Back"),
+        Binding("ctrl+s", "adopt", "Adopt it", priority=True),
+        Binding("ctrl+b", "vote", "Vote blindly", priority=True),
+    ]
+
+    def __init__(self, run: Run, shelf: Shelf) -> None:
+        super().__init__()
+        self._run, self._shelf = run, shelf
+        self._replies = [dict(row) for row in run.result.get("replies", [])]
+        self._child: Child | None = None
+
+    def compose(self) -> ComposeResult:
+        name = self._run.wish.name
+        here = adopting.adopted(self._shelf, self._run)
+        yield Static(f"{name} is done" + (" and adopted" if here else ""), id="title", markup=False)
+        with VerticalScroll(id="result"):
+            yield Static(numbers_table(self._run), id="rows")
+            yield Static(warnings_text(self._run), id="warnings")
+            yield Static(replies_table(self._replies), id="replies")
+        if self._can_ask:
+            yield Input(placeholder="Ask both models something", id="ask", compact=True)
+        yield Footer(show_command_palette=False)
+
+    @property
+    def _can_ask(self) -> bool:
+        return self._run.wish.kind not in ("labels", "scratch")
+
+    def on_mount(self) -> None:
+        self.query_one("#result").focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(self._replies) if action == "vote" and self._can_ask else action != "vote"
+
+    def action_adopt(self) -> None:
+        self.dismiss(True)
+
+    @work
+    async def action_vote(self) -> None:
+        pairs = [r for r in self._replies if r["before"] != r["after"]]
+        random.shuffle(pairs)
+        tally = await self.app.push_screen_wait(VoteScreen(pairs))
+        if tally is not None:
+            old, new, same = tally
+            self.notify(f"You preferred the new model {new} times, the old one {old} times; {same} times neither.")
+
+    @on(Input.Submitted)
+    async def _asked(self, event: Input.Submitted) -> None:
+        prompt = event.value.strip()
+        if prompt:
+            event.input.clear()
+            self._ask(prompt)
+
+    @work(exclusive=True)
+    async def _ask(self, prompt: str) -> None:
+        """The same question to both, in a process of its own that ends with it."""
+        self.notify("Both models are asked …", timeout=3)
+        try:
+            old = self._shelf.find(str(self._run.result.get("base")))
+            async with Child("compare", str(old.path), str(self._run.result["model"])) as child:
+                await child.line()
+                await child.tell(prompt)
+                before, after = await child.line() or ("", "")
+        except (AssistantError, ModelFolderError, ValueError) as error:
+            self.notify(str(error), severity="error")
+            return
+        self._replies.insert(0, {"prompt": prompt, "before": before, "after": after, "own": True})
+        self.query_one("#replies", Static).update(replies_table(self._replies))
+        self.query_one("#replies").scroll_visible(top=True)
+
+
+def numbers_table(run: Run) -> Table:
+    """Before and after, a row a number."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="left" if not name else "right")
+    for name, old, new, unit in run.result.get("rows", []):
+        better = old is None or new is None or (new <= old if "bits" in unit else new >= old)
+        style = "" if unit == "" else "green" if better else "yellow"
+        table.add_row(printable(name), number(old, unit), Text(number(new, unit), style=style))
+    return table
+
+
+def warnings_text(run: Run) -> Text:
+    found = [printable(str(sentence)) for sentence in run.result.get("warnings", [])]
+    return Text("\n".join(found), style="yellow")
+
+
+def replies_table(replies: list[dict[str, object]]) -> Table:
+    """Old and new replies side by side, below each prompt."""
+    table = Table(box=None, expand=True, show_header=bool(replies), pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("old model", ratio=1)
+    table.add_column("new model", ratio=1)
+    for row in replies:
+        prompt = Text(f"\n{printable(str(row['prompt']))}", style="bold")
+        table.add_row(prompt, Text("\n" + ("from your data" if row["own"] else "the same for all models"), style="dim"))
+        changed = row["before"] != row["after"]
+        new = Text(printable(str(row["after"])), style="green" if changed else "")
+        table.add_row(Text(printable(str(row["before"])) or "–"), new)
+    return table

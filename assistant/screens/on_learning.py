@@ -1,0 +1,79 @@
+"""OnLearning: the part of the chat screen that opens the training menu, follows runs, and marks replies."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from textual import work
+
+from assistant.errors import StorageError
+from assistant.learning.feedback import Feedback
+from assistant.learning.runs import Runs
+from assistant.screens.base import ChatBase
+from assistant.screens.dialogs import TextScreen
+from assistant.storage.feedback import BAD, GOOD
+
+FOLLOW_SECONDS = 2.0  # between two looks at the runs
+
+
+class OnLearning(ChatBase):
+    """Nothing that is marked here is used unasked."""
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs(self._shelf.paths)
+
+    async def on_mount(self) -> None:
+        self._states = {run.key: run.state for run in self._runs.all()}
+        if cut := [key for key, state in self._states.items() if state == "cut off"]:
+            many = "A training run was" if len(cut) == 1 else f"{len(cut)} training runs were"
+            self.notify(f"{many} cut off. Ctrl+L shows it; p goes on from the last checkpoint.", timeout=10)
+        self.set_interval(FOLLOW_SECONDS, self._follow)
+
+    def _follow(self) -> None:
+        """Say when a run has ended; look only while there is one."""
+        for key in [key for key, state in self._states.items() if state not in ("done", "failed", "paused", "cut off")]:
+            run = self._runs.find(key)
+            if run is None:
+                del self._states[key]
+            elif run.state != self._states[key]:
+                self._states[key] = run.state
+                if run.state == "done":
+                    self.app.notify(f"{run.wish.name} is done. Ctrl+L compares it with the old model.", timeout=12)
+                elif run.state == "failed":
+                    self.app.notify(f"{run.wish.name}: {run.text}", severity="error", timeout=12)
+
+    @work(group="learning", exclusive=True)
+    async def action_train(self) -> None:
+        from assistant.screens.learning.menu import MenuScreen  # not needed to chat
+
+        feedback = Feedback(self._service.store)
+        chosen = await self.app.push_screen_wait(
+            MenuScreen(self._shelf, self._runs, feedback, self._service.model, self._busy)
+        )
+        self._states = {run.key: run.state for run in self._runs.all()}
+        if chosen is not None and chosen.path != self._service.model.path:
+            await self.use(chosen)
+
+    @work(group="learning")
+    async def action_mark(self, mark: int) -> None:
+        """Mark the reply that is selected, or take the same mark away; a bad one may be given a better answer."""
+        message = self.transcript.message
+        if message is None or message.role != "assistant" or not message.content:
+            return
+        try:
+            before, better = self.store.mark_of(message.id)
+            if before == mark:
+                self.store.mark(message.id, 0, "")
+            elif mark == GOOD:
+                self.store.mark(message.id, GOOD)
+            else:
+                self.store.mark(message.id, BAD)
+                await self.show(end=False)
+                question = "What would have been better? (Esc: say nothing)"
+                told = await self.app.push_screen_wait(TextScreen(question, better or message.content))
+                if told and told.strip() and told != message.content:
+                    self.store.mark(message.id, BAD, told)
+        except StorageError as error:
+            self.complain(error)
+        await self.show(end=False)

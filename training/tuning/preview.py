@@ -1,0 +1,87 @@
+"""The preview of a run: every example as the model will see it, what is left out and why, and what it will cost.
+
+Prints one JSON object a line, for the app: `row`s, then `summary`, then `estimate`; or `failed` with a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from training.data import vocabulary as vocabularies
+from training.data.shards import write_shards
+from training.recipe import load_recipe
+from training.recipe_wish import Wish, load_wish
+from training.tuning.estimate import estimate
+from training.tuning.layout import Laid, lay_out
+from training.tuning.recipes import epochs_of
+
+MOST_ROWS = 2000  # that are shown; all are counted
+FEW = {"answers": 10, "feedback": 30, "labels": 40}  # below, a person is told that they are few
+
+
+def preview(folder: Path, *, with_estimate: bool = True) -> None:
+    """Lay out `folder/wish.json` and print what came of it."""
+    wish = load_wish(folder / "wish.json")
+    for leftover in ("data", "documents", "shards", "data_report.json", "prepared.json", "preparing"):
+        path = folder / leftover
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    laid = lay_out(wish, folder)
+    if wish.kind in ("documents", "scratch"):
+        _prepared(wish, folder, laid)
+    for row in laid.rows[:MOST_ROWS]:
+        _print("row", **asdict(row))
+    _print("summary", **summary(wish, laid))
+    if with_estimate and wish.kind != "scratch":
+        threads = wish.threads or os.cpu_count() or 1
+        torch.set_num_threads(threads)
+        recipe = load_recipe(folder / "recipe.toml")
+        if recipe.data.sources:
+            write_shards(recipe, folder, 1)
+            vocabularies.mark_shards(folder, vocabularies.open_vocabulary(folder))
+        _print("estimate", **estimate(wish, recipe, folder, threads).to_dict())
+
+
+def _print(kind: str, **fields: Any) -> None:
+    click.echo(json.dumps({"kind": kind, **fields}, ensure_ascii=False))
+
+
+def _prepared(wish: Wish, folder: Path, laid: Laid) -> None:
+    from training.data import prepare
+    from training.tuning.lay_documents import rows_of
+
+    recipe = load_recipe(folder / "recipe.toml")
+    report = prepare.prepare(recipe.data, folder / "data", folder, 1)
+    vocabulary = vocabularies.open_vocabulary(folder, wish.base) if wish.kind == "documents" else None
+    laid.rows = rows_of(folder, report, vocabulary, MOST_ROWS)
+
+
+def summary(wish: Wish, laid: Laid) -> dict[str, Any]:
+    """Counts, and what a person should hear before starting."""
+    counts, warnings = laid.counts(), []
+    if counts["learned"] < FEW.get(wish.kind, 0):
+        warnings.append(
+            f"{counts['learned']} examples are few: what is asked in other words than these will often go wrong."
+        )
+    tokens = sum(row.tokens for row in laid.rows if not row.problem)
+    return {
+        "counts": counts,
+        "notes": laid.notes,
+        "warnings": warnings,
+        "tokens": tokens,
+        "amounts": asdict(laid.amounts),
+        "epochs": epochs_of(wish),
+        "shown": min(len(laid.rows), MOST_ROWS),
+        "rows": len(laid.rows),
+    }
+
+
+def fail(error: Exception) -> None:
+    _print("failed", text=str(error))
