@@ -29,7 +29,7 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
         if row.problem:
             continue
         longest = max(longest, row.tokens)
-        chat = {"messages": list(example.messages)}
+        chat: dict[str, object] = {"messages": list(example.messages)}
         if _apart(example, wish):
             row.note = "held out: only measured"
             laid.held_out.append(chat)
