@@ -1,7 +1,7 @@
 """`python -m training STAGE RECIPE`: a stage of a recipe, or `all` from raw text to a model; in a run folder.
 
 `python -m training data …` is `data/commands.py`; `export --model …` is `export/commands.py`; `evaluate MODEL` and
-`plot RUN` are `evaluation/commands.py`.
+`plot RUN` are `evaluation/commands.py`; `tune` is `sweep/commands.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import click
 from engine.errors import EngineError
 from training.errors import TrainingError, missing_extra
 from training.loop.lock import only_one
+from training.loop.memory import large_pages
 from training.recipe import Recipe, load_recipe
 
 ALL = ("prepare", "tokenizer", "pretrain", "sft", "evaluate", "export")
@@ -51,6 +52,7 @@ class Job:
     end: float  # time.monotonic() when the sitting is over
     fresh: bool
     processes: int
+    settings: tuple[str, ...] = ()  # fields of the recipe that were set over what its file says
 
     def minutes_left(self) -> float:
         return max(self.end - time.monotonic(), 0.0) / 60
@@ -71,6 +73,13 @@ class Job:
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
 @click.option("--max-minutes", type=float, default=float("inf"), help="Stop with a checkpoint after so long.")
 @click.option("--fresh", is_flag=True, help="Do the stage again from its start instead of going on where it stopped.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="TABLE.FIELD=VALUE",
+    help="Set a field of the recipe, such as pretrain.lr=0.01; may be given several times.",
+)
 @click.option("--processes", type=int, default=0, help="That prepare data at once [default: one a core].")
 def main(
     stage: str,
@@ -81,18 +90,20 @@ def main(
     device: str,
     max_minutes: float,
     fresh: bool,
+    settings: tuple[str, ...],
     processes: int,
 ) -> None:
     """Make a model from raw text. A stage that was stopped goes on from its last checkpoint.
 
-    The texts of a manifest come here with: python -m training data fetch
+    The texts of a manifest come here with: python -m training data fetch; the fields of a recipe are tried out with:
+    python -m training tune
     """
     try:
-        recipe = load_recipe(recipe_path)
+        recipe = load_recipe(recipe_path, settings)
         run = run or Path("runs") / recipe_path.stem
         run.mkdir(parents=True, exist_ok=True)
         end = time.monotonic() + max_minutes * 60
-        job = Job(recipe, recipe_path, run, data, out or run / "model", device, end, fresh, processes)
+        job = Job(recipe, recipe_path, run, data, out or run / "model", device, end, fresh, processes, settings)
         with only_one(run) if FIRST else nullcontext():
             if FIRST:
                 (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
@@ -156,7 +167,7 @@ def deliver(name: str, job: Job) -> bool:
     if name == "evaluate":
         evaluate.evaluate(recipe, job.run, choose(job.device).device, job.data)
     else:
-        export.export(recipe, job.run, job.out, job.recipe_path)
+        export.export(recipe, job.run, job.out, job.recipe_path, job.settings)
     return True
 
 
@@ -189,12 +200,17 @@ def run_data_stage(name: str, job: Job) -> bool:
 
 
 if __name__ == "__main__":
+    large_pages()
     if sys.argv[1:2] == ["spam-table"]:
         from training.spam.table import main as spam_table
 
         spam_table(sys.argv[2:], prog_name="python -m training spam-table")
+    if sys.argv[1:2] == ["teach"]:
+        from training.tuning.commands import teach
+
+        teach(sys.argv[2:], prog_name="python -m training teach")
     if sys.argv[1:2] == ["tune"]:
-        from training.tuning.commands import tune
+        from training.sweep.commands import tune
 
         tune(sys.argv[2:], prog_name="python -m training tune")
     if sys.argv[1:2] == ["data"]:

@@ -30,6 +30,8 @@ def sources_of(table: dict[str, Any], folder: Path, where: str) -> tuple[Source,
     recipe has all of the manifest's.
     """
     rows: list[dict[str, Any]] = table.pop("sources", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RecipeError(f"{where}: sources must be a list of tables, not {rows!r}.")
     manifest = table.get("manifest", "")
     if not isinstance(manifest, str):
         raise RecipeError(f"{where}: manifest must be of type str, not {manifest!r}.")

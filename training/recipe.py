@@ -8,7 +8,10 @@ Unknown keys and impossible values fail with a sentence; nothing is guessed. The
 
 from __future__ import annotations
 
+import difflib
+import math
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +35,8 @@ class ModelRecipe:
     head_dim: int = 64
     d_model: int = 384
     d_ff: int = 1024
+    mlp: Literal["swiglu", "gelu", "relu2"] = "swiglu"  # the last two have one matrix less: 1.5 times the d_ff is fair
+    qk_norm: bool = True  # with it and swiglu the shape is Qwen3's, which transformers and llama.cpp know
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,9 @@ class TrainRecipe:
     context: int = 512  # tokens a row
     batch_tokens: int = 8192  # tokens a step, over all micro-batches
     micro_tokens: int = 4096  # tokens that are in memory at once
+    steps: int = 0  # end after so many, the schedule with them; 0: when the data has been read
+    ramp_from: int = 0  # pretrain and mlm: tokens of the first step; grows to batch_tokens over ramp_steps; 0: no ramp
+    ramp_steps: int = 100
     optimizer: Literal["muon", "adamw"] = "muon"
     lr: float = 0.02  # of the blocks' matrices
     adam_lr: float = 0.004  # of embeddings and norms (of everything with adamw)
@@ -192,25 +200,29 @@ class Recipe:
         return asdict(self)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """The recipe in `path`.
+def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
+    """The recipe in `path`, with `settings` (`pretrain.lr=0.01`) over what it says.
 
     Raises:
         RecipeError: unreadable, unknown keys, wrong types or values out of range.
     """
     from training.manifest import sources_of  # which knows the tables below, as do the rules
     from training.recipe_rules import check
+    from training.recipe_settings import put_settings
 
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
     if unknown := sorted(set(data) - {f.name for f in fields(Recipe)}):
         known = ", ".join(sorted(f.name for f in fields(Recipe)))
-        raise RecipeError(f"{path}: unknown table [{unknown[0]}]; a recipe has {known}.")
+        raise RecipeError(f"{path}: unknown table [{unknown[0]}]; {_alike(unknown[0], TABLES)}a recipe has {known}.")
+    put_settings(data, settings)
     table = data.pop("data", {})
+    if not isinstance(table, dict):
+        raise RecipeError(f"{path}: [data] must be a table, not {table!r}.")
     sources = sources_of(table, path.parent, f"{path}: [data]")
     table["quality"] = _build(QualityRecipe, table.get("quality", {}), f"{path}: [data.quality]")
     built: dict[str, Any] = {name: _build(TABLES[name], values, f"{path}: [{name}]") for name, values in data.items()}
@@ -234,18 +246,30 @@ TABLES = {
 PLAIN: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
 
-def _build(cls: Any, table: dict[str, Any], where: str) -> Any:
+def _alike(name: str, known: Iterable[str]) -> str:
+    """The word that was meant, probably."""
+    alike = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {alike[0]}? " if alike else ""
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether `value` is of the plain type `kind`; a number has to be finite, and true is none."""
+    right = isinstance(value, PLAIN.get(kind, (object,))) and not (isinstance(value, bool) and kind != "bool")
+    return right and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def _build(cls: Any, table: Any, where: str) -> Any:
     """An instance of dataclass `cls` from a TOML table, its keys and plain types checked."""
+    if not isinstance(table, dict):
+        raise RecipeError(f"{where} must be a table, not {table!r}.")
     known = {f.name: f for f in fields(cls)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}; known are {', '.join(known)}.")
+            raise RecipeError(f"{where}: unknown key {key!r}; {_alike(key, known)}known are {', '.join(known)}.")
         kind = str(known[key].type)
         wrong = RecipeError(f"{where}: {key} must be of type {kind}, not {value!r}.")
         if kind == "LoRARecipe | None":
-            if not isinstance(value, dict):
-                raise wrong
             value = _build(LoRARecipe, value, f"{where.removesuffix(']')}.{key}]")
         elif kind.startswith("tuple[") and key != "sources":
             parts = PLAIN[kind.removeprefix("tuple[").removesuffix(", ...]")]
@@ -253,7 +277,7 @@ def _build(cls: Any, table: dict[str, Any], where: str) -> Any:
             if not isinstance(value, list | tuple) or not all(isinstance(part, parts) for part in value):
                 raise wrong
             value = tuple(value)
-        elif not isinstance(value, PLAIN.get(kind, (object,))) or (isinstance(value, bool) and kind != "bool"):
+        elif not _fits(value, kind):
             raise wrong
         elif kind.startswith("Literal") and repr(value) not in kind.replace('"', "'"):
             raise RecipeError(f"{where}: {key} must be one of {kind.removeprefix('Literal')}, not {value!r}.")

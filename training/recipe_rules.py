@@ -88,7 +88,16 @@ def _rules_of_stage(name: str, stage: TrainRecipe, recipe: Recipe) -> Rules:
             stage.batch_tokens >= stage.micro_tokens,
             f"[{name}] batch_tokens must be at least micro_tokens",
         ),
-        (stage.stride >= 0, f"[{name}] stride must be 0 or more"),
+        (min(stage.stride, stage.steps) >= 0, f"[{name}] stride and steps must be 0 or more"),
+        (min(stage.lr, stage.adam_lr) >= 0, f"[{name}] lr and adam_lr must be 0 or more"),
+        (
+            0 <= stage.ramp_from <= stage.batch_tokens and stage.ramp_steps >= 1,
+            f"[{name}] ramp_from must be from 0 to batch_tokens, and ramp_steps 1 or more",
+        ),
+        (
+            not stage.ramp_from or name in ("pretrain", "mlm"),
+            f"[{name}] ramp_from is for pretrain and mlm, whose batches are rows of one stream",
+        ),
         (0 <= stage.decay_fraction <= 1, f"[{name}] decay_fraction must be between 0 and 1"),
         (
             min(stage.valid_every, stage.sample_every) >= 1,

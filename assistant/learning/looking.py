@@ -19,7 +19,7 @@ from assistant.errors import LearningError
 from assistant.text import printable
 
 LONGEST_LINE = 1 << 26  # bytes
-COMMAND = (sys.executable, "-P", "-m", "training", "tune")
+COMMAND = (sys.executable, "-P", "-m", "training", "teach")
 
 
 @dataclass(frozen=True)

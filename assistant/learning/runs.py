@@ -74,7 +74,7 @@ class Runs:
             "-P",
             "-m",
             "training",
-            "tune",
+            "teach",
         ]  # -P: no folder `training` from here
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -25,7 +25,7 @@ class GPTConfig:
     norm: Literal["rms", "layer"] = "rms"
     norm_eps: float = 1e-6
     post_norms: bool = False  # norms behind attention and feed-forward too, before they join the stream (Gemma)
-    mlp: Literal["swiglu", "geglu", "gelu"] = "swiglu"
+    mlp: Literal["swiglu", "geglu", "gelu", "relu2"] = "swiglu"
     position: Literal["rope", "learned"] = "rope"
     rope_theta: float = 10_000.0
     rope_divisors: tuple[float, ...] = ()  # scaled RoPE: each of the D/2 frequencies is divided by its own number

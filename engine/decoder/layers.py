@@ -142,7 +142,7 @@ class GeGLU(SwiGLU):
 
 
 class GELU(nn.Module):
-    """Feed-forward with GPT-2's tanh approximation of GELU (Hendrycks & Gimpel 2016)."""
+    """Plain feed-forward, down(gelu(up(x))), with GPT-2's tanh approximation of GELU (Hendrycks & Gimpel 2016)."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -150,10 +150,22 @@ class GELU(nn.Module):
         self.down = Linear(config.d_ff, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x), approximate="tanh"))
+        return self.down(self.activate(self.up(x)))
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        return F.gelu(x, approximate="tanh")
 
 
-FEED_FORWARD = {"swiglu": SwiGLU, "geglu": GeGLU, "gelu": GELU}
+class ReLUSquared(GELU):
+    """The same with relu(x)² (So et al. 2021)."""
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        return F.relu(x).square()
+
+
+FEED_FORWARD = {"swiglu": SwiGLU, "geglu": GeGLU, "gelu": GELU, "relu2": ReLUSquared}
 
 
 class Block(nn.Module):

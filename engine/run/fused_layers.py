@@ -207,13 +207,14 @@ class FusedGate:
 
 
 class FusedGELU:
-    """`GELU` with weights laid out for their precision."""
+    """`GELU` or `ReLUSquared` with weights laid out for their precision."""
 
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
         self.up, self.down = _join(dtype, precision, *_of(plain.up)), _join(dtype, precision, *_of(plain.down))
+        self.activate = plain.activate
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x), approximate="tanh"))
+        return self.down(self.activate(self.up(x)))
 
 
 class RowLookup:

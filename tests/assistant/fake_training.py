@@ -1,4 +1,4 @@
-"""Stands for `python -m training tune`: the same files and the same ways to stop, without a model."""
+"""Stands for `python -m training teach`: the same files and the same ways to stop, without a model."""
 
 from __future__ import annotations
 

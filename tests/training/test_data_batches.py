@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -41,6 +42,22 @@ def test_several_processes_see_together_what_one_would(sampling: str, world: int
         assert len({len(r.step(step)) for r in ranks}) == 1, "every process does as many micro-batches"
         shared = torch.cat([joined(r.step(step)) for r in ranks])
         assert torch.equal(shared, joined(alone.step(step)))
+
+
+def test_a_ramp_grows_to_the_whole_batch_and_leaves_no_row_out() -> None:
+    """12 rows a step in micro-batches of 2, from 2 on, over 5 steps: 2, 4, 6, 8, 10, then 12; shared out as well."""
+    recipe = TrainRecipe(context=16, batch_tokens=192, micro_tokens=32, ramp_from=32, ramp_steps=5)
+    rows = PackedRows(SHARDS, SOURCES, recipe)
+    assert [len(rows.own_rows(step)) for step in range(7)] == [2, 4, 6, 8, 10, 12, 12]
+    assert all(rows.own_rows(step).stop == rows.own_rows(step + 1).start for step in range(rows.steps))
+    plain = PackedRows(SHARDS, SOURCES, replace(recipe, ramp_from=0))
+    together = torch.cat([joined(rows.step(step)) for step in range(rows.steps)])
+    assert torch.equal(together[:24], torch.cat([joined(plain.step(0)), joined(plain.step(1))]))
+    total = int(rows.ends[-1] - 1) // 16
+    assert rows.own_rows(rows.steps - 1).stop <= total < rows.own_rows(rows.steps).stop
+    ranks = [PackedRows(SHARDS, SOURCES, recipe, rank, 2) for rank in range(2)]
+    for step in range(rows.steps):
+        assert torch.equal(torch.cat([joined(r.step(step)) for r in ranks]), joined(rows.step(step)))
 
 
 def test_a_batch_that_cannot_be_shared_is_a_sentence() -> None:

@@ -9,6 +9,7 @@ With several processes every step's rows are shared out: together they see exact
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,7 +59,8 @@ def reading_order(shards: list[Counted], sources: list[Source], seed: int) -> np
 
 
 class Rows:
-    """Rows of `context` tokens, the same number of them every step; what a row holds is the subclass's `row`."""
+    """Rows of `context` tokens, the same number of them every step but for a ramp at the start (McCandlish et al. 2018:
+    small batches do while the loss falls fast); what a row holds is the subclass's `row`."""
 
     def __init__(self, recipe: TrainRecipe, rank: int, world: int) -> None:
         self.context, self.inside = recipe.context, recipe.attention == "document"
@@ -69,9 +71,34 @@ class Rows:
                 f"{world} processes cannot share a batch of {self.batch_rows} rows evenly: "
                 f"make batch_tokens a multiple of {world * recipe.context}."
             )
-        self.share = self.batch_rows // world  # rows a step that are this process's
-        self.micro_rows, self.rank = min(micro_rows, self.share), rank
+        self.rank, self.world = rank, world
+        self.micro_rows = min(micro_rows, self.batch_rows // world)
+        self.ramp = self._ramp(recipe, math.lcm(micro_rows, world))
         self.steps = 0
+
+    def _ramp(self, recipe: TrainRecipe, unit: int) -> np.ndarray:
+        """int64 [ramp_steps + 1]: where each step of the ramp begins, in rows; then the first step of full size.
+
+        Steps are whole numbers of `unit` rows, so that every micro-batch has the same shape.
+        """
+        if not recipe.ramp_from:
+            return np.zeros(1, np.int64)
+        way = np.arange(recipe.ramp_steps) / recipe.ramp_steps
+        first = recipe.ramp_from / recipe.context
+        wanted = first + way * (self.batch_rows - first)
+        sizes = np.clip((wanted / unit).round().astype(np.int64) * unit, unit, self.batch_rows)
+        return np.concatenate([np.zeros(1, np.int64), sizes.cumsum()])
+
+    def begin(self, step: int) -> int:
+        """The first row of training step `step`, over all processes."""
+        last = len(self.ramp) - 1
+        return int(self.ramp[min(step, last)]) + max(step - last, 0) * self.batch_rows
+
+    def whole_steps(self, rows: int) -> int:
+        """How many steps `rows` rows are enough for."""
+        if rows < self.ramp[-1]:
+            return int(np.searchsorted(self.ramp, rows, side="right")) - 1
+        return len(self.ramp) - 1 + int((rows - self.ramp[-1]) // self.batch_rows)
 
     def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Row `index`: context + 1 tokens, and as many numbers that say which document each is of; both int64.
@@ -83,10 +110,13 @@ class Rows:
 
     def step(self, step: int) -> list[MicroBatch]:
         """This process's micro-batches of training step `step`."""
-        first = step * self.batch_rows + self.rank * self.share
-        last = first + self.share
-        spans = [(start, min(start + self.micro_rows, last)) for start in range(first, last, self.micro_rows)]
-        return [self._batch(range(*span)) for span in spans]
+        own = self.own_rows(step)
+        return [self._batch(own[start : start + self.micro_rows]) for start in range(0, len(own), self.micro_rows)]
+
+    def own_rows(self, step: int) -> range:
+        """This process's rows of training step `step`."""
+        begin, size = self.begin(step), self.begin(step + 1) - self.begin(step)
+        return range(begin + self.rank * size // self.world, begin + (self.rank + 1) * size // self.world)
 
     def _batch(self, indices: range) -> MicroBatch:
         tokens, documents = (torch.from_numpy(np.stack(part)) for part in zip(*map(self.row, indices), strict=True))
@@ -105,7 +135,7 @@ class PackedRows(Rows):
         self.order = reading_order(list(shards), sources, recipe.seed)
         lengths = np.concatenate([np.zeros(1, np.int64), self._lengths()])
         self.ends = lengths.cumsum()  # where in the stream each reading starts; the last entry is the stream's length
-        self.steps = int((self.ends[-1] - 1) // (self.batch_rows * self.context))
+        self.steps = self.whole_steps(int(self.ends[-1] - 1) // self.context)
 
     def _lengths(self) -> np.ndarray:
         length = np.zeros(len(self.order), np.int64)
@@ -156,7 +186,7 @@ class SlidingWindows(Rows):
         super().__init__(recipe, rank, world)
         self.windows = [Windows(shard, recipe.context, recipe.stride or recipe.context) for shard in shards]
         self.order = reading_order(list(self.windows), sources, recipe.seed)
-        self.steps = len(self.order) // self.batch_rows
+        self.steps = self.whole_steps(len(self.order))
 
     def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         source, number = self.order[index]

@@ -79,6 +79,8 @@ def _write_shard(run: Path, split: str, name: str, processes: int) -> None:
     base, lengths = _base(run, split, name), [np.zeros(1, np.int64)]
     finals = [base.with_suffix(suffix) for suffix in SUFFIXES]
     pieces = _pieces(documents_path(run, split, name))
+    for path in finals:
+        path.unlink(missing_ok=True)  # never written over: an older one may be open, or another run's too
     with finals[0].open("wb") as tokens, finals[1].open("wb") as mask:
         for ids, spoken, sizes in ordered_map(partial(encode_lines, run=run), pieces, processes):
             tokens.write(ids.tobytes())

@@ -21,7 +21,7 @@ def model_card(recipe: Recipe, evaluation: dict[str, Any], tokens: dict[str, Any
     """The card in Markdown. `tokens` is the run's tokens_report.json, `command` what makes the model again."""
     base = recipe.base.model
     kind = f"made from {base}" if base else "trained from raw text by homespun's own pipeline"
-    opens = "" if base else " It opens in transformers as well (Qwen3)."
+    opens = " It opens in transformers as well (Qwen3)." if not base and is_qwen3(recipe) else ""
     parts = [
         f"# {recipe.export.name}",
         f"A small chat model ({evaluation['parameters'] / 1e6:.1f} million parameters), {kind}, for homespun's "
@@ -36,6 +36,11 @@ def model_card(recipe: Recipe, evaluation: dict[str, Any], tokens: dict[str, Any
     return "\n\n".join(parts) + "\n"
 
 
+def is_qwen3(recipe: Recipe) -> bool:
+    """Whether a model of this recipe's [model] has the one shape of ours that other programs know."""
+    return recipe.model.mlp == "swiglu" and recipe.model.qk_norm
+
+
 STAGES = {"pretrain": "pretraining", "sft": "instruction tuning", "dpo": "preference tuning"}
 
 
@@ -46,7 +51,8 @@ def _numbers(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     time = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     rows = [("parameters", f"{evaluation['parameters']:,}")]
     if not recipe.base.model:
-        shape = f"{m.n_layer} layers × {m.d_model}, {m.n_head} heads ({m.n_kv_head} for keys), Qwen3-shaped"
+        kind = "Qwen3-shaped" if is_qwen3(recipe) else f"{m.mlp}, queries and keys {'' if m.qk_norm else 'not '}normed"
+        shape = f"{m.n_layer} layers × {m.d_model}, {m.n_head} heads ({m.n_kv_head} for keys), {kind}"
         vocabulary = f"{recipe.tokenizer.vocab_size:,} tokens (byte-level BPE), {m.context_length:,} tokens"
         rows += [("shape", shape), ("vocabulary, context", vocabulary)]
     rows += [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,16 @@ from engine.files.stored import read_safetensors
 from engine.files.writing import shape_and_weights, write_folder
 from engine.text.chat_template import CHATML, END_OF_TURN
 from training.data.vocabulary import Vocabulary, open_vocabulary
-from training.evaluation.card import model_card
+from training.evaluation.card import is_qwen3, model_card
 from training.evaluation.evaluate import has_chat_model, load_tuned
 from training.recipe import Recipe, RecipeError
 from training.stages.results import vocabulary_files
 
 
-def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
+def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path, settings: Sequence[str] = ()) -> Path:
     """Write `out/<name>` from a run that has been tuned and evaluated; returns that folder.
+
+    `recipe_path` and `settings`, what was set over the recipe, are for the command in the card.
 
     Raises:
         RecipeError: a stage before this one has not been done.
@@ -31,7 +35,8 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
         return _copy_classifier(run / "classify" / "model", out / recipe.export.name)
     _, model = load_tuned(recipe, run)
     evaluation = _read(run / "evaluation.json")
-    command = f"python -m training all {_short(recipe_path)} --data DATA"
+    more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+    command = f"python -m training all {_short(recipe_path)} --data DATA{more}"
     training = {
         "name": recipe.export.name,
         "licence": recipe.export.licence,
@@ -52,7 +57,7 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
         "repetition_penalty": e.repetition_penalty,
     }
     card = model_card(recipe, evaluation, _read(run / "tokens_report.json"), command)
-    if recipe.base.model:
+    if recipe.base.model or not is_qwen3(recipe):
         _save_tuned(folder, model, open_vocabulary(run, recipe.base.model), generation, training, card)
     else:
         save(folder, model, _read(run / "tokenizer.json"), CHATML, generation=generation, training=training, card=card)
@@ -63,7 +68,7 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path) -> Path:
 def _save_tuned(
     folder: Path, model: GPT, vocabulary: Vocabulary, generation: dict[str, Any], training: dict[str, Any], card: str
 ) -> None:
-    """A model that went on from another: of any shape, under that one's vocabulary and chat template."""
+    """A model of any shape, under the vocabulary and chat template of its run or of the model it went on from."""
     files = dict(vocabulary_files(vocabulary))
     state = {name: tensor.detach().to(torch.bfloat16) for name, tensor in model.state_dict().items()}
     data, weights = shape_and_weights(model.config, state)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from training.errors import TrainingError
 from training.loop.average import Average
 from training.loop.distributed import like
 from training.loop.stage import Stage
+from training.recipe import TrainRecipe
 
 NAME = "checkpoint.pt"
 SPARE = 16_000_000  # bytes that stay free beside a checkpoint: logs are written too
 # What may be another in the next sitting: it changes what is seen of a run, or how it is done, not the run.
 FREE = {"valid_every", "valid_tokens", "sample_every", "checkpoint_minutes", "compile", "recompute", "shard", "spike"}
+NEW = {f.name: f.default for f in fields(TrainRecipe)}  # what a checkpoint was made with that does not know a field yet
 
 
 class DiskFull(TrainingError):
@@ -77,9 +79,10 @@ def check_identity(found: dict[str, Any] | None, ours: dict[str, Any], path: Pat
     if found is None:
         raise TrainingError(f"{path} is of an older version and cannot be gone on with. Begin again with --fresh.")
     for key in sorted(ours | found):
-        if found.get(key) != ours.get(key):
+        was = found.get(key, NEW.get(key))
+        if was != ours.get(key):
             raise TrainingError(
-                f"{path} is of another recipe: {key} was {found.get(key)!r} and is {ours.get(key)!r} now. "
+                f"{path} is of another recipe: {key} was {was!r} and is {ours.get(key)!r} now. "
                 "Put it back, begin again with --fresh, or choose another folder with --run."
             )
 

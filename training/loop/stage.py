@@ -36,6 +36,16 @@ class Batches(Protocol):
     def step(self, step: int) -> Sequence[Any]: ...
 
 
+class First:
+    """The first `steps` steps of `batches`."""
+
+    def __init__(self, batches: Batches, steps: int) -> None:
+        self._batches, self.steps = batches, min(steps, batches.steps)
+
+    def step(self, step: int) -> Sequence[Any]:
+        return self._batches.step(step)
+
+
 @dataclass
 class Stage:
     """One run of the loop; see `train.py` on what each of these has to hold to."""

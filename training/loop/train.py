@@ -37,7 +37,7 @@ from training.loop.losses import bits_per_byte
 from training.loop.optimizer import make_optimizers, repeated
 from training.loop.report import Report
 from training.loop.shared_checkpoint import load_shared, save_shared
-from training.loop.stage import LossSum, Stage, rows
+from training.loop.stage import First, LossSum, Stage, rows
 from training.loop.step import train_step
 from training.loop.stopping import Stop, stop_signals
 
@@ -65,6 +65,8 @@ class Run:
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.place = stage, distributed.world()
+        if stage.recipe.steps:
+            stage.batches = First(stage.batches, stage.recipe.steps)
         layers = repeated(stage.model) if stage.layers is None else list(stage.layers)
         if stage.recipe.recompute:
             recompute(layers)

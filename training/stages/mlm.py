@@ -87,7 +87,7 @@ class MLM:
 
     def step(self, step: int) -> list[MaskedBatch]:
         """The mask is drawn anew for every row, from its number alone, whoever has it."""
-        batches, row = [], step * self.rows.batch_rows + self.rows.rank * self.rows.share
+        batches, row = [], self.rows.own_rows(step).start
         for micro in self.rows.step(step):
             batches.append(self._masked(micro, (self.recipe.seed, 0, row)))
             row += len(micro.inputs)

@@ -1,4 +1,4 @@
-"""`python -m training tune …`: the child processes of the app's training menu. Each is for programs, not for people.
+"""`python -m training teach …`: the child processes of the app's training menu. Each is for programs, not for people.
 
 `run` does a run from its wish to its model; `preview` says what it will see and cost; `compare` asks two models.
 """
@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.group(context_settings=HELP)
-def tune() -> None:
+def teach() -> None:
     """Fine-tuning for the app's menu; people use `homespun train`."""
 
 
@@ -54,7 +54,7 @@ def _sentences(run: Path | None = None) -> Iterator[None]:
     sys.exit(2)
 
 
-@tune.command(context_settings=HELP)
+@teach.command(context_settings=HELP)
 @click.argument("folder", type=FOLDER)
 def run(folder: Path) -> None:
     """Do the run in FOLDER, from where it is: its wish.json says what."""
@@ -72,7 +72,7 @@ def run(folder: Path) -> None:
     sys.exit(0 if state == "done" else 3)
 
 
-@tune.command(context_settings=HELP)
+@teach.command(context_settings=HELP)
 @click.argument("folder", type=FOLDER)
 @click.option("--estimate/--no-estimate", default=True, help="Do a few real steps.")
 def preview(folder: Path, estimate: bool) -> None:
@@ -86,7 +86,7 @@ def preview(folder: Path, estimate: bool) -> None:
             showing.fail(error)
 
 
-@tune.command(context_settings=HELP)
+@teach.command(context_settings=HELP)
 @click.argument("models", nargs=2, type=FOLDER)
 def compare(models: tuple[Path, Path]) -> None:
     """Answer each line of standard input with both MODELS; prints a JSON list of their two replies a line."""
