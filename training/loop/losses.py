@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.decoder.model import GPT
 from engine.decoder.view import packed
 from training.data.batches import IGNORE, MicroBatch
+from training.loop.lean_loss import summed_cross_entropy
 from training.loop.precision import autocast
 from training.loop.stage import LossSum, move
 
@@ -20,8 +21,30 @@ from training.loop.stage import LossSum, move
 def token_loss(model: Any, batch: MicroBatch) -> LossSum:
     """Cross-entropy in nats, summed over the targets that count; attention inside a document where rows say so."""
     view = packed(batch.documents) if batch.documents is not None else None
-    logits = model.logits(model.hidden(batch.inputs, view=view))
-    return LossSum(cross_entropy(logits, batch.targets), (batch.targets != IGNORE).sum())
+    hidden, counted = model.hidden(batch.inputs, view=view), (batch.targets != IGNORE).sum()
+    if (weight := lean_head(model)) is not None:
+        return LossSum(lean_cross_entropy(hidden, weight, batch.targets), counted)
+    return LossSum(cross_entropy(model.logits(hidden), batch.targets), counted)
+
+
+def lean_head(model: Any) -> Tensor | None:
+    """The matrix [vocabulary, C] that makes `model`'s logits, where the lean way over it is open and pays.
+
+    That is on the CPU, for a plain matrix; not for one that processes share out (FSDP), which only `logits` puts
+    together.
+    """
+    if not isinstance(model, GPT) or model.device.type != "cpu":
+        return None
+    head = model.embedding if model.head is None else model.head
+    plain = isinstance(head, nn.Embedding | nn.Linear) and getattr(head, "bias", None) is None
+    weight: Tensor = head.weight  # type: ignore[assignment]
+    return weight if plain and not hasattr(weight, "full_tensor") else None
+
+
+@torch.compiler.disable
+def lean_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """`cross_entropy` of hidden [B, T, C] times weight [vocabulary, C], without all logits at once."""
+    return summed_cross_entropy(hidden.flatten(0, 1), weight, targets.flatten())
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
