@@ -89,7 +89,7 @@ def serve(shape: Shape, name: str) -> None:
     import torch
 
     torch.manual_seed(0)
-    from training.loop.precision import fast_bf16
+    from engine.run.device import fast_bf16
 
     slow = name.endswith("bf16") and not fast_bf16("cpu")
     rows = torch.randint(0, shape.vocabulary, (1 if slow else shape.rows, CONTEXT + 1))

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.run.device import fast_bf16
 from training.loop.distributed import like, whole
-from training.loop.precision import fast_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic: steep at zero, so that five steps do
 STEPS = 5
