@@ -35,7 +35,15 @@ def model(shape: dict, dtype: torch.dtype) -> GPT:
     return made.eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("shape", [SHAPE, {**SHAPE, "tie_embeddings": False}, GPT2], ids=["tied", "untied", "gpt2"])
+SHAPES = {
+    "tied": SHAPE,
+    "untied": {**SHAPE, "tie_embeddings": False},
+    "gpt2": GPT2,
+    "relu2": {**SHAPE, "mlp": "relu2", "qk_norm": False},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)], ids=["fp32", "bf16"])
 def test_the_same_logits(shape: dict, dtype: torch.dtype, tolerance: float) -> None:
     plain, fused = model(shape, dtype), fuse(model(shape, dtype))
