@@ -16,8 +16,9 @@ from training.loop.average import Average
 from training.loop.checkpoint import load_weights
 from training.loop.lean_loss import summed_cross_entropy
 from training.loop.losses import cross_entropy
-from training.loop.muon import Muon
+from training.loop.muon import Muon, orthogonal
 from training.loop.optimizer import lr_scale
+from training.loop.precision import autocast
 from training.loop.stage import cut, move, rows, tokens
 from training.loop.train import Run, train
 
@@ -202,3 +203,14 @@ def test_frozen_heads_and_evaluation_make_no_gradient_of_the_matrix() -> None:
     with torch.no_grad():
         assert not summed_cross_entropy(hidden, weight, targets).requires_grad
     assert summed_cross_entropy(hidden, weight, torch.full((20,), IGNORE)).item() == 0
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_multiplies_in_bf16_only_where_that_is_native(monkeypatch: pytest.MonkeyPatch, native: bool) -> None:
+    monkeypatch.setattr("training.loop.precision.fast_bf16", lambda kind: native)
+    monkeypatch.setattr("training.loop.muon.fast_bf16", lambda kind: native)
+    with autocast(torch.device("cpu")):
+        assert torch.is_autocast_enabled("cpu") == native
+    with autocast(torch.device("cpu"), "bf16"):
+        assert torch.is_autocast_enabled("cpu"), "what the recipe says counts"
+    assert orthogonal(torch.randn(1, 8, 8)).dtype == (torch.bfloat16 if native else torch.float32)
