@@ -213,6 +213,10 @@ if __name__ == "__main__":
         from training.sweep.commands import tune
 
         tune(sys.argv[2:], prog_name="python -m training tune")
+    if sys.argv[1:2] == ["spam"]:
+        from training.spam.commands import spam
+
+        spam(sys.argv[2:], prog_name="python -m training spam")
     if sys.argv[1:2] == ["data"]:
         from training.data.commands import data
 

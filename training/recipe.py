@@ -118,6 +118,10 @@ class ClassifyRecipe(TrainRecipe):
     epochs: float = 3.0
     pooling: Literal["last", "mean"] = "last"  # what the head reads: the last real token, or the mean of all
     causal: bool = True  # false: every token sees the whole text
+    keep: Literal["head", "ends"] = (
+        "head"  # of a text beyond context: its beginning, or three quarters of it and its end
+    )
+    blocks: int = 0  # of what it starts from that are kept, from the first on; 0: all. Fewer are quicker
     train: Literal["all", "last_block", "head"] = "all"  # what is trained besides the head; with [classify.lora]: that
     balance: Literal["none", "weights"] = "none"  # weights: rare labels count more, so that all count the same
     dropout: float = 0.0  # of what the head reads, while training

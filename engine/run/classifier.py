@@ -43,6 +43,7 @@ class ClassifierConfig:
     pooling: Literal["last", "mean"] = "last"  # what the head reads: the last real token, or the mean of all
     causal: bool = True  # whether a token sees only what is before it; without, the blocks read in both directions
     context: int = 512  # tokens of a text that are read; the rest is cut off, and said to be
+    keep: Literal["head", "ends"] = "head"  # of a longer text: its beginning, or three quarters of it and its end
     temperature: float = 1.0  # logits are divided by this before they become probabilities (Guo et al. 2017)
 
     def __post_init__(self) -> None:
@@ -51,11 +52,19 @@ class ClassifierConfig:
             (len(set(self.labels)) == len(self.labels), "a label is named twice"),
             (self.pooling in ("last", "mean"), f"there is no pooling {self.pooling!r}; choose last or mean"),
             (self.context >= 1, "the context must be at least 1 token"),
+            (self.keep in ("head", "ends"), f"it cannot keep {self.keep!r}; choose head or ends"),
             (0 < self.temperature < math.inf, "the temperature must be above 0"),
         )
         for ok, what in checks:
             if not ok:
                 raise ValueError(f"A classifier cannot be like this: {what}.")
+
+    def shorten(self, tokens: list[int]) -> list[int]:
+        """What is read of `tokens`: at most `context` of them."""
+        if len(tokens) <= self.context:
+            return tokens
+        tail = self.context // 4 if self.keep == "ends" else 0
+        return tokens[: self.context - tail] + tokens[len(tokens) - tail :]
 
 
 class Classifier(nn.Module):
@@ -93,7 +102,7 @@ class Classified:
     probability: float  # of that label, calibrated
     probabilities: tuple[float, ...]  # of every label, in the model's order
     tokens: int  # that the text has
-    cut: int  # tokens at its end that were not read
+    cut: int  # tokens that were not read: at its end, or before the last quarter
 
 
 class TextClassifier:
@@ -102,7 +111,7 @@ class TextClassifier:
     def __init__(self, model: Classifier, tokenizer: Tokenizer, name: str, place: Placement) -> None:
         self.tokenizer, self.name, self.place = tokenizer, name, place
         self.config, self.labels = model.config, model.config.labels
-        self._body, self._head = fuse(model.body, place.precision), model.score.weight.detach().float()
+        self._body, self.head = fuse(model.body, place.precision), model.score.weight.detach().float()
 
     @classmethod
     def load(cls, folder: Path, place: Placement | None = None) -> TextClassifier:
@@ -129,14 +138,28 @@ class TextClassifier:
         """[texts, labels], fp32: how likely each label is, calibrated."""
         return self._probabilities([encode(self.tokenizer, text) for text in texts])
 
-    @torch.inference_mode()
+    def logits(self, texts: Sequence[str]) -> Tensor:
+        """[texts, labels], fp32, before the temperature."""
+        return self._logits([encode(self.tokenizer, text) for text in texts])
+
     def _probabilities(self, encoded: list[list[int]]) -> Tensor:
-        result = torch.empty(len(encoded), len(self.labels))
+        return (self._logits(encoded) / self.config.temperature).softmax(-1)
+
+    def _logits(self, encoded: list[list[int]]) -> Tensor:
+        with torch.inference_mode():
+            return F.linear(self._pooled(encoded), self.head).cpu()
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """[texts, C], fp32: what the head reads of each."""
+        return self._pooled([encode(self.tokenizer, text) for text in texts]).clone()  # no inference tensor
+
+    @torch.inference_mode()
+    def _pooled(self, encoded: list[list[int]]) -> Tensor:
+        result = torch.empty(len(encoded), self.head.shape[1], device=self.place.device)
         for rows in by_length([min(len(tokens), self.config.context) for tokens in encoded]):
-            tokens, lengths = pad([encoded[row][: self.config.context] for row in rows])
+            tokens, lengths = pad([self.config.shorten(encoded[row]) for row in rows])
             tokens, lengths = tokens.to(self.place.device), lengths.to(self.place.device)
-            logits = F.linear(pool(self._body, self.config, tokens, lengths).float(), self._head)
-            result[rows] = (logits / self.config.temperature).softmax(-1).cpu()
+            result[rows] = pool(self._body, self.config, tokens, lengths).float()
         return result
 
 

@@ -1,7 +1,7 @@
 """SpamJudge: mails' texts → calibrated verdicts with evidence, whichever scorer is behind it.
 
 Owns what a verdict is and how a probability becomes one of three answers. How a mail becomes the text that is judged is
-`email_text`; the scorers are `hashed_scorer.py` (classical) and `classifier.py` (neural).
+`email_text`; the scorers are `hashed_scorer.py` (classical) and `stacked_scorer.py` (a network and the former).
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
 
-BUNDLED = Path(__file__).parent.parent / "scorers" / "homespun-spam-classical"
+if TYPE_CHECKING:
+    import numpy as np
+
+SCORERS = Path(__file__).parent.parent / "scorers"
+CLASSICAL = SCORERS / "homespun-spam-classical"  # the yardstick
+BUNDLED = CLASSICAL  # the default
+STACKED = "stacked"  # the architecture of `stacked_scorer.py`, in its config.json
 DEFAULT_FALSE_ALARMS = 0.001  # one honest mail in a thousand
 MOST_EVIDENCE = 12
 
@@ -50,6 +56,10 @@ class SpamJudge(Protocol):
         self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
     ) -> list[Verdict]:
         """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail."""
+        ...
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """[texts]: how likely each is spam, calibrated."""
         ...
 
 
@@ -87,7 +97,7 @@ def check_version(config: dict[str, Any], folder: Path) -> None:
 
 
 def load_judge(folder: Path | None = None) -> SpamJudge:
-    """The judge in `folder`; the one that ships when there is none.
+    """The judge in `folder`, which may be the name of one that ships; the default one when there is none.
 
     Raises:
         ModelFolderError: not a spam scorer, damaged, or made for another normaliser.
@@ -95,7 +105,13 @@ def load_judge(folder: Path | None = None) -> SpamJudge:
     from engine.spam.hashed_scorer import ARCHITECTURE, HashedScorer
 
     folder = folder or BUNDLED
+    if not folder.exists() and len(folder.parts) == 1 and (SCORERS / folder).is_dir():
+        folder = SCORERS / folder
     config = read_json(folder / "config.json")
     if config.get("architecture") == ARCHITECTURE:
         return HashedScorer.load(folder)
+    if config.get("architecture") == STACKED:
+        from engine.spam.stacked_scorer import StackedScorer  # torch: late, because the classical one needs none
+
+        return StackedScorer.load(folder)
     raise ModelFolderError(f"{folder} holds no spam scorer that this homespun can open.")

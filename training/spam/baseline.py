@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.catalog import read_json
 from engine.spam.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
+from engine.spam.judge import STACKED, load_judge
 from training.errors import TrainingError
 from training.spam.splits import Example
 
@@ -103,8 +104,8 @@ class Folder:
         Raises:
             ModelFolderError, TrainingError: it cannot be opened, or knows no spam.
         """
-        if read_json(path / "config.json").get("architecture") == ARCHITECTURE:
-            self._of_texts: Callable[[list[str]], Any] = HashedScorer.load(path).probabilities
+        if read_json(path / "config.json").get("architecture") in (ARCHITECTURE, STACKED):
+            self._of_texts: Callable[[list[str]], Any] = load_judge(path).probabilities
             return
         from engine.run.classifier import TextClassifier
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engine.decoder.lora import merge
+from engine.decoder.model import GPT
 from engine.run.classifier import Classifier, ClassifierConfig, fit_temperature, pad, save_classifier
 from training.data.grouping import Groups, in_order
 from training.data.labels import Labelled, LabelledSet, read_labelled
 from training.loop.checkpoint import load_weights
 from training.loop.stage import LossSum, Stage, move
 from training.loop.train import train
-from training.recipe import ClassifyRecipe
+from training.recipe import ClassifyRecipe, RecipeError
 from training.stages.job import Job, announce, check_steps, require
 from training.stages.results import hash_files, identity_of_start, table, training_record, vocabulary_files
 from training.stages.start import Start, begin, checkpoint
@@ -43,7 +44,7 @@ class Classify:
         self, recipe: ClassifyRecipe, start: Start, examples: LabelledSet, device: torch.device,
     ) -> None:  # fmt: skip
         self.recipe, self.start, self.examples, self.device = recipe, start, examples, device
-        config = ClassifierConfig(examples.labels, recipe.pooling, recipe.causal, recipe.context)
+        config = ClassifierConfig(examples.labels, recipe.pooling, recipe.causal, recipe.context, recipe.keep)
         self.model = Classifier(start.model, config)
         generator = torch.Generator().manual_seed(recipe.seed)
         self.model.score.weight.data.normal_(0, 0.02, generator=generator)
@@ -61,7 +62,7 @@ class Classify:
         return [self._batch([self.examples.train[i] for i in group]) for group in self.groups.step(step)]
 
     def _batch(self, examples: list[Labelled]) -> LabelBatch:
-        tokens, lengths = pad([e.tokens[: self.recipe.context] for e in examples])
+        tokens, lengths = pad([self.model.config.shorten(e.tokens) for e in examples])
         labels = torch.tensor([e.label for e in examples])
         return LabelBatch(tokens, lengths, labels, self.weight[labels])
 
@@ -104,6 +105,19 @@ def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
     return {"loss": loss, "accuracy": right.mean().item(), "balanced_accuracy": sum(each) / len(each)}
 
 
+def keep_blocks(model: GPT, count: int) -> None:
+    """Leave out all blocks of `model` but the first `count`; 0: none. What is left is a smaller decoder.
+
+    Raises:
+        RecipeError: it does not have so many.
+    """
+    if count > len(model.blocks):
+        raise RecipeError(f"[classify] blocks is {count}, and the model has {len(model.blocks)}.")
+    if count:
+        model.blocks = model.blocks[:count]
+        model.config = replace(model.config, n_layer=count, local_layers=model.config.local_layers[:count])
+
+
 def choose_trained(model: Classifier, train: str) -> None:
     """Freeze all but what `train` says: everything, the last block and the last norm, or nothing but the head."""
     model.body.requires_grad_(train == "all")
@@ -120,6 +134,7 @@ def classify(job: Job) -> bool:
     recipe = job.recipe.classify
     require("classify", recipe.files)
     start = begin(job.recipe, job.run, "classify")
+    keep_blocks(start.model, recipe.blocks)
     examples = read_labelled(recipe, job.data, start.vocabulary.tokenizer)
     announce(job, "classify", start.parent, examples.report)
     task = Classify(recipe, start, examples, job.device)

@@ -1,0 +1,104 @@
+"""StackedScorer: the spam scorer that ships. A small network and the hashed scorer, whose log-odds are added up.
+
+Owns the folder of the two (`neural/` a classifier's, `classical/` a hashed scorer's), the sum of their log-odds by
+weights that were fitted on held-out mail (stacking, Wolpert 1992), and the evidence. They are `run/classifier.py` and
+`hashed_scorer.py`; making it is `training/spam/stacking.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.catalog import read_json
+from engine.errors import ModelFolderError
+from engine.run.classifier import TextClassifier
+from engine.spam.hashed_scorer import HashedScorer
+from engine.spam.judge import (
+    DEFAULT_FALSE_ALARMS,
+    MOST_EVIDENCE,
+    Evidence,
+    Verdict,
+    check_version,
+    decide,
+    threshold_for,
+)
+from engine.spam.occlusion import occlude
+
+NEURAL, CLASSICAL = "neural", "classical"  # folders of the two, and names of their weights
+LONGEST_READ = 3000  # characters of a text's beginning, and of its end, that the network's tokenizer is given
+CLEAR = 12.0  # log-odds of one scorer count at most so much
+
+
+class StackedScorer:
+    """A `judge.SpamJudge`."""
+
+    kind: Literal["classical", "neural"] = "neural"
+
+    def __init__(self, name: str, network: TextClassifier, classical: HashedScorer, config: dict[str, Any]) -> None:
+        """`config`: `stack` with a weight for each of the two and a `bias`, and `thresholds`."""
+        self.name, self.config = name, config
+        self.network, self.classical = network, classical
+        self._spam = network.labels.index("spam")
+        stack = config["stack"]
+        self.weights = np.array([float(stack[NEURAL]), float(stack[CLASSICAL])])
+        self.bias = float(stack["bias"])
+
+    @classmethod
+    def load(cls, folder: Path) -> StackedScorer:
+        """The scorer in `folder`.
+
+        Raises:
+            ModelFolderError: damaged, or made for another normaliser.
+        """
+        config = read_json(folder / "config.json")
+        check_version(config, folder)
+        network, classical = TextClassifier.load(folder / NEURAL), HashedScorer.load(folder / CLASSICAL)
+        try:
+            scorer = cls(folder.name, network, classical, config)
+            threshold_for(DEFAULT_FALSE_ALARMS, config["thresholds"])
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ModelFolderError(f"The spam scorer {folder} is damaged ({error}). Install homespun again.") from error
+        return scorer
+
+    def members(self, texts: Sequence[str]) -> np.ndarray:
+        """[texts, 2], float64: log-odds of the network and of the hashed scorer, each calibrated by itself."""
+        if not texts:
+            return np.empty((0, 2))
+        logits = self.network.logits([ends(text) for text in texts]).double().numpy() / self.network.config.temperature
+        others = np.delete(logits, self._spam, axis=1)
+        most = others.max(axis=1)
+        neural = logits[:, self._spam] - most - np.log(np.exp(others - most[:, None]).sum(axis=1))
+        classical = self.classical.slope * self.classical.margins(texts) + self.classical.offset
+        return np.stack([neural, classical], axis=1).clip(-CLEAR, CLEAR)
+
+    def margins(self, texts: Sequence[str]) -> np.ndarray:
+        """[texts], float64: log-odds of both together."""
+        return self.members(texts) @ self.weights + self.bias
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """[texts]: how likely each is spam, calibrated."""
+        return 1 / (1 + np.exp(-self.margins(texts)))
+
+    def judge(
+        self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
+    ) -> list[Verdict]:
+        """See `judge.SpamJudge`."""
+        threshold = threshold_for(false_alarms, self.config["thresholds"])
+        verdicts = []
+        for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True):
+            found = self.evidence(text) if evidence else ()
+            verdicts.append(Verdict(decide(probability, threshold), probability, threshold, found))
+        return verdicts
+
+    def evidence(self, text: str) -> tuple[Evidence, ...]:
+        """The passages without which the verdict would be another, by their log-odds; see `occlusion.py`."""
+        return occlude(text, self.margins)[:MOST_EVIDENCE]
+
+
+def ends(text: str) -> str:
+    """`text` without a middle that the network would not read in any case."""
+    return text if len(text) <= 2 * LONGEST_READ else f"{text[:LONGEST_READ]}\n{text[-LONGEST_READ:]}"

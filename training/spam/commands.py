@@ -1,0 +1,91 @@
+"""`python -m training spam`: the files, the scorer that ships, learning from corrections, and the table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.errors import EngineError
+from training.errors import TrainingError
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class Group(click.Group):
+    """Says what is wrong in one sentence, with exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TrainingError, EngineError, OSError) as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def spam() -> None:
+    """Make the spam scorer, measure it, and let it learn from corrections."""
+
+
+@spam.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def prepare(arguments: tuple[str, ...]) -> None:
+    """Write the training files."""
+    from training.spam.prepare import main
+
+    main(list(arguments), prog_name="python -m training spam prepare")
+
+
+@spam.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def table(arguments: tuple[str, ...]) -> None:
+    """Measure scorers on the splits of the corpora."""
+    from training.spam.table import main
+
+    main(list(arguments), prog_name="python -m training spam table")
+
+
+@spam.command()
+@click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote.")
+@click.option("--network", type=FOLDER, required=True, help="The classifier that was trained on it.")
+@click.option("--out", type=FOLDER, required=True, help="Where the scorer goes.")
+@click.option("--hashed", type=FOLDER, help="A hashed scorer of the same files [default: fit one].")
+@click.option("--figures", type=FILE, help="JSON for its card: `tables` (from `table --out`) and `notes`.")
+def stack(data: Path, network: Path, out: Path, hashed: Path | None, figures: Path | None) -> None:
+    """Put a trained network and a hashed scorer together: the scorer that ships."""
+    from training.spam.stacking import stack as make
+
+    more = json.loads(figures.read_text(encoding="utf-8")) if figures else {}
+    click.echo(json.dumps(asdict(make(data, network, out, more, hashed)), indent=1))
+
+
+@spam.command()
+@click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote.")
+@click.option("--out", type=FOLDER, required=True, help="Where the scorer goes.")
+def hashed(data: Path, out: Path) -> None:
+    """Fit the hashed scorer, the yardstick, alone."""
+    from training.spam.stacking import fit_alone
+
+    click.echo(json.dumps(asdict(fit_alone(data, out)), indent=1))
+
+
+@spam.command()
+@click.option("--corrections", type=FILE, required=True, help="JSON lines with mail (or text) and label.")
+@click.option("--scorer", type=FOLDER, help="The scorer to start from [default: the one that ships].")
+@click.option("--data", type=FOLDER, help="What `prepare` wrote: old mail, played back and compared on.")
+@click.option("--out", type=FOLDER, required=True, help="Where the new scorer goes.")
+@click.option("--always", is_flag=True, help="Write it although it is worse.")
+def retrain(corrections: Path, scorer: Path | None, data: Path | None, out: Path, always: bool) -> None:
+    """Learn from corrections. The new scorer is written unless it is worse than the old one; then the status is 1."""
+    from training.spam.retrain import retrain as learn
+
+    found = learn(scorer, corrections, data, out, always=always)
+    click.echo(json.dumps(asdict(found), indent=1))
+    if not found.adopted:
+        sys.exit(1)
