@@ -13,6 +13,7 @@ from tests.benchmarks import (
     perplexity,
     preparing,
     rendering,
+    spam,
     speculation,
     startup,
     training,
@@ -29,6 +30,7 @@ ALL = {
     "training": training.main,
     "preparing": preparing.main,
     "kills": kills.main,
+    "spam": spam.main,
 }
 
 

@@ -70,6 +70,13 @@ def prepare(
         examples = [e for source in CORPORA for e in sample(corpora.mails(source), most, seed)]
     else:
         examples = corpora.split(split).train
+    return write_files(examples, out, split=split, accents=accents, disguised=disguised, seed=seed)
+
+
+def write_files(
+    examples: Sequence[Example], out: Path, *, split: str | None, accents: int, disguised: float, seed: int
+) -> dict[str, Any]:
+    """The same for `examples` that are there already; `split` is for the report."""
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"normaliser_version": VERSION, "split": split, "seed": seed, "accents": accents}
     for name, wanted in (("train", False), ("valid", True)):

@@ -1,10 +1,10 @@
 """`python -m training spam-table`: one scorer on every split, printed as a table.
 
-    python -m training spam-table --data FOLDER --scorer words|characters|hashed|MODEL_FOLDER [--split NAME …]
+    python -m training spam-table --data FOLDER --scorer words|characters|hashed|stacked|MODEL_FOLDER [--split NAME …]
 
-The first three are trained on each split's own training part. A model folder has been trained already: its numbers mean
-something only on a split whose training part it was trained on (`python -m training.spam.prepare --split NAME`), or on
-corpora that it has never seen.
+The first four are trained on each split's own training part; "stacked" is the scorer that ships, network and all, and
+takes minutes each. A model folder has been trained already: its numbers mean something only on a split whose training
+part it was trained on (`python -m training spam prepare --split NAME`), or on corpora that it has never seen.
 """
 
 from __future__ import annotations
@@ -26,24 +26,28 @@ from training.spam import baseline
 from training.spam.measures import measure
 from training.spam.splits import NAMES, Corpora, Example, Split, rewritten
 
-Train = Callable[[list[Example]], baseline.Trained]
+Train = Callable[[Split], baseline.Trained]
 
 
-def trainer(scorer: str) -> Train:
-    """What trains `scorer` on examples; a folder is opened once, whatever the examples."""
+def trainer(scorer: str, work: Path) -> Train:
+    """What trains `scorer` on a split; a folder is opened once, whatever the split. Runs are kept in `work`."""
     if scorer in ("words", "characters"):
-        return lambda examples: baseline.TfIdf(examples, scorer)
+        return lambda split: baseline.TfIdf(split.train, scorer)
     if scorer == "hashed":
-        return baseline.Hashed
+        return lambda split: baseline.Hashed(split.train)
+    if scorer == "stacked":
+        from training.spam.pipeline import Stacked  # torch: late
+
+        return lambda split: Stacked(split.train, work / split.name)
     if not Path(scorer).is_dir():
-        raise TrainingError(f"There is no scorer {scorer!r}: words, characters, hashed, or a model folder.")
+        raise TrainingError(f"There is no scorer {scorer!r}: words, characters, hashed, stacked, or a model folder.")
     ready = baseline.Folder(Path(scorer))
-    return lambda examples: ready
+    return lambda split: ready
 
 
 def row(split: Split, train: Train) -> tuple[dict[str, Any], baseline.Trained]:
     """The measures of a scorer on `split`, and the scorer."""
-    scorer = train(split.train)
+    scorer = train(split)
     scorer.probabilities(split.test[:20])
     fresh = [Example(e.raw, e.spam, e.source, e.html, e.subject, e.body) for e in split.test]
     began = time.perf_counter()
@@ -71,9 +75,9 @@ def show(row: dict[str, Any]) -> str:
     )
 
 
-def run(data: Path, name: str, splits: Sequence[str], out: Path | None) -> None:
+def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Path) -> None:
     """Measure scorer `name`, print each row when it is there, and write all to `out` as JSON."""
-    corpora, train = Corpora(data), trainer(name)
+    corpora, train = Corpora(data), trainer(name, work)
     click.echo(
         f"{name}\n{'split':22s} {'accuracy':>9s} {'caught':>10s} {'ECE':>9s} {'mails/s':>10s} {'spam':>7s} {'ham':>7s}"
     )
@@ -87,20 +91,29 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None) -> None:
             for each in rewrites(split, scorer, measured["threshold"]):
                 rows.append(each)
                 click.echo(f"  {each['rewrite']:20s} {100 * each['still']:7.2f} % of {each['of']} still caught")
-    if out is not None:
-        out.write_text(json.dumps({"scorer": name, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        if out is not None:
+            out.write_text(json.dumps({"scorer": name, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The folder of the spam corpora.")
-@click.option("--scorer", "scorers", multiple=True, default=("hashed",), help="words, characters, hashed, or a folder.")
+@click.option(
+    "--scorer", "scorers", multiple=True, default=("hashed",), help="words, characters, hashed, stacked, or a folder."
+)
 @click.option("--split", "splits", multiple=True, type=click.Choice(NAMES), default=NAMES, help="[default: all]")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
-def main(data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], out: Path | None) -> None:
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("runs/spam-table"),
+    show_default=True,
+    help="Where stacked scorers are trained, and kept.",
+)
+def main(data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], out: Path | None, work: Path) -> None:
     """Measure spam scorers on the splits of the corpora."""
     try:
         for scorer in scorers:
-            run(data, scorer, splits, out)
+            run(data, scorer, splits, out, work)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
