@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import shlex
 import sys
@@ -37,6 +38,8 @@ from engine.protocol import (
     encode,
 )
 
+# asyncio warns of an "unknown child process" when one is killed that has just ended by itself; nobody can act on that.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 LONGEST_LINE = 2**26  # bytes: a whole pasted book fits
 LOG_LIMIT = 1_000_000  # bytes; a longer log of the engine begins anew
 Answer = Started | Delta | Tokens | Done

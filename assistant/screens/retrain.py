@@ -16,7 +16,7 @@ from assistant.errors import AssistantError
 from assistant.verdicts.retraining import Corrections, Retraining
 
 LOOK_SECONDS = 0.25
-ABOUT = "The scorer in use learns from them, and is compared with the new one before you decide which of them judges."
+ABOUT = "The scorer in use learns from that, and is compared with the new one before you decide which of them judges."
 CLOSING = "It goes on when this is closed (Esc); F9 shows how far it is."
 WHAT = {
     "nothing": ("Retrain (y)", "Not now (n)"),
@@ -70,7 +70,8 @@ class RetrainScreen(ModalScreen[str]):
         if not counts:
             return "There are no corrections to learn from yet: F2 says that a verdict was wrong."
         parts = ", ".join(f"{count} {label}" for label, count in counts.most_common())
-        return f"{sum(counts.values())} corrections ({parts}). {ABOUT}"
+        total = sum(counts.values())
+        return f"{total} correction{'s' * (total != 1)} ({parts}). {ABOUT}"
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -22,7 +22,7 @@ from engine.errors import ModelFolderError
 
 COMMAND = (sys.executable, "-P", "-m", "training", "classify")
 LOOK_SECONDS = 0.5
-SIGHTINGS = 3000  # how many texts are seen in all, epochs together
+SIGHTINGS = 2500  # how many texts are seen in all, epochs together
 TOKENS = 256  # of a text that are read
 RECIPE = """\
 # Made by homespun for the label set {name}.
@@ -34,8 +34,8 @@ files = "examples.jsonl"
 valid_percent = 20.0
 epochs = {epochs}
 context = {context}
-batch_tokens = 2048
-micro_tokens = 2048
+batch_tokens = {batch}
+micro_tokens = {batch}
 adam_lr = 0.0005
 warmup_steps = 5
 valid_every = 20
@@ -131,8 +131,8 @@ def recipe(chosen: LabelSet, base: Path, context: int) -> str:
     epochs = round(min(max(SIGHTINGS / len(chosen.examples), 3), 20), 1)
     longest = max(len(example.text) for example in chosen.examples)
     context = max(8, min(context, longest // 2 + 8))  # a token is two characters and more
-    values = {"base": json.dumps(str(base)), "name": json.dumps(chosen.name), "epochs": epochs, "context": context}
-    return RECIPE.format(**values)
+    values = {"epochs": epochs, "context": context, "batch": max(512, 8 * context)}  # few rows a step: few examples
+    return RECIPE.format(base=json.dumps(str(base)), name=json.dumps(chosen.name), **values)
 
 
 def progress(name: str, events: Path) -> str:

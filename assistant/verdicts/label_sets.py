@@ -41,7 +41,8 @@ class LabelSet:
         """How it tells, in words."""
         if self.model is not None:
             return "fine-tuned"
-        return f"few-shot, {len(self.examples)} examples" if self.examples else "zero-shot"
+        count = len(self.examples)
+        return f"few-shot, {count} example{'s' * (count != 1)}" if count else "zero-shot"
 
 
 class LabelSets:

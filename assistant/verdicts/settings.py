@@ -75,12 +75,15 @@ class SpamSettings:
         return [str(name) for name in names] if isinstance(names, list) else []
 
     def next_folder(self) -> Path:
-        """Where the next scorer is to be written. A folder that was made there and not adopted is removed.
+        """Where the next scorer is to be written. No name comes twice: the engine keeps scorers by their folders.
 
         Raises:
             StorageError: the folder cannot be made.
         """
-        name = f"spam-{1 + max((_number(name) for name in self.adopted()), default=0)}"
+        data = self._read()
+        count = 1 + (data["made"] if isinstance(data.get("made"), int) else len(self.adopted()))
+        self._write({**data, "made": count})
+        name = f"spam-{count}"
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -146,8 +149,3 @@ def per_cent(share: float) -> str:
     if 0 < share < 1 and (value > 99.9 or value < 0.1):
         return f"{min(max(value, 0.01), 99.99):.2f} %"
     return f"{value:.1f} %".replace(".0 %", " %")
-
-
-def _number(name: str) -> int:
-    tail = name.rpartition("-")[2]
-    return int(tail) if tail.isdigit() else 0

@@ -15,6 +15,7 @@ from assistant.verdicts.settings import per_cent
 
 HEAD_SHOWN, TAIL_SHOWN = 8000, 2600  # characters of a long mail; a little more than the classifier reads
 MOST_FINDINGS, MOST_PASSAGES = 14, 8
+LEAST = 0.05  # log-odds; passages that moved less are not pointed out
 COLOURS = {"spam": "$text-error", "not spam": "$text-success", "unsure": "$text-warning"}
 NAMES = {"spam": "SPAM", "not spam": "not spam", "unsure": "unsure", "": "not judged"}
 
@@ -120,7 +121,7 @@ def _passages(kept: Kept, sign: int) -> list[str]:
     """The heaviest passages for spam (`sign` 1) or against it, each wording once."""
     found: dict[str, str] = {}
     for start, end, weight in kept.details.get("evidence", []):
-        if weight * sign > 0:
+        if weight * sign >= LEAST:
             words = " ".join(kept.shown[start:end].split())[:40]
             found.setdefault(words.lower(), f"{words} {weight:+.1f}")
     return list(found.values())[:MOST_PASSAGES]
@@ -132,7 +133,9 @@ def mail(kept: Kept) -> Content:
     for _, _, _, start, end in kept.details.get("findings", []) if kept.task == SPAM_TASK else []:
         if 0 <= start < end:
             shown = shown.stylize("underline", start, end)
-    passages = sorted((e for e in kept.details.get("evidence", []) if e[0] < e[1]), key=lambda e: (e[0], e[1]))
+    passages = sorted(
+        (e for e in kept.details.get("evidence", []) if e[0] < e[1] and abs(e[2]) >= LEAST), key=lambda e: (e[0], e[1])
+    )
     heaviest = max((abs(weight) for _, _, weight in passages), default=1.0)
     pieces: list[Content] = []
     at = 0

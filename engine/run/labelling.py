@@ -12,7 +12,7 @@ class Labellers:
     """Classifiers by folder; the last one stays in memory."""
 
     def __init__(self) -> None:
-        self._folder: str | None = None
+        self._held: tuple[str, int] | None = None  # its folder, and when its weights were written
         self._classifier: TextClassifier | None = None
 
     def answer(self, message: Label) -> Labels:
@@ -21,8 +21,10 @@ class Labellers:
         Raises:
             ModelFolderError: the folder holds no classifier, or a damaged one.
         """
-        if self._classifier is None or self._folder != message.model:
-            self._classifier, self._folder = TextClassifier.load(Path(message.model)), message.model
+        weights = Path(message.model) / "model.safetensors"
+        wanted = message.model, weights.stat().st_mtime_ns if weights.exists() else 0
+        if self._classifier is None or self._held != wanted:
+            self._classifier, self._held = TextClassifier.load(Path(message.model)), wanted
         rows = tuple(
             {"probabilities": list(found.probabilities), "tokens": found.tokens, "cut": found.cut}
             for found in self._classifier.classify(message.texts)

@@ -11,11 +11,10 @@ from engine.spam.judge import SpamJudge, load_judge
 
 
 class Judges:
-    """Spam judges by folder; the last one stays in memory."""
+    """Spam judges by folder; the last two stay in memory: one that judges, and one that is shown beside it."""
 
     def __init__(self) -> None:
-        self._folder: str | None = None
-        self._judge: SpamJudge | None = None
+        self._judges: dict[str, SpamJudge] = {}
 
     def answer(self, message: Classify) -> Verdicts:
         """The verdicts that `message` asks for.
@@ -26,10 +25,11 @@ class Judges:
         """
         if not (0 <= message.false_alarms <= 1) or math.isnan(message.false_alarms):
             raise ProtocolError("The rate of false alarms must be between 0 and 1.")
-        if self._judge is None or self._folder != message.scorer:
-            self._judge = load_judge(Path(message.scorer) if message.scorer else None)
-            self._folder = message.scorer
-        verdicts = self._judge.judge(message.texts, message.false_alarms, evidence=message.evidence)
+        judge = self._judges.pop(message.scorer, None)
+        if judge is None:
+            judge = load_judge(Path(message.scorer) if message.scorer else None)
+        self._judges = {**dict(list(self._judges.items())[-1:]), message.scorer: judge}
+        verdicts = judge.judge(message.texts, message.false_alarms, evidence=message.evidence)
         rows = [
             {
                 "answer": verdict.answer,
@@ -39,4 +39,4 @@ class Judges:
             }
             for verdict in verdicts
         ]
-        return Verdicts(message.request, tuple(rows), self._judge.name, self._judge.kind)
+        return Verdicts(message.request, tuple(rows), judge.name, judge.kind)

@@ -57,7 +57,7 @@ def test_bad_tables_are_a_sentence(tmp_path: Path, name: str, content: bytes, se
 def test_sets_are_kept_grow_by_corrections_and_go(tmp_path: Path) -> None:
     sets = LabelSets(Paths(tmp_path))
     made = sets.create("topics", ["shop", "call"], [Example("buy milk", "shop")])
-    assert made.method == "few-shot, 1 examples"
+    assert made.method == "few-shot, 1 example"
     grown = sets.add(made, Example("buy milk", "call"))
     assert sets.read("topics") == grown
     assert grown.examples == (Example("buy milk", "call"),), "the later word on a text holds"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from assistant import spam_moves
 from assistant.errors import UsageError
+from assistant.paths import Paths
+from assistant.verdicts.settings import CLASSICAL, SpamSettings
 
 SPAM = (
     "From: x@y.example\nReply-To: z@gmail.com\nSubject: FREE V1AGRA\n\nBuy cheap v1agra and c.i.a.l.i.s now! 100% "
@@ -142,3 +145,42 @@ def test_the_command_imports_no_numpy_and_no_torch() -> None:
     heavy = {"torch", "numpy", "tiktoken", "safetensors"}
     code = f"import sys, assistant.spam; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_a_failing_engine_is_never_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 means spam to procmail, so that whatever goes wrong has to be a 2."""
+    (tmp_path / "a.eml").write_text(HAM)
+    for worker in (f"{sys.executable} -c pass", f"{sys.executable} -c 'print(1)'", "/nowhere/worker"):
+        monkeypatch.setenv("HOMESPUN_WORKER", worker)
+        done = subprocess.run(
+            [sys.executable, "-m", "assistant.cli", "spam", str(tmp_path / "a.eml")], capture_output=True, timeout=100
+        )
+        assert done.returncode == 2, worker
+        assert done.stdout == b""
+        assert done.stderr.startswith(b"Error: The engine")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_the_rate_and_the_scorer_that_were_set_in_the_app_hold_here(tmp_path: Path) -> None:
+    settings = SpamSettings(Paths(tmp_path))
+    settings.set_rate("5 %")
+    folder = settings.next_folder()
+    shutil.copytree(CLASSICAL, folder)
+    settings.adopt(folder)
+    command = [sys.executable, "-m", "assistant.cli", "--data-dir", str(tmp_path), "spam", "--json", "-"]
+    row = json.loads(subprocess.run(command, input=HAM.encode(), capture_output=True, timeout=100).stdout)
+    assert row["scorer"] == "spam-1"
+    stricter = json.loads(run("--json", "-", stdin=HAM.encode()).stdout)
+    assert row["threshold"] < stricter["threshold"]
+    (folder / "config.json").write_text("{")
+    done = subprocess.run(command, input=HAM.encode(), capture_output=True, timeout=100)
+    assert json.loads(done.stdout)["scorer"] != "spam-1"
+    assert b"spam-1 cannot be read; the one that comes with homespun judges." in done.stderr
+
+
+def test_spam_that_cannot_be_moved_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_text(SPAM)
+    done = run("--move", tmp_path / "junk", tmp_path / "a.eml")
+    assert done.returncode == 1
+    assert b"1 spam mail stays: only mail of another Maildir is moved." in done.stderr
+    assert (tmp_path / "a.eml").exists()

@@ -225,9 +225,9 @@ async def test_labels_that_are_typed_are_scored_corrected_and_kept(checking, dat
         await it.pilot.press("f2")
         await choose(it, "praise")
         assert it.part("heading").endswith("you said: praise")
-        assert it.screen._service.sets.read("letters").method == "few-shot, 1 examples"
+        assert it.screen._service.sets.read("letters").method == "few-shot, 1 example"
         await it.judge("some praise")
-        assert "by letters (few-shot, 1 examples)" in it.part("under")
+        assert "by letters (few-shot, 1 example)" in it.part("under")
         assert "1 of 1 examples were shown to the language model." in it.part("reasons")
         await it.pilot.press("f7")
         await choose(it, "letters: praise, complaint")
@@ -251,7 +251,7 @@ async def test_retraining_is_compared_and_adopted_only_on_yes(checking) -> None:
         await it.pilot.press("f9")
         await it.pilot.pause()
         about = it.it.app.screen.query_one("#about", Label)
-        assert "1 corrections (1 spam)" in str(about.content)
+        assert "1 correction (1 spam)" in str(about.content)
         await it.pilot.press("y")
         await it.it.until(lambda: "0 were right before and 1 are now" in str(about.content))
         assert it.screen._service.settings.in_use().folder is None
