@@ -42,7 +42,7 @@ def source_files(source: Source, root: Path) -> list[Path]:
     paths = sorted(path for path in root.glob(source.path) if path.is_file())
     if not paths:
         hint = " Fetch it first: python -m training data fetch." if source.url else ""
-        raise RecipeError(f"Source {source.name}: nothing matches {source.path!r} below {root}.{hint}")
+        raise RecipeError(f"Source {source.name}: nothing matches {source.path!r} below {root.resolve()}.{hint}")
     return paths
 
 

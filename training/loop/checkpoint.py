@@ -155,12 +155,20 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
     """Only the model out of a checkpoint, averaged where an average was kept; returns its step, tokens and seconds.
 
     Raises:
-        TrainingError: nothing has been learned yet.
+        TrainingError: nothing has been learned yet, or by a model of another shape.
     """
     data = torch.load(path, map_location="cpu", weights_only=True)
     if data["step"] == 0:
         raise TrainingError(f"{path} has not learned anything yet. Train that stage first.")
-    model.load_state_dict(data["model"] | (data.get("average") or {}))
+    weights, ours = data["model"] | (data.get("average") or {}), model.state_dict()
+    for name in sorted(weights.keys() | ours.keys()):
+        was, now = (list(state[name].shape) if name in state else "not there" for state in (weights, ours))
+        if was != now:
+            raise TrainingError(
+                f"{path} was made with another shape than the recipe's: {name} was {was} and is {now} now. Put the "
+                "recipe back, or do that stage again with --fresh."
+            )
+    model.load_state_dict(weights)
     return {key: data[key] for key in ("step", "tokens", "seconds")}
 
 
