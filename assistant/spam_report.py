@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.text import printable
+from assistant.verdicts.settings import per_cent
 from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item, total_size
 
@@ -59,7 +60,7 @@ def as_line(judged: Judged) -> str:
     assert judged.email is not None
     subject = judged.email.fields.subject or " ".join(judged.email.shown.split())
     answer, probability = judged.verdict["answer"], judged.verdict["probability"]
-    return f"{LABELS[answer]:8s} {probability:6.1%}  {judged.item.name}  {subject[:60]}"
+    return f"{LABELS[answer]:8s} {per_cent(probability):>7s}  {judged.item.name}  {subject[:60]}"
 
 
 def as_details(judged: Judged) -> str:
@@ -68,8 +69,8 @@ def as_details(judged: Judged) -> str:
         return ""
     verdict = judged.verdict
     lines = [
-        f"{LABELS[verdict['answer']]}: {verdict['probability']:.1%} likely to be spam "
-        f"({judged.kind} scorer {judged.scorer}; spam from {verdict['threshold']:.1%} on)"
+        f"{LABELS[verdict['answer']]}: {per_cent(verdict['probability'])} likely to be spam "
+        f"({judged.kind} scorer {judged.scorer}; spam from {per_cent(verdict['threshold'])} on)"
     ]
     if judged.email.fields.subject:
         lines.append(f"  Subject: {judged.email.fields.subject}")

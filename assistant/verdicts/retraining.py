@@ -135,5 +135,5 @@ def compared(said: str) -> str:
     except ValueError:
         data = None
     if isinstance(data, dict) and isinstance(data.get("sentence"), str):
-        return str(data["sentence"])
+        return str(data["sentence"]).removesuffix(" The new scorer is kept.")  # that is decided here
     return said
