@@ -137,7 +137,7 @@ def data(arguments: tuple[str, ...]) -> None:
     "--model",
     "scorer",
     type=click.Path(path_type=Path),
-    help="Folder of a spam scorer [default: the one adopted in the app, or the one that ships].",
+    help="Folder of a spam scorer, or homespun-spam-classical, the yardstick [default: the app's, or homespun-spam].",
 )
 @click.option(
     "--move", type=click.Path(path_type=Path), help="Move a Maildir's spam to this Maildir; nothing is deleted."

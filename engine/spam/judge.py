@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SCORERS = Path(__file__).parent.parent / "scorers"
-CLASSICAL = SCORERS / "homespun-spam-classical"  # the yardstick
-BUNDLED = CLASSICAL  # the default
+BUNDLED, CLASSICAL = SCORERS / "homespun-spam", SCORERS / "homespun-spam-classical"  # the default, and its yardstick
 STACKED = "stacked"  # the architecture of `stacked_scorer.py`, in its config.json
 DEFAULT_FALSE_ALARMS = 0.001  # one honest mail in a thousand
 MOST_EVIDENCE = 12

@@ -27,8 +27,11 @@ HAM = (
 )
 
 
-def run(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "assistant.cli", "spam", "--false-alarms", "1", *map(str, arguments)]
+YARDSTICK = ("--scorer", "homespun-spam-classical")  # it answers sooner than the default, which needs torch
+
+
+def run(*arguments: str | Path, stdin: bytes = b"", scorer: tuple[str, ...] = YARDSTICK) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "assistant.cli", "spam", "--false-alarms", "1", *scorer, *map(str, arguments)]
     environment = {key: value for key, value in os.environ.items() if key != "HOMESPUN_WORKER"}
     return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=100)
 
@@ -52,6 +55,16 @@ def test_one_mail_with_its_reasons() -> None:
     assert "V1AGRA" in text
     assert "Answers would go to gmail.com" in text
     assert run("-", stdin=HAM.encode()).returncode == 0
+
+
+def test_the_default_scorer_judges_and_says_which_it_is() -> None:
+    done = run("-", stdin=SPAM.encode(), scorer=())
+    text = done.stdout.decode()
+    assert done.returncode == 1
+    assert "neural scorer homespun-spam;" in text
+    assert "What speaks for spam" in text
+    quiet = run("--json", "-", stdin=HAM.encode(), scorer=())
+    assert (quiet.returncode, json.loads(quiet.stdout)["scorer"]) == (0, "homespun-spam")
 
 
 def test_many_mails_in_lines_and_in_json(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
 from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
 from engine.spam.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
-from engine.spam.judge import BUNDLED, decide, load_judge, threshold_for
+from engine.spam.judge import BUNDLED, CLASSICAL, decide, load_judge, threshold_for
 from engine.worker import Worker
 
 SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")
@@ -80,16 +80,17 @@ def test_thresholds_are_the_stricter_ones() -> None:
     ]
 
 
-def test_the_scorer_that_ships() -> None:
-    judge = load_judge()
+@pytest.mark.parametrize(("folder", "most"), [(BUNDLED, 40_000_000), (CLASSICAL, 5_000_000)])
+def test_the_scorers_that_ship(folder: Path, most: int) -> None:
+    judge = load_judge(folder)
     spam, ham, empty = judge.judge([SPAM, HAM, ""], 0.01)
     assert (spam.answer, ham.answer) == ("spam", "not spam")
     assert spam.evidence
     assert 0 <= empty.probability <= 1
-    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) < 5_000_000
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < most
     strict = judge.judge([SPAM], 0.0)[0]
     assert strict.threshold >= spam.threshold
-    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    card = (folder / "README.md").read_text(encoding="utf-8")
     for word in ("SpamAssassin", "2006", "Licence", "false alarms"):
         assert word in card
 
@@ -97,7 +98,7 @@ def test_the_scorer_that_ships() -> None:
 @pytest.mark.parametrize("damage", ["version", "weights", "config", "architecture"])
 def test_a_damaged_scorer_is_a_sentence(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "scorer"
-    shutil.copytree(BUNDLED, folder)
+    shutil.copytree(CLASSICAL, folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if damage == "weights":
         (folder / "model.safetensors").write_bytes(b"cut short")
@@ -110,6 +111,33 @@ def test_a_damaged_scorer_is_a_sentence(tmp_path: Path, damage: str) -> None:
         load_judge(folder)
 
 
+@pytest.mark.parametrize("damage", ["version", "network", "no network", "no hashed one", "stack", "thresholds"])
+def test_a_damaged_stack_is_a_sentence(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "scorer"
+    shutil.copytree(BUNDLED, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if damage == "network":
+        (folder / "neural" / "model.safetensors").write_bytes(b"cut short")
+    elif damage in ("no network", "no hashed one"):
+        shutil.rmtree(folder / ("neural" if damage == "no network" else "classical"))
+    else:
+        changes = {
+            "version": {"normaliser_version": VERSION + 1},
+            "stack": {"stack": {}},
+            "thresholds": {"thresholds": 1},
+        }
+        (folder / "config.json").write_text(json.dumps(config | changes[damage]), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=str(folder)):
+        load_judge(folder)
+
+
+def test_a_scorer_that_ships_goes_by_its_name() -> None:
+    assert load_judge(Path("homespun-spam-classical")).kind == "classical"
+    assert load_judge().kind == "neural"
+    with pytest.raises(ModelFolderError):
+        load_judge(Path("no-such-scorer"))
+
+
 def test_the_worker_judges_without_a_model() -> None:
     out = io.BytesIO()
     worker = Worker(out)
@@ -117,13 +145,17 @@ def test_the_worker_judges_without_a_model() -> None:
     worker.handle(Classify("2", (SPAM,), scorer="/nowhere"))
     worker.handle(Classify("3", (SPAM,), false_alarms=7.0))
     worker.handle(Classify("4", (), evidence=False))
-    good, bad, wrong, none = (decode(line) for line in out.getvalue().splitlines())
+    worker.handle(Classify("5", (SPAM,), scorer="homespun-spam-classical"))
+    good, bad, wrong, none, yardstick = (decode(line) for line in out.getvalue().splitlines())
     assert isinstance(good, Verdicts)
     assert [row["answer"] for row in good.verdicts] == ["spam", "not spam"]
-    assert good.scorer_kind == "classical"
-    start, end, weight = good.verdicts[0]["evidence"][0]
-    assert SPAM[start:end].strip()
-    assert weight > 0
+    assert (good.scorer, good.scorer_kind) == ("homespun-spam", "neural")
+    assert isinstance(yardstick, Verdicts)
+    assert (yardstick.scorer, yardstick.scorer_kind) == ("homespun-spam-classical", "classical")
+    for answer in (good, yardstick):
+        start, end, weight = answer.verdicts[0]["evidence"][0]
+        assert SPAM[start:end].strip()
+        assert weight > 0
     assert isinstance(bad, Failed)
     assert "/nowhere" in bad.message
     assert isinstance(wrong, Failed)
@@ -131,8 +163,12 @@ def test_the_worker_judges_without_a_model() -> None:
     assert none.verdicts == ()
 
 
-def test_judging_imports_no_torch() -> None:
-    code = "import sys, engine.worker, engine.spam.judging, engine.spam.hashed_scorer; print('torch' in sys.modules)"
+def test_judging_by_the_hashed_scorer_imports_no_torch() -> None:
+    code = """import sys, engine.worker
+from engine.protocol import Classify
+from engine.spam.judging import Judges
+Judges().answer(Classify("1", ("a",), "homespun-spam-classical"))
+print('torch' in sys.modules)"""
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

@@ -58,8 +58,8 @@ of words and groups of letters with logistic regression (weight {classical:.2f})
 
 Trained on {mails:,} texts: mails of SpamAssassin's public corpus, Enron-Spam and the SMS Spam Collection, each as it is
 and with other accents (case, spacing, quoting, cutting, with and without a subject), and a part of the spam disguised
-as spammers do. *Caught* is the share of spam above the threshold that at most 0.1 % of the honest mail reaches; *ECE*
-is the calibration error over 15 bins.
+as spammers do. *Caught* is the share of spam above the threshold that at most 0.1 % of the honest mail reaches (0.1 %
+false alarms); *ECE* is the calibration error over 15 bins.
 
 On {held[spam]:,} spam and {held[ham]:,} honest mails that were held out at random from the same corpora:
 
@@ -96,5 +96,5 @@ python -m training spam stack --data spam-data --network runs/homespun-spam/clas
 | Enron-Spam (Metsis et al. 2006) | public record and its authors' collection |
 | SMS Spam Collection (Almeida et al. 2011) | CC BY 4.0 |
 
-The weights are under Apache-2.0.
+Licence: Apache-2.0, of the weights.
 """

@@ -76,6 +76,16 @@ def hashed(data: Path, out: Path) -> None:
 
 
 @spam.command()
+@click.option("--scorer", type=FOLDER, required=True, help="What `stack` wrote.")
+@click.option("--figures", type=FILE, required=True, help="JSON: `tables` (from `table --out`) and `notes`.")
+def card(scorer: Path, figures: Path) -> None:
+    """Write measured figures into a scorer's card."""
+    from training.spam.stacking import rewrite_card
+
+    rewrite_card(scorer, json.loads(figures.read_text(encoding="utf-8")))
+
+
+@spam.command()
 @click.option("--corrections", type=FILE, required=True, help="JSON lines with mail (or text) and label.")
 @click.option("--scorer", type=FOLDER, help="The scorer to start from [default: the one that ships].")
 @click.option("--data", type=FOLDER, help="What `prepare` wrote: old mail, played back and compared on.")

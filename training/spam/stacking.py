@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import load_file, save_file
 
+from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
 from engine.run.classifier import TextClassifier
@@ -159,6 +160,17 @@ def publish(
     _json(out / "config.json", config)
     _json(out / "training.json", {"name": out.name, "licence": "Apache-2.0", **facts})
     (out / "README.md").write_text(card(out.name, config, facts), encoding="utf-8")
+
+
+def rewrite_card(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Put `figures` into the record and the card of the scorer in `folder`.
+
+    Raises:
+        ModelFolderError: there is none.
+    """
+    config, facts = read_json(folder / "config.json"), read_json(folder / "training.json") | dict(figures)
+    _json(folder / "training.json", facts)
+    (folder / "README.md").write_text(card(folder.name, config, facts), encoding="utf-8")
 
 
 def save_half(source: Path, target: Path) -> None:
