@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.catalog import find, read_json
+from engine.catalog import base_of, find, is_adapter, read_json
 from engine.text.chat_template import END_OF_TEXT, ChatTemplate
 from engine.text.tokenizer import Tokenizer
 from engine.text.tokenizer_files import load_tokenizer
@@ -77,7 +77,8 @@ def _of_model(opened: OpenedModel) -> Vocabulary:
     end = known.get(END_OF_TEXT, min(opened.end_tokens, default=0))
     name = next((name for name, token in known.items() if token == end), "")
     template = opened.template or ChatTemplate(opened.tokenizer, HEADINGS.replace("END", name))
-    paths = [opened.path / name for name in TOKENIZER_FILES] if opened.path.is_dir() else []
+    folder = base_of(opened.path) if opened.path.is_dir() and is_adapter(opened.path) else opened.path
+    paths = [folder / name for name in TOKENIZER_FILES] if folder.is_dir() else []
     files = {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
     return Vocabulary(opened.tokenizer, template, end, files)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from training.data.vocabulary import Vocabulary
 from training.recipe_wish import Wish
 from training.tuning.answers import Example, read_answers
-from training.tuning.layout import Laid, Row, replayed, shown, too_few, write_documents
+from training.tuning.layout import HELD_OUT, Laid, Row, replayed, shown, too_few, write_documents
 from training.tuning.recipes import Amounts, epochs_of
 from training.tuning.rephrase import rephrased
 
@@ -31,7 +31,7 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
         longest = max(longest, row.tokens)
         chat: dict[str, object] = {"messages": list(example.messages)}
         if _apart(example, wish):
-            row.note = "held out: only measured"
+            row.note = HELD_OUT
             laid.held_out.append(chat)
             continue
         learned += 1

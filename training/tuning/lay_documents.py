@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from training.data.documents import SEPARATOR, cut
 from training.data.prepare import documents_path
 from training.data.vocabulary import Vocabulary
 from training.errors import TrainingError
 from training.recipe_wish import Wish
-from training.tuning.layout import Laid, Row, replayed, shown
+from training.tuning.layout import HELD_OUT, Laid, Row, replayed, shown
 from training.tuning.reading import LARGEST, read_text
-from training.tuning.recipes import REPLAY, Amounts, epochs_of
+from training.tuning.recipes import REPLAY, Amounts, epochs_of, passage_size
 
 KINDS = (".txt", ".md", ".markdown", ".html", ".htm", ".jsonl", ".json")
 PACKED = (".gz", ".bz2", ".xz")
 SMALLEST = 400  # characters that a text must have to teach anything
+LEAST_FROM_NOTHING = 20_000  # bytes
 LARGEST_IN_ALL = 4_000_000_000  # bytes; more is for the lab itself
 REPLAY_MOST = 200  # dialogues that are read again
 PROMPTS = 4
@@ -36,9 +39,14 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
     files = _files([Path(name) for name in wish.files], laid)
     size = sum(path.stat().st_size for path in files)
     _check_room(size, run)
+    if wish.kind == "scratch" and size < LEAST_FROM_NOTHING:
+        raise TrainingError(
+            f"There are {size:,} characters of text, and a model of its own needs at least {LEAST_FROM_NOTHING:,}; a "
+            "million make one that writes sentences. To teach a text to a model, let it read it as a document."
+        )
     patterns: dict[str, None] = {}
     for number, path in enumerate(files):
-        patterns[_copy(path, texts / f"{number:05d}", laid)] = None
+        patterns[_copy(path, texts / f"{number:05d}", laid, passage_size(size))] = None
     laid.sources = [
         {"name": f"documents{i or ''}", "path": f"texts/*{kind}", "licence": "private", "epochs": epochs_of(wish)}
         for i, kind in enumerate(patterns)
@@ -59,7 +67,7 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
             "sft_epochs": 4.0,
         }
         laid.sources.append(row)
-    laid.amounts = Amounts(len(files), len(files))
+    laid.amounts = Amounts(len(files), len(files), characters=size)
     return laid
 
 
@@ -92,7 +100,7 @@ def _kind(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix in PACKED else path.suffix.lower()
 
 
-def _copy(path: Path, target: Path, laid: Laid) -> str:
+def _copy(path: Path, target: Path, laid: Laid, size: int) -> str:
     """`path` in UTF-8 as `target` with its ending, which is returned; large and packed ones as they are."""
     kind = _kind(path).replace(".markdown", ".md")
     ending = kind + (path.suffix if path.suffix in PACKED else "")
@@ -102,8 +110,41 @@ def _copy(path: Path, target: Path, laid: Laid) -> str:
     else:
         text = read_text(path)
         laid.notes += text.notes
-        target.write_text(text.text, encoding="utf-8")
+        if kind not in (".txt", ".md"):
+            target.write_text(text.text, encoding="utf-8")
+            return ending
+        ending = ".txt"
+        parts = passages(text.text, size)
+        target.with_suffix(ending).write_text(f"\n{SEPARATOR}\n".join(parts) + "\n", encoding="utf-8")
     return ending
+
+
+def passages(text: str, size: int) -> list[str]:
+    """`text` in passages of about `size` characters, cut between paragraphs, or sentences of a long one; each is
+    learned or held out as one."""
+    paragraphs: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace(SEPARATOR, "\n\n")):
+        sentences = [paragraph] if len(paragraph) <= 2 * size else re.split(r"(?<=[.!?])\s+", paragraph)
+        line = ""
+        for sentence in sentences:
+            if line and len(line) + len(sentence) > size:
+                paragraphs.append(line)
+                line = ""
+            line = f"{line} {sentence}" if line else sentence
+        paragraphs.append(line)
+    whole = {"text": "\n\n".join(p.strip() for p in paragraphs if p.strip())}
+    return [piece["text"] for piece in cut(whole, size)]
+
+
+def hold_some_out(run: Path) -> None:
+    """Of a text so small that chance held nothing out: every fifth passage, if there are five."""
+    train, valid = (documents_path(run, split, "documents") for split in ("train", "valid"))
+    if not train.is_file() or valid.stat().st_size:
+        return
+    lines = train.read_text(encoding="utf-8").splitlines(keepends=True)
+    if len(lines) >= 5:
+        valid.write_text("".join(lines[2::5]), encoding="utf-8")
+        train.write_text("".join(line for i, line in enumerate(lines) if i % 5 != 2), encoding="utf-8")
 
 
 def _check_room(size: int, run: Path) -> None:
@@ -145,7 +186,7 @@ def rows_of(run: Path, report: dict[str, Any], vocabulary: Vocabulary | None, mo
 
 
 def _row(place: str, document: dict[str, Any], vocabulary: Vocabulary | None, split: str) -> Row:
-    note = "held out: only measured" if split == "valid" else ""
+    note = HELD_OUT if split == "valid" else ""
     text = document.get("text") or "\n".join(m["content"] for m in document.get("messages", []))
     if vocabulary is None:
         return Row(place, [(text, int(split == "train"))], note=note)

@@ -20,6 +20,7 @@ from training.recipe_wish import Wish
 from training.tuning.recipes import REPLAY, Amounts, recipe_of
 
 ENOUGH = {"answers": 3, "feedback": 8, "labels": 10}  # fewer examples teach next to nothing, or nothing at all
+HELD_OUT = "held out: only measured"
 REPLAY_HELD_OUT = 24  # dialogues of the retained set that only measure
 
 
@@ -49,8 +50,8 @@ class Laid:
 
     def counts(self) -> dict[str, int]:
         """How many rows are learned from, and how many are left out, by reason."""
-        reasons = Counter(_reason(row.problem) for row in self.rows if row.problem)
-        return {"learned": sum(not row.problem for row in self.rows), **reasons}
+        reasons = Counter(_reason(row.problem or row.note) for row in self.rows if row.problem or row.note == HELD_OUT)
+        return {"learned": len(self.rows) - sum(reasons.values()), **reasons}
 
 
 def _reason(problem: str) -> str:

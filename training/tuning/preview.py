@@ -55,10 +55,12 @@ def _print(kind: str, **fields: Any) -> None:
 
 def _prepared(wish: Wish, folder: Path, laid: Laid) -> None:
     from training.data import prepare
-    from training.tuning.lay_documents import rows_of
+    from training.tuning.lay_documents import hold_some_out, rows_of
 
     recipe = load_recipe(folder / "recipe.toml")
     report = prepare.prepare(recipe.data, folder / "data", folder, 1)
+    if wish.kind == "documents":
+        hold_some_out(folder)
     vocabulary = vocabularies.open_vocabulary(folder, wish.base) if wish.kind == "documents" else None
     laid.rows = rows_of(folder, report, vocabulary, MOST_ROWS)
 

@@ -28,6 +28,7 @@ class Amounts:
     documents: int  # lines of the training data, other wordings included
     replay: int = 0  # dialogues of the retained set
     longest: int = 0  # tokens
+    characters: int = 0  # of documents
 
 
 def epochs_of(wish: Wish) -> float:
@@ -39,14 +40,19 @@ def recipe_of(wish: Wish, amounts: Amounts, sources: list[dict[str, Any]]) -> st
     tables: dict[str, Any] = {}
     data = {
         "answers": {"valid_percent": 0.0, "min_characters": 1, "near_duplicates": 0.0, "mojibake": False},
-        "documents": {"valid_percent": 10.0, "max_characters": PASSAGE, "min_characters": 20},
+        "documents": {
+            "valid_percent": 20.0 if amounts.characters < SMALL else 10.0,
+            "min_characters": 20,
+            "quality": {"on": False},  # they were chosen by hand
+        },
         "scratch": {"valid_percent": 2.0},
     }.get(wish.kind, {})
     if sources:
         tables["data"] = {**data, "sources": sources}
     if wish.kind == "scratch":
         shape = dict(SIZES[wish.size])
-        tables["tokenizer"] = {"vocab_size": shape.pop("vocab")}
+        supported = 300 + amounts.characters // 100  # a small text has not more pairs that come often
+        tables["tokenizer"] = {"vocab_size": min(shape.pop("vocab"), supported)}
         tables["model"] = {"context_length": max(2 * wish.context, 512), **shape}
     else:
         tables["base"] = {"model": wish.base}
@@ -60,7 +66,12 @@ def recipe_of(wish: Wish, amounts: Amounts, sources: list[dict[str, Any]]) -> st
     return "".join(toml_table(name, table) for name, table in tables.items())
 
 
-PASSAGE = 600  # characters of a document that are learned, or held out, as one
+def passage_size(characters: int) -> int:
+    """Characters of a passage of a text of so many: a small text, too, is to have some to learn and some to measure."""
+    return 300 if characters < SMALL else 600
+
+
+SMALL = 20_000  # characters
 
 
 def _shared(wish: Wish) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from training.recipe_wish import Wish, load_wish, save_wish
 from training.stages.job import Job
 from training.tuning import deliver, measure
 from training.tuning.estimate import fit_minutes
+from training.tuning.lay_documents import hold_some_out
 from training.tuning.layout import Laid, lay_out
 from training.tuning.queue import turn, write_state
 from training.tuning.results import write_result
@@ -130,6 +131,8 @@ class Tuning:
             from training.data import prepare
 
             prepare.prepare(recipe.data, self.run / "data", self.run, 1)
+            if self.wish.kind == "documents":
+                hold_some_out(self.run)
         if self.wish.kind == "scratch":
             from training.data import tokenizer as tokenizers
 

@@ -1,0 +1,221 @@
+"""Runs of the training menu from wish to model, on a tiny random base: every kind, stopped and cut off, on adapters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import training
+from engine.catalog import describe, is_adapter
+from engine.files.model_folder import load
+from tests.training.stage_setup import write_base, write_examples
+from training.events import read_events
+from training.recipe_wish import Wish, save_wish
+from training.tuning import measure
+from training.tuning.queue import read_state
+from training.tuning.run import Tuning
+
+STORIES = Path(training.__path__[0]) / "sample" / "stories.txt"
+GENERAL = {"passed": 1, "tried": 2, "percent": 50.0, "groups": {}}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny base model, and files of each kind."""
+    folder = tmp_path_factory.mktemp("tuning")
+    write_base(folder / "base")
+    write_examples(folder)
+    rows = "".join(f"what is {n},it is {n * 7}\n" for n in range(12))
+    (folder / "facts.csv").write_text("question,answer\n" + rows)
+    (folder / "text.txt").write_text(
+        "\n\n".join(f"The boat number {n} is called boat {n * 3}. " * 4 for n in range(30))
+    )
+    return folder
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """General questions are not asked: a random model says nothing, and takes long for it."""
+    monkeypatch.setattr(measure, "general", lambda _: GENERAL)
+    monkeypatch.setattr(measure, "LONGEST", 6)
+
+
+def wish_of(place: Path, kind: str, file: str, **more: Any) -> Wish:
+    fields = {"base": str(place / "base"), "context": 128, "batch_tokens": 512, "replay": False, "threads": 1}
+    return Wish(kind, (str(place / file),), "made", **(fields | more))  # type: ignore[arg-type]
+
+
+def run_in(folder: Path, wish: Wish) -> Path:
+    folder.mkdir(parents=True)
+    save_wish(wish, folder / "wish.json")
+    return folder
+
+
+def result_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "result.json").read_text())
+
+
+KINDS = [
+    ("answers", "facts.csv", {"epochs": 4.0}),
+    ("answers", "facts.csv", {"epochs": 4.0, "method": "full", "held_out": 30.0}),
+    ("documents", "text.txt", {"epochs": 2.0}),
+    ("feedback", "preferences.jsonl", {"epochs": 1.0}),
+    ("labels", "labels.csv", {"epochs": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "file", "more"), KINDS)
+def test_a_wish_becomes_a_model_with_numbers_before_and_after(
+    place: Path, tmp_path: Path, quick: None, kind: str, file: str, more: dict[str, Any]
+) -> None:
+    run = run_in(tmp_path / "runs" / "1", wish_of(place, kind, file, **more))
+    assert Tuning(run).go() == "done"
+    result = result_of(run)
+    made = Path(result["model"])
+    info = describe(made)
+    assert is_adapter(made) == (kind != "labels" and more.get("method") != "full")
+    origin = json.loads((made / "training.json").read_text())
+    assert origin["origin"]["run"] == "1"
+    assert origin["data_hashes"]
+    assert info.size > 0
+    names = [row[0] for row in result["rows"]]
+    wanted = {
+        "answers": "taught questions answered right",
+        "documents": "documents, held out",
+        "feedback": "words of a reply",
+        "labels": "held-out texts labelled right",
+    }
+    assert wanted[kind] in names
+    if kind != "labels":
+        assert all(row[1] is not None for row in result["rows"] if row[0] == wanted[kind])
+        assert [reply["own"] for reply in result["replies"]].count(False) == measure.FIXED_PROMPTS
+    if more.get("held_out"):
+        assert "held-out questions answered right" in names
+
+
+def test_a_model_is_built_from_raw_text_alone(place: Path, tmp_path: Path, quick: None) -> None:
+    (place / "stories.txt").write_text(STORIES.read_text()[:60_000])
+    wish = Wish("scratch", (str(place / "stories.txt"),), "born", epochs=0.5, chats=False, context=64, threads=1)
+    assert Tuning(run_in(tmp_path / "runs" / "1", wish)).go() == "done"
+    run = tmp_path / "runs" / "1"
+    assert describe(Path(result_of(run)["model"])).parameters
+
+
+def test_what_was_taught_to_an_adapter_is_merged_with_it(place: Path, tmp_path: Path, quick: None) -> None:
+    first = run_in(tmp_path / "runs" / "1", wish_of(place, "answers", "facts.csv", epochs=2.0))
+    Tuning(first).go()
+    base = result_of(first)["model"]
+    second = run_in(tmp_path / "runs" / "2", wish_of(place, "answers", "facts.csv", epochs=2.0, base=base))
+    Tuning(second).go()
+    made = Path(result_of(second)["model"])
+    assert is_adapter(Path(base))
+    assert not is_adapter(made)
+    old, new = (load(path).model.state_dict() for path in (Path(base), made))
+    assert any(not old[name].equal(new[name]) for name in old)
+
+
+def test_minutes_become_epochs_once(place: Path, tmp_path: Path, quick: None, monkeypatch) -> None:
+    from training.tuning import estimate
+
+    monkeypatch.setattr(estimate, "SECONDS", 0.5)
+    run = run_in(tmp_path / "runs" / "1", wish_of(place, "answers", "facts.csv", minutes=0.02))
+    Tuning(run).go()
+    epochs = json.loads((run / "wish.json").read_text())["epochs"]
+    assert epochs > 0
+    assert Tuning(run).wish.epochs == epochs
+
+
+# In processes of their own
+
+
+def child(run: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "training", "tune", "run", str(run)]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=alone)
+
+
+def long_run(place: Path, folder: Path, epochs: float = 400.0) -> Path:
+    """A run of about a hundred steps whose measuring is done already."""
+    run = run_in(folder, wish_of(place, "answers", "facts.csv", epochs=epochs))
+    for when in ("before", "after"):
+        (run / f"{when}.json").write_text("{}")
+    return run
+
+
+def wait_for(ready, process: subprocess.Popen[bytes] | None = None) -> None:
+    limit = time.monotonic() + 120
+    while not ready():
+        assert time.monotonic() < limit
+        assert process is None or process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+
+
+def steps(run: Path) -> list[tuple[int, float]]:
+    return [(e["step"], e["loss"]) for e in read_events(run / "sft" / "events.jsonl") if e["kind"] == "step"]
+
+
+def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_left_alone(place: Path, tmp_path: Path) -> None:
+    whole, cut = (long_run(place, tmp_path / name / "1") for name in ("a", "b"))
+    assert child(whole).wait(200) == 0
+    process = child(cut)
+    wait_for(lambda: len(steps(cut)) > 10, process)
+    again = child(cut)  # a second one on the same folder is refused
+    assert again.wait(60) == 2
+    assert again.stderr is not None
+    assert b"in use by another process" in again.stderr.read()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 3
+    assert read_state(cut)["state"] == "paused"
+    process = child(cut)
+    done = len(steps(cut))
+    wait_for(lambda: len(steps(cut)) > done + 10, process)
+    process.kill()
+    process.wait(60)
+    assert child(cut).wait(200) == 0
+    assert dict(steps(cut)) == dict(steps(whole))  # to the last bit
+    weights = [next(Path(result_of(run)["model"]).glob("*.safetensors")).read_bytes() for run in (whole, cut)]
+    assert weights[0] == weights[1]
+
+
+def test_runs_wait_for_their_turn_and_what_there_is_is_kept(place: Path, tmp_path: Path) -> None:
+    first, second = (long_run(place, tmp_path / "runs" / name, 1000.0) for name in ("1", "2"))
+    one = child(first)
+    wait_for(lambda: len(steps(first)) > 3, one)
+    two = child(second)
+    wait_for(lambda: read_state(second).get("state") == "waiting", two)
+    assert not (second / "sft").exists()
+    (first / "keep").touch()
+    one.send_signal(signal.SIGTERM)
+    assert one.wait(120) == 0
+    assert is_adapter(Path(result_of(first)["model"]))
+    assert len(steps(first)) < 300
+    wait_for(lambda: len(steps(second)) > 1, two)
+    two.send_signal(signal.SIGTERM)
+    assert two.wait(60) == 3
+
+
+def test_a_base_that_is_gone_is_said_and_nothing_is_lost(place: Path, tmp_path: Path) -> None:
+    base = write_base(tmp_path / "base")
+    run = run_in(tmp_path / "runs" / "1", wish_of(place, "answers", "facts.csv", epochs=400.0, base=str(base)))
+    for when in ("before", "after"):
+        (run / f"{when}.json").write_text("{}")
+    process = child(run)
+    wait_for(lambda: len(steps(run)) > 3, process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    (base / "model.safetensors").rename(tmp_path / "away")
+    process = child(run)
+    assert process.wait(60) == 2
+    state = read_state(run)
+    assert state["state"] == "failed"
+    assert "no weights" in state["text"]
+    (tmp_path / "away").rename(base / "model.safetensors")
+    assert child(run).wait(200) == 0
