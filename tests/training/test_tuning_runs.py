@@ -137,7 +137,7 @@ def test_minutes_become_epochs_once(place: Path, tmp_path: Path, quick: None, mo
 
 
 def child(run: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "training", "tune", "run", str(run)]
+    command = [sys.executable, "-m", "training", "teach", "run", str(run)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=alone)
 

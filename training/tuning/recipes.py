@@ -38,7 +38,7 @@ def epochs_of(wish: Wish) -> float:
 def recipe_of(wish: Wish, amounts: Amounts, sources: list[dict[str, Any]]) -> str:
     """The recipe's TOML. `sources` are rows of `[data]`, their epochs included."""
     tables: dict[str, Any] = {}
-    data = {
+    kinds: dict[str, dict[str, Any]] = {
         "answers": {"valid_percent": 0.0, "min_characters": 1, "near_duplicates": 0.0, "mojibake": False},
         "documents": {
             "valid_percent": 20.0 if amounts.characters < SMALL else 10.0,
@@ -46,9 +46,9 @@ def recipe_of(wish: Wish, amounts: Amounts, sources: list[dict[str, Any]]) -> st
             "quality": {"on": False},  # they were chosen by hand
         },
         "scratch": {"valid_percent": 2.0},
-    }.get(wish.kind, {})
+    }
     if sources:
-        tables["data"] = {**data, "sources": sources}
+        tables["data"] = {**kinds.get(wish.kind, {}), "sources": sources}
     if wish.kind == "scratch":
         shape = dict(SIZES[wish.size])
         supported = 300 + amounts.characters // 100  # a small text has not more pairs that come often
