@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from training.loop.average import Average
 from training.loop.checkpoint import load_weights
 from training.loop.lean_loss import summed_cross_entropy
 from training.loop.losses import cross_entropy
+from training.loop.memory import large_pages
 from training.loop.muon import Muon, orthogonal
 from training.loop.optimizer import lr_scale
 from training.loop.precision import autocast
@@ -214,3 +216,12 @@ def test_auto_multiplies_in_bf16_only_where_that_is_native(monkeypatch: pytest.M
     with autocast(torch.device("cpu"), "bf16"):
         assert torch.is_autocast_enabled("cpu"), "what the recipe says counts"
     assert orthogonal(torch.randn(1, 8, 8)).dtype == (torch.bfloat16 if native else torch.float32)
+
+
+def test_large_pages_are_asked_for_unless_somebody_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
