@@ -196,7 +196,7 @@ def test_a_trial_is_as_long_as_its_minutes(corpus: Path, finished: Path, tmp_pat
     """Its speed is measured, then its schedule ends with its steps, which the recipe's data would not have had."""
     run = tmp_path / "run"
     shutil.copytree(finished, run, ignore=shutil.ignore_patterns("pretrain", "sft", "model"))
-    more = ("--field", "pretrain.lr=0.01", "--minutes", "0.6", "--set", "data.sources.texts.epochs=3000")
+    more = ("--field", "pretrain.lr=0.01", "--minutes", "0.4", "--set", "data.sources.texts.epochs=3000")
     done = tune(corpus, run, *more)
     assert done.returncode == 0, done.stderr
     (trial,) = (run / "tune").glob("lr=*")
