@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HELP = {"help_option_names": ["-h", "--help"]}
 KINDS = ("answers", "documents", "feedback", "labels", "scratch")
+METAVARS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER"}
 SYNONYMS = {"classifier": "labels"}
 
 
@@ -62,7 +63,7 @@ def _kind_command(kind: str) -> click.Command:
         if isinstance(field.default, bool):
             names, more = [f"{flag}/--no-{flag[2:]}"], dict[str, Any](default=field.default)
         else:
-            names, more = [flag], dict[str, Any](metavar="|".join(words["choices"]) or field.type.upper())
+            names, more = [flag], dict[str, Any](metavar="|".join(words["choices"]) or METAVARS[field.type])
         options.append(click.Option(names, help=words["note"].capitalize() + ".", show_default=True, **more))
     options += [
         click.Option(["--preview"], is_flag=True, help="Only show what it would see and cost."),

@@ -12,6 +12,7 @@ from training.events import read_events
 from training.recipe_wish import Wish
 from training.tuning.deliver import add_to_record
 
+FORGOT_BITS = 1.05  # times the old bits per byte of dialogues that it knew
 FORGOT = 3.0  # points of the general checks from which a loss is said aloud
 
 
@@ -75,6 +76,10 @@ def warnings(wish: Wish, before: dict[str, Any], after: dict[str, Any]) -> list[
                 else "Keep what it knows (replay) was off; with it, it forgets less"
             )
             found.append(f"It lost {lost:.1f} points at general questions. {advice}.")
+    old, new = (numbers.get("held_out", {}).get("replay") for numbers in (before, after))
+    if old and new and new > FORGOT_BITS * old:
+        more = "" if wish.replay else " Keep what it knows (replay) was off; with it, it forgets less."
+        found.append(f"It predicts dialogues that it knew {100 * (new / old - 1):.0f} % worse than before.{more}")
     if "taught" in after and after["taught"]["percent"] < 70:
         found.append(
             f"It knows {after['taught']['percent']:.0f} % of what it was taught. More epochs, or shorter answers, help."

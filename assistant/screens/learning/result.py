@@ -94,7 +94,7 @@ class ResultScreen(Screen[bool]):
         except (AssistantError, ModelFolderError, ValueError) as error:
             self.notify(str(error), severity="error")
             return
-        self._replies.insert(0, {"prompt": prompt, "before": before, "after": after, "own": True})
+        self._replies.insert(0, {"prompt": prompt, "before": before, "after": after, "own": True, "now": True})
         self.query_one("#replies", Static).update(replies_table(self._replies))
         self.query_one("#replies").scroll_visible(top=True)
 
@@ -107,7 +107,9 @@ def numbers_table(run: Run) -> Table:
     for name, old, new, unit in run.result.get("rows", []):
         better = old is None or new is None or (new <= old if "bits" in unit else new >= old)
         style = "" if unit == "" else "green" if better else "yellow"
-        table.add_row(printable(name), number(old, unit), Text(number(new, unit), style=style))
+        shown = f"{printable(name)} ({unit})" if len(unit) > 1 else printable(name)
+        unit = unit if len(unit) == 1 else "." if unit else ""  # long ones stand beside the name
+        table.add_row(shown, number(old, unit).rstrip(" ."), Text(number(new, unit).rstrip(" ."), style=style))
     return table
 
 
@@ -123,7 +125,8 @@ def replies_table(replies: list[dict[str, object]]) -> Table:
     table.add_column("new model", ratio=1)
     for row in replies:
         prompt = Text(f"\n{printable(str(row['prompt']))}", style="bold")
-        table.add_row(prompt, Text("\n" + ("from your data" if row["own"] else "the same for all models"), style="dim"))
+        source = "asked just now" if row.get("now") else "from your data" if row["own"] else "asked of every model"
+        table.add_row(prompt, Text(f"\n{source}", style="dim"))
         changed = row["before"] != row["after"]
         new = Text(printable(str(row["after"])), style="green" if changed else "")
         table.add_row(Text(printable(str(row["before"])) or "–"), new)
