@@ -12,7 +12,7 @@ from training.events import read_events
 from training.recipe_wish import Wish
 from training.tuning.deliver import add_to_record
 
-FORGOT_BITS = 1.05  # times the old bits per byte of dialogues that it knew
+FORGOT_BITS = 1.25  # times the old bits per byte of dialogues that it knew
 FORGOT = 3.0  # points of the general checks from which a loss is said aloud
 
 
