@@ -8,6 +8,7 @@ A conversation over the pipe:
     Load(model="/path")             Loaded(...)            or Failed(request="load", ...)
     Generate(request="7", ...)      Started(...), Delta(...)*, Done(...)   or Failed(request="7", ...)
     Batch, Score, Embed, Count      Replies, Scores, Embeddings, Counts    or Failed(...)
+    Inspect, Attend                 Inspected, Attention   or Failed(...); see inspecting.py
     Classify(texts=...)             Verdicts(...)          or Failed(...); needs no Load
     Label(texts=..., model="/path") Labels(...)            or Failed(...); needs no Load
     Cancel(request="7")             the running reply ends with Done(reason="cancelled") within 100 ms
@@ -21,6 +22,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from engine.errors import ProtocolError
+from engine.inspecting import Attend, Attention, Inspect, Inspected
+from engine.message import Message
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -54,13 +57,6 @@ class SamplingParams:
 
 
 @dataclass(frozen=True)
-class Message:
-    """Shared by both directions. Subclasses set `kind`, the name on the wire."""
-
-    kind: ClassVar[str] = ""
-
-
-@dataclass(frozen=True)
 class Load(Message):
     kind: ClassVar[str] = "load"
     model: str  # path of a model folder or GGUF file
@@ -79,6 +75,7 @@ class Generate(Message):
     plain: bool = False  # no chat template: the model goes on with the messages' texts as they stand
     overlong: Literal["refuse", "cut"] = "refuse"  # a last message that does not fit: fail, or leave out its middle
     alternatives: int = 0  # likeliest tokens told with each token, in `Tokens`; 0: none are told
+    begin: tuple[int, ...] = ()  # tokens that the reply begins with; they come in a Delta, but not in `Tokens`
 
 
 @dataclass(frozen=True)
@@ -188,10 +185,11 @@ class Delta(Message):
 
 @dataclass(frozen=True)
 class Tokens(Message):
-    """The tokens behind the Delta that follows or came before: {"token", "text", "log_probability", "alternatives"}.
+    """The tokens behind the Delta around them: {"token", "text", "log_probability", "alternatives", "ids"}.
 
     Log-probabilities are natural, and the model's own: before temperature, filters and penalty. The alternatives are
-    [text, log-probability] pairs, the likeliest first. A token that is a piece of a character shows as �.
+    [text, log-probability] pairs, the likeliest first; "ids" are their ids. A token that is a piece of a character
+    shows as �.
     """
 
     kind: ClassVar[str] = "tokens"
@@ -273,8 +271,8 @@ class Failed(Message):
     message: str  # fit to show to a person
 
 
-QUESTIONS = (Batch, Score, Embed, Count, Classify, Label)  # what gets exactly one answer
-ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts, Labels)
+QUESTIONS = (Batch, Score, Embed, Count, Classify, Label, Inspect, Attend)  # what gets exactly one answer
+ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts, Labels, Inspected, Attention)
 _STREAM = (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Tokens, Done, Failed)
 _KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (*_STREAM, *QUESTIONS, *ANSWERS)}
 

@@ -72,18 +72,23 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
-        """[B, T, C] → [B, T, C]; `rope` are the tables' rows of these T positions, None for learned positions."""
+    def project(self, x: Tensor, rope: Rope | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, D], keys and values [B, K, T, D] of `x` [B, T, C], normed and turned."""
         batch, length, _ = x.shape
         q = self.q_norm(self.q(x).view(batch, length, self.n_head, self.head_dim)).transpose(1, 2)
         k = self.k_norm(self.k(x).view(batch, length, self.n_kv_head, self.head_dim)).transpose(1, 2)
         v = self.v(x).view(batch, length, self.n_kv_head, self.head_dim).transpose(1, 2)
         if rope is not None:
             q, k = rotate(q, *rope).to(v.dtype), rotate(k, *rope).to(v.dtype)
+        return q, k, v
+
+    def forward(self, x: Tensor, rope: Rope | None, cache: LayerCache | None, mask: Tensor | None = None) -> Tensor:
+        """[B, T, C] → [B, T, C]; `rope` are the tables' rows of these T positions, None for learned positions."""
+        q, k, v = self.project(x, rope)
         if cache is not None:
             k, v = cache.append(k, v)  # B K S D
         y = attend(q.to(k.dtype), k, v, self.scale, self.window, mask)
-        return self.out(y.transpose(1, 2).reshape(batch, length, -1).to(x.dtype))
+        return self.out(y.transpose(1, 2).reshape(*x.shape[:2], -1).to(x.dtype))
 
 
 def attend(

@@ -6,6 +6,8 @@ Owns the wiring of embeddings, blocks and head. Loading weights is `weights.py`,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,8 @@ from engine.decoder.kv_cache import KVCache
 from engine.decoder.layers import Block, Embedding, Linear, Rope, make_norm
 from engine.decoder.rope import rope_tables
 from engine.decoder.view import View
+
+Watch = Callable[[int, Tensor, Any], None]
 
 
 class GPT(nn.Module):
@@ -50,10 +54,13 @@ class GPT(nn.Module):
                 self.register_buffer(f"{prefix}cos", cos, persistent=False)
                 self.register_buffer(f"{prefix}sin", sin, persistent=False)
 
-    def hidden(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
+    def hidden(
+        self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None, watch: Watch | None = None
+    ) -> Tensor:
         """Ids [B, T] → the last layer's normed output [B, T, C]. With a cache, the T tokens follow what it holds.
 
         `view` is for padded and packed rows; without one, tokens stand one after the other and see what is before them.
+        `watch` is called before each layer, with its number, what goes into it and the positions' turns.
         """
         start = cache.length if cache is not None else 0
         end = start + tokens.shape[1]
@@ -71,6 +78,8 @@ class GPT(nn.Module):
         mask = view.mask if view is not None else None
         for index, block in enumerate(self.blocks):
             turned = local_rope if self.config.window_of(index) else rope
+            if watch is not None:
+                watch(index, x, turned)
             x = block(x, turned, cache.layers[index] if cache is not None else None, mask)
         return self.norm(x)
 

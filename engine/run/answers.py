@@ -1,4 +1,4 @@
-"""Questions with one answer each: many replies at once, scores of given replies, vectors, token counts.
+"""Questions with one answer each: many replies at once, scores of given replies, vectors, token counts, a look inside.
 
 A reply that is streamed is `generate.py`; the messages are `protocol.py`.
 """
@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 
 from engine.errors import ProtocolError
+from engine.inspecting import Attend, Inspect
 from engine.protocol import Batch, Count, Counts, Embed, Embeddings, Message, Replies, Score, Scores
 from engine.run.batch import generate_batch
 from engine.run.generate import Generator
+from engine.run.inside import attend, inspect
 from engine.run.scoring import embed, score_continuations
 from engine.text.context import fit
 from engine.text.text_stream import TextStream
@@ -25,6 +27,10 @@ def answer(generator: Generator, message: Message, cancelled: Callable[[], bool]
         EngineError: it cannot be answered: nothing to answer, too long, or no question.
     """
     tokenizer = generator.tokenizer
+    if isinstance(message, Inspect):
+        return inspect(generator, message, cancelled)
+    if isinstance(message, Attend):
+        return attend(generator, message, cancelled)
     if isinstance(message, Batch):
         return _batch(generator, message, cancelled)
     if isinstance(message, Score):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from engine.decoder.kv_cache import KVCache
 from engine.decoder.layers import Rope
-from engine.decoder.model import GPT
+from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.fused_layers import FEW_ROWS, FusedBlock, RowLookup, quick_norm
@@ -58,8 +58,10 @@ class FusedGPT:
             local = bool(self.config.local_rope_theta)
             self._local_rope = _factors(plain.local_cos, plain.local_sin) if local else self._rope
 
-    def hidden(self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None) -> Tensor:
-        """Ids [B, T] → the last layer's normed output [B, T, C], as `GPT.hidden`."""
+    def hidden(
+        self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None, watch: Watch | None = None
+    ) -> Tensor:
+        """Ids [B, T] → the last layer's normed output [B, T, C], as `GPT.hidden`; to `watch` rows are one matrix."""
         start = cache.length if cache is not None else 0
         batch, length = tokens.shape
         where: slice | Tensor = slice(start, start + length) if view is None else view.positions
@@ -73,6 +75,8 @@ class FusedGPT:
         mask = view.mask if view is not None else None
         for index, block in enumerate(self.blocks):
             turned = local_rope if self.config.window_of(index) else rope
+            if watch is not None:
+                watch(index, x, turned)
             x = block(x, batch, turned, cache.layers[index] if cache is not None else None, mask)
         return self.norm(x).view(batch, length, -1)
 

@@ -117,10 +117,8 @@ class FusedAttention:
             q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
             self.norm = HeadNorm(torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps)
 
-    def __call__(
-        self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
-    ) -> Tensor:
-        """[N, C] → [N, C], as `Attention.forward`."""
+    def project(self, x: Tensor, batch: int, rope: Rope | Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries [B, H, T, D], keys and values [B, K, T, D] of `x` [N, C]; a head's order is its own."""
         rows, length, turned = self.qkv(x), x.shape[0] // batch, self._turned
         one = length == 1  # then heads can stand where they belong without being moved there
         shape = (batch, turned + self.n_kv_head, 1, -1) if one else (batch, length, turned + self.n_kv_head, -1)
@@ -133,7 +131,15 @@ class FusedAttention:
             qk = turn(qk, rope)
         if not one:
             qk, v = qk.transpose(1, 2), v.transpose(1, 2)
-        q, k = qk.narrow(1, 0, self.n_head), qk.narrow(1, self.n_head, self.n_kv_head)
+        return qk.narrow(1, 0, self.n_head), qk.narrow(1, self.n_head, self.n_kv_head), v
+
+    def __call__(
+        self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
+    ) -> Tensor:
+        """[N, C] → [N, C], as `Attention.forward`."""
+        q, k, v = self.project(x, batch, rope)
+        length = x.shape[0] // batch
+        one = length == 1
         k, v = cache.append(k, v) if cache is not None else (k, v.to(k.dtype))
         if 1 < length <= FEW_ROWS and mask is None and self._on_cpu:
             y = attend_few(q, k, v, self.scale, self.window)

@@ -41,7 +41,7 @@ class Generator:
         self._completion = ChatTemplate.completion(loaded.tokenizer)
         self.template = loaded.template or self._completion
         self.context_length = self.model.config.context_length
-        self._shelf = CacheShelf(self.model)
+        self.shelf = CacheShelf(self.model)
         self._threads = ThreadChooser(None if self.model.device.type == "cpu" else 1)
         self._names = {token: name for name, token in loaded.tokenizer.special_tokens.items()}
 
@@ -59,7 +59,7 @@ class Generator:
         """
         began = time.perf_counter()
         params = request.params
-        reserve = min(params.max_tokens, self.context_length // 4)
+        reserve = min(params.max_tokens, self.context_length // 4) + len(request.begin)
         prompt = fit(
             self.template_for(request.plain),
             list(request.messages),
@@ -68,12 +68,13 @@ class Generator:
             continue_last=request.continue_last,
             cut=request.overlong == "cut",
         )
-        kept, cached = self._shelf.take(prompt.tokens, params.max_tokens)
+        tokens = prompt.tokens + list(request.begin)
+        kept, cached = self.shelf.take(tokens, params.max_tokens)
         seed = params.seed if params.seed is not None else secrets.randbelow(2**31)
         limit = self.context_length
-        yield Started(request.request, len(prompt.tokens), cached, prompt.dropped, limit, seed, prompt.cut)
-        logits = prefill(self.model, prompt.tokens[cached:], kept.cache, cancelled)
-        kept.tokens = prompt.tokens[: kept.cache.length]
+        yield Started(request.request, len(tokens), cached, prompt.dropped, limit, seed, prompt.cut)
+        logits = prefill(self.model, tokens[cached:], kept.cache, cancelled)
+        kept.tokens = tokens[: kept.cache.length]
         if logits is None:
             yield Done(request.request, "cancelled", 0, 0.0, 0.0, kept.cache.length)
             return
@@ -92,10 +93,14 @@ class Generator:
         params, random = request.params, torch.Generator().manual_seed(seed)
         stream = TextStream(params.stop, skip=" " if self.tokenizer.leading_space and not request.continue_last else "")
         said: list[int] = []
-        seen = Seen()
+        seen = Seen(request.begin)
+        if text := "".join(stream.push(self.tokenizer.token_bytes(token)) for token in request.begin):
+            yield Delta(request.request, text)
         reason: Literal["stop", "length", "cancelled"] = "length"
         first = 0.0
-        while len(said) < params.max_tokens:
+        if request.begin and request.begin[-1] in self.loaded.end_tokens:
+            reason = "stop"
+        while len(said) < params.max_tokens and reason != "stop":
             if cancelled():
                 reason = "cancelled"
                 break
@@ -107,7 +112,7 @@ class Generator:
             said.append(token)
             seen.add(token)
             if request.alternatives:
-                yield Tokens(request.request, (self._told(token, logits, request.alternatives),))
+                yield Tokens(request.request, (self.told(token, logits, request.alternatives),))
             if text := stream.push(self.tokenizer.token_bytes(token)):
                 yield Delta(request.request, text)
             if stream.stopped:
@@ -129,11 +134,17 @@ class Generator:
         wait = (first or now) - began
         yield Done(request.request, reason, len(said), speed, wait, len(reader.history))
 
-    def _told(self, token: int, logits: Tensor, count: int) -> dict[str, Any]:
-        """What `Tokens` says of one token."""
+    def told(self, token: int, logits: Tensor, count: int) -> dict[str, Any]:
+        """What `Tokens` says of one token, chosen from `logits` [vocabulary]."""
         score, others = alternatives(logits, token, count)
-        pairs = [[self._shown(other), value] for other, value in others]
-        return {"token": token, "text": self._shown(token), "log_probability": score, "alternatives": pairs}
+        return {
+            "token": token,
+            "text": self.shown(token),
+            "log_probability": score,
+            "alternatives": [[self.shown(other), value] for other, value in others],
+            "ids": [other for other, _ in others],
+        }
 
-    def _shown(self, token: int) -> str:
+    def shown(self, token: int) -> str:
+        """A token as a person reads it: its text, or its name where it has none."""
         return self.tokenizer.token_bytes(token).decode("utf-8", "replace") or self._names.get(token, "")

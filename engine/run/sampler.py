@@ -5,6 +5,8 @@ The filters work one after the other, in the field's usual order: repetition pen
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -17,9 +19,11 @@ HEAD = 256
 class Seen:
     """The different tokens of a growing reply, as `penalize` wants them: gathered once, not again for every token."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Iterable[int] = ()) -> None:
         self._known: set[int] = set()
         self._ids = torch.empty(256, dtype=torch.int64)
+        for token in tokens:
+            self.add(token)
 
     def add(self, token: int) -> None:
         if token in self._known:

@@ -89,9 +89,10 @@ def embed(model: Decoder, texts: list[list[int]]) -> Tensor:
 
 def alternatives(logits: Tensor, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
     """(log-probability of `token`, the `count` likeliest tokens with theirs) for logits [vocabulary]."""
-    scores = torch.log_softmax(logits.float(), -1)
-    values, tokens = scores.topk(min(count, scores.numel()))
-    return float(scores[token]), list(zip(tokens.tolist(), values.tolist(), strict=True))
+    logits = logits.float()
+    values, tokens = logits.topk(min(count, logits.numel()))
+    total = logits.logsumexp(-1)  # a softmax of the whole vocabulary would cost more than these few need
+    return float(logits[token] - total), list(zip(tokens.tolist(), (values - total).tolist(), strict=True))
 
 
 def _picked(logits: Tensor, tokens: list[int]) -> list[float]:

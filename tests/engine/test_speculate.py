@@ -106,7 +106,7 @@ def test_two_chats_keep_their_caches(tiny: LoadedModel) -> None:
     collect(generator, ask("Quite another thing, namely cooking soup"))
     started, text, _ = collect(generator, ask("The first chat is about rivers and boats"))
     assert started.prompt_tokens - started.cached_tokens == 1, "only the last token is read again"
-    assert len(generator._shelf.kept) == 2
+    assert len(generator.shelf.kept) == 2
     assert text == collect(Generator(tiny), ask("The first chat is about rivers and boats"))[1]
 
 
