@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from assistant.engine_client import Answer, EngineClient
 from assistant.errors import AssistantError, StorageError
+from assistant.inspecting.pieces import ALTERNATIVES, Piece, Records
 from assistant.reading import what_the_model_reads
 from assistant.sampling import Wishes, merged
 from assistant.storage.rows import Message, Status
@@ -19,18 +20,22 @@ from assistant.text import make_title, printable, title_of
 from assistant.unsaved import Unsaved
 from engine.catalog import ModelInfo, sampling_defaults
 from engine.errors import EmptyPromptError, EngineError
-from engine.protocol import Delta, Done, SamplingParams, Started
+from engine.protocol import Delta, Done, SamplingParams, Started, Tokens
 
 FLUSH_SECONDS = 1.0  # between two saves of a reply that is being made, which are also its signs of life
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question that is stored and the place of its reply, `begun` where that goes on from earlier."""
+    """A question that is stored and the place of its reply, `begun` where that goes on from earlier.
+
+    `pieces` are tokens that the reply is to begin with.
+    """
 
     chat: int
     reply: int
     begun: str = ""
+    pieces: tuple[Piece, ...] = ()
 
 
 class ChatService:
@@ -40,6 +45,7 @@ class ChatService:
         self.store, self.client, self.model = store, client, model
         self.params: SamplingParams = sampling_defaults(model.path)
         self.unsaved = Unsaved()
+        self.records = Records()  # the tokens of the replies made last, for looking inside
 
     @cached_property
     def temporary(self) -> TemporaryStore:
@@ -84,6 +90,11 @@ class ChatService:
         made = self.store_of(chat).begin_again(chat, self.model.name, reply)
         return Turn(chat, made) if made is not None else None
 
+    def branch(self, message: Message, pieces: Sequence[Piece]) -> Turn | None:
+        """A reply beside `message` that begins with `pieces`; None when it is gone."""
+        turn = self.ask_again(message.chat, message.id)
+        return replace(turn, pieces=tuple(pieces)) if turn is not None else None
+
     def resume(self, message: Message) -> Turn:
         """Go on with a reply that ended early."""
         return Turn(message.chat, message.id, self.store_of(message.chat).begin_continue(message.id, self.model.name))
@@ -99,9 +110,13 @@ class ChatService:
         status: Status = "stopped"
         numbers: dict[str, object] = {}
         heart = asyncio.create_task(_beat(store, turn.reply))
+        self.records.begin(turn.reply, self.model.path, turn.begun, turn.pieces)
         try:
             messages, params, unread = self._request(turn)
-            request = self.client.generate(messages, params, continue_last=bool(turn.begun))
+            begin = tuple(piece.token for piece in turn.pieces)
+            request = self.client.generate(
+                messages, params, continue_last=bool(turn.begun), alternatives=ALTERNATIVES, begin=begin
+            )
             async with aclosing(request) as events:
                 async for event in events:
                     if isinstance(event, Started):
@@ -114,6 +129,8 @@ class ChatService:
                             with suppress(StorageError):  # the disk may have room again by the end
                                 store.flush(turn.reply, text)
                             saved = time.monotonic()
+                    elif isinstance(event, Tokens):
+                        self.records.add(turn.reply, event.tokens)
                     elif isinstance(event, Done):
                         status = "stopped" if event.reason == "cancelled" else "complete"
                         numbers |= _numbers(event)
@@ -123,6 +140,7 @@ class ChatService:
             raise
         finally:  # also when the app closes in the middle
             heart.cancel()
+            self.records.close(turn.reply, text)
             self.unsaved.finish(store, turn.reply, text, status, numbers)
 
     async def switch(self, model: ModelInfo) -> None:

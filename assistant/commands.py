@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("FILE", "write this chat to FILE.md, FILE.json or FILE.html"),
     "rename": ("TITLE", "give this chat a name"),
     "train": ("", "teach the model, from files, typed answers or your marks"),
+    "inspect": ("", "look inside the reply: how likely each token was, what else was, what it looked at"),
     "model": ("", "choose another model"),
     "new": ("", "begin a new chat"),
     "temporary": ("", "begin a chat that is never written"),

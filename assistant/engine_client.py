@@ -110,12 +110,16 @@ class EngineClient:
                 await self._ensure_running()
             else:
                 await self._ensure_loaded()
-            request = str(next(self._numbers))
-            await self._send(replace(question, request=request))  # type: ignore[call-arg]
-            async for answer in self._answers(request):
-                if isinstance(answer, ANSWERS):
-                    return answer
-            raise await self._died()
+            request, done = str(next(self._numbers)), False
+            try:
+                await self._send(replace(question, request=request))  # type: ignore[call-arg]
+                async for answer in self._answers(request):
+                    if done := isinstance(answer, ANSWERS):
+                        return answer
+                raise await self._died()
+            finally:
+                if not done:
+                    self._leave(request)
 
     async def generate(
         self,
@@ -126,6 +130,7 @@ class EngineClient:
         plain: bool = False,
         overlong: Literal["refuse", "cut"] = "refuse",
         alternatives: int = 0,
+        begin: tuple[int, ...] = (),
     ) -> AsyncGenerator[Answer, None]:
         """Started, Deltas (with `alternatives` Tokens too) and Done of one reply; the options are Generate's.
 
@@ -138,7 +143,7 @@ class EngineClient:
             request = self._asked = str(next(self._numbers))
             done = False
             try:
-                wanted = Generate(request, tuple(messages), params, continue_last, plain, overlong, alternatives)
+                wanted = Generate(request, tuple(messages), params, continue_last, plain, overlong, alternatives, begin)
                 await self._send(wanted)
                 async for answer in self._answers(request):
                     if isinstance(answer, Started | Delta | Tokens | Done):
@@ -147,9 +152,13 @@ class EngineClient:
                         return
             finally:
                 self._asked = ""
-                if not done and self._process is not None and self._process.stdin is not None:
-                    # Nobody reads this reply any more: the next one must not wait for its end.
-                    self._process.stdin.write(encode(Cancel(request)))
+                if not done:
+                    self._leave(request)
+
+    def _leave(self, request: str) -> None:
+        """Nobody reads this answer any more: the next one must not wait for its end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(encode(Cancel(request)))
 
     @property
     def answering(self) -> bool:

@@ -13,6 +13,7 @@ from textual.widgets import Footer, Input, Static
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import CHAT_KEYS, MESSAGE_KEYS
 from assistant.screens.on_commands import OnCommands
+from assistant.screens.on_inspect import OnInspect
 from assistant.screens.on_learning import OnLearning
 from assistant.screens.on_messages import OnMessages
 from assistant.widgets.chat_list import ChatList
@@ -24,7 +25,7 @@ LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
-class ChatScreen(OnMessages, OnCommands, OnLearning):
+class ChatScreen(OnInspect, OnMessages, OnCommands, OnLearning):
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS]

@@ -29,14 +29,23 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape,f1,q", "dismiss(None)", "Close")]
 
-    def __init__(self, bindings: Iterable[Binding], on_messages: Iterable[Binding] = ()) -> None:
+    def __init__(
+        self,
+        bindings: Iterable[Binding],
+        on_messages: Iterable[Binding] = (),
+        intro: str = INTRO,
+        typing: Iterable[tuple[str, str]] = TYPING,
+    ) -> None:
         super().__init__()
         self._listed, self._on_messages = list(bindings), list(on_messages)
+        self._intro, self._typing = intro, list(typing)
 
     def compose(self) -> ComposeResult:
-        rows = [*TYPING, *map(_row, self._listed), ("", ON_MESSAGES), *map(_row, self._on_messages)]
+        rows = [*self._typing, *map(_row, self._listed)]
+        if self._on_messages:
+            rows += [("", ON_MESSAGES), *map(_row, self._on_messages)]
         with VerticalScroll(classes="dialog wide"):
-            yield Label(INTRO, markup=False)
+            yield Label(self._intro, markup=False)
             for key, what in rows:
                 with Horizontal(classes="row"):
                     yield Label(key, markup=False, classes="key")

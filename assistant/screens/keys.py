@@ -43,6 +43,7 @@ MESSAGE_KEYS = (
     _key("right,l", "screen.step(1)", "›", "Go to the branch after", show=True),
     _key("plus", "screen.mark(1)", "Good", "Mark the reply as good, or no longer", show=True),
     _key("minus", "screen.mark(-1)", "Bad", "Mark the reply as bad, and say what would be better", show=True),
+    _key("i", "screen.inspect", "Inside", "Look inside: each token, how likely it was, what it looked at", show=True),
     _key("y", "screen.copy", "Copy", "Copy the message", show=True),
     _key("x", "screen.copy_code", "Code", "Copy a block of code; again for the next one", show=True),
     _key("f", "screen.fork", "Fork", "Begin a chat of its own with everything up to the message", show=True),

@@ -14,6 +14,7 @@ from assistant.screens.on_chats import OnChats
 from assistant.screens.on_spam import OnSpam
 
 ACTIONS = {
+    "inspect": "inspect",
     "model": "models",
     "train": "train",
     "new": "new_chat",

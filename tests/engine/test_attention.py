@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,3 +152,12 @@ def test_a_reply_can_begin_with_given_tokens(tiny: LoadedModel) -> None:
     assert done.tokens == 12
     text = "".join(e.text for e in events if isinstance(e, Delta))
     assert text.startswith(tiny.tokenizer.decode(plain[:5]).rstrip("\ufffd"))
+
+
+def test_a_reply_that_begins_with_its_end_is_only_that(tiny: LoadedModel) -> None:
+    end = tiny.tokenizer.special("<|im_end|>")
+    events = said(Generator(replace(tiny, end_tokens=frozenset({end}))), begin=(97, 98, end))
+    assert "".join(e.text for e in events if isinstance(e, Delta)) == "ab"
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert (done.reason, done.tokens) == ("stop", 0)

@@ -1,0 +1,36 @@
+"""OnInspect: the part of the chat screen that looks inside a message and comes back with a branch."""
+
+from __future__ import annotations
+
+from textual import work
+
+from assistant.errors import StorageError
+from assistant.screens.inspect import InspectScreen
+from assistant.screens.replies import Replies
+from assistant.storage.rows import Message
+
+
+class OnInspect(Replies):
+    """The message is the one that is selected, or the last one."""
+
+    @work(group="inspect", exclusive=True)
+    async def action_inspect(self) -> None:
+        message = self.transcript.message
+        if message is None:
+            self.notify("There is nothing to look inside yet: send a message first.", severity="warning")
+            return
+
+        def now() -> Message | None:
+            return next((m for m in self.history() if m.id == message.id), None)
+
+        branch = await self.app.push_screen_wait(InspectScreen(self._service, message, now, self.may_begin))
+        if branch is None:
+            return
+        try:
+            turn = self._service.branch(branch.message, branch.pieces)
+        except StorageError as error:
+            self.complain(error)
+            return
+        if turn is not None:
+            self.transcript.select(None)
+            await self.begin(turn)
