@@ -40,13 +40,14 @@ def bar(share: float, width: int) -> str:
 
 
 def percent(probability: float) -> str:
-    """As one says it: "97 %", "4.2 %", "0.03 %", "< 0.01 %"."""
+    """As one says it: "100 %", "99.7 %", "97 %", "4.2 %", "0.03 %", "< 0.01 %"."""
     value = probability * 100
     if value < 0.01:
         return "< 0.01 %"
     if value >= 99.95:
         return "100 %"
-    return f"{value:.0f} %" if value >= 99.5 or value == round(value) else f"{value:.{1 if value >= 1 else 2}f} %"
+    decimals = 2 if value < 1 else 1 if value < 10 or value >= 99 else 0
+    return f"{value:.{decimals}f} %"
 
 
 def quoted(text: str) -> str:

@@ -14,7 +14,7 @@ from assistant.widgets.message import RoleLine
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
 
-NEEDS_MESSAGE = {"select", "edit", "inspect", "step", "copy_code", "fork", "remove_branch", "remove_one", "mark"}
+NEEDS_MESSAGE = {"select", "edit", "step", "copy_code", "fork", "remove_branch", "remove_one", "mark"}
 
 
 class OnMessages(Replies):

@@ -16,10 +16,10 @@ from textual.strip import Strip
 from assistant.inspecting.flow import Flow
 from assistant.inspecting.shades import LEVELS
 
-STRONGEST = 0.55  # of a shade's colour; more would make the text hard to read
+STRONGEST = 0.45  # of a shade's colour; more would make the text hard to read
 
 
-class TokenText(ScrollView):
+class TokenText(ScrollView, can_focus=False):  # the arrows are the screen's
     """Lines of tokens. `shade(index)` is a level from 0 to LEVELS, or None for the prompt's plain stripes."""
 
     class Chosen(Message):

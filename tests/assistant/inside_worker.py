@@ -1,6 +1,6 @@
 """A worker without a model that tells tokens: "one two three", each word a token, with known probabilities.
 
-INSIDE_WORKER=slow waits between the words until it is cancelled or has said a hundred.
+INSIDE_WORKER=slow waits between the words, which are many more, until it is cancelled.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ def generate(job: Generate) -> None:
     begin = [t for t in job.begin if t != END]
     if begin:
         send(Delta(job.request, "".join(WORDS[t] for t in begin)))
-    said = [] if END in job.begin else SAID[len(begin) :]
-    said = said or ([2] * 100 if SLOW else [])
-    for index, token in enumerate(said if not SLOW else [2] * 100):
+    said = [] if END in job.begin else [2] * 5000 if SLOW else SAID[len(begin) :]
+    for index, token in enumerate(said):
         if job.request in cancelled:
             send(Done(job.request, "cancelled", index, 50.0, 0.1, 4 + index))
             return

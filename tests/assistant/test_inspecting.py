@@ -181,7 +181,7 @@ def test_branches_and_what_cannot_be_one() -> None:
 
 def test_words_about_it() -> None:
     seen = found(row(1, "a", 0.9), row(3, "c", 0.2), row(1, "a", 0.9))
-    assert seen.summary() == "prompt 2 tokens · reply 3 tokens, on average 66.7 %, 1 below 50 %"
+    assert seen.summary() == "prompt 2 tokens · reply 3 tokens, on average 67 %, 1 below 50 %"
     assert len(seen.notes) == 2
     seen.go_surprise(1)
     assert seen.cursor == 3
