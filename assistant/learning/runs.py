@@ -28,7 +28,7 @@ from training.recipe_wish import Wish, load_wish, save_wish
 
 DRAFT = ".draft"
 # What a child says it is doing while it lives; anything else in state.json is how it ended.
-BUSY = ("waiting", "preparing", "measuring before", "training", "keeping", "measuring after")
+BUSY = ("starting", "waiting", "preparing", "measuring before", "training", "keeping", "measuring after")
 STARTING = 20.0  # seconds that a child may take until it says something
 HEAVY = ("checkpoint.pt", "checkpoint", "adapter", "model", "base")  # of a stage: what a run that is done needs no more
 REBUILT = ("shards", "documents", "preparing", "data_report.json", "prepared.json")
@@ -96,7 +96,7 @@ class Runs:
             return None
         told = _read(folder / "state.json")
         pid = told.get("pid") if isinstance(told.get("pid"), int) else None
-        state, text = str(told.get("state") or "waiting"), printable(str(told.get("text") or ""))
+        state, text = str(told.get("state") or "starting"), printable(str(told.get("text") or ""))
         if state in BUSY and not self._lives(folder, pid):
             state, text = "cut off", "it was cut off, and goes on where it was"
         return Run(folder, wish, state, text, pid, _read(folder / "result.json"))

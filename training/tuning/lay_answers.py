@@ -51,6 +51,10 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
     laid.sources.append(
         {"name": "replay", "path": "replay.jsonl", "licence": "Apache-2.0", "sft_epochs": 1.0 if again else 0.0}
     )
+    if len(documents) > learned:
+        laid.notes.append(f"With other wordings of the questions it learns {len(documents):,} examples.")
+    if again:
+        laid.notes.append(f"Mixed in are {len(again)} dialogues that it knows, so that it forgets less.")
     laid.amounts = Amounts(learned, len(documents), len(again), longest)
     return laid
 

@@ -32,6 +32,7 @@ from training.recipe_wish import TITLES, Kind
 
 LOOK_SECONDS = 1.0
 STATES = {
+    "starting": "starts",
     "waiting": "waits for its turn",
     "preparing": "is being prepared",
     "measuring before": "asks the old model",

@@ -20,6 +20,7 @@ from assistant.screens.dialogs import ConfirmScreen
 
 LOOK_SECONDS = 0.5
 HEADS = {
+    "starting": "starts",
     "waiting": "waits until the run before it is done",
     "preparing": "reads the data",
     "measuring before": "asks the old model",
