@@ -9,6 +9,7 @@ import numpy as np
 
 import training
 from engine.spam.judge import load_judge
+from training.errors import TrainingError
 from training.spam.prepare import write_files
 from training.spam.splits import Example
 
@@ -19,7 +20,7 @@ class Stacked:
     """Network and hashed scorer, trained on `examples` as the card says. A run in `folder` goes on where it stopped."""
 
     def __init__(self, examples: Sequence[Example], folder: Path, recipe: Path = RECIPE) -> None:
-        """Raises TrainingError when the examples do not do."""
+        """Raises TrainingError when the examples do not do, or training is stopped."""
         if not (folder / "scorer" / "config.json").is_file():
             self._make(examples, folder, recipe)
         self.scorer = load_judge(folder / "scorer")
@@ -37,7 +38,8 @@ class Stacked:
         if not (data / "report.json").is_file():
             write_files(examples, data, split=folder.name, accents=1, disguised=0.5, seed=1)
         run.mkdir(parents=True, exist_ok=True)
-        classify(Job(load_recipe(recipe), run, data, device("cpu")))
+        if not classify(Job(load_recipe(recipe), run, data, device("cpu"))):
+            raise TrainingError(f"Training was stopped. The same command goes on from {run}.")
         stack(data, run / "classify" / "model", folder / "scorer")
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
