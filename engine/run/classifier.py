@@ -33,6 +33,7 @@ from engine.text.tokenizer_files import load_tokenizer
 
 HEAD = "score.weight"  # transformers' name for it
 BATCH_TOKENS = 8192  # tokens in memory at once, padding included
+CPU_TOKENS = 512  # the same on a CPU: what stays in its caches is twice as quick there
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ class TextClassifier:
     @torch.inference_mode()
     def _pooled(self, encoded: list[list[int]]) -> Tensor:
         result = torch.empty(len(encoded), self.head.shape[1], device=self.place.device)
-        for rows in by_length([min(len(tokens), self.config.context) for tokens in encoded]):
+        budget = CPU_TOKENS if self.place.device.type == "cpu" else BATCH_TOKENS
+        for rows in by_length([min(len(tokens), self.config.context) for tokens in encoded], budget):
             tokens, lengths = pad([self.config.shorten(encoded[row]) for row in rows])
             tokens, lengths = tokens.to(self.place.device), lengths.to(self.place.device)
             result[rows] = pool(self._body, self.config, tokens, lengths).float()
