@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from assistant import logs
 from assistant.chat_service import ChatService
 from assistant.engine_client import EngineClient
 from assistant.errors import StorageError
@@ -18,11 +19,14 @@ from assistant.models.shelf import Shelf
 from assistant.paths import Paths, find_paths
 from assistant.screens.chat import ChatScreen
 from assistant.screens.keys import key_name
+from assistant.screens.logs import LogScreen
+from assistant.steady import SteadyApp
 from assistant.storage.store import Store
 from assistant.themes import DARK, LIGHT
+from assistant.version import __version__
 
 
-class HomespunApp(App[None]):
+class HomespunApp(SteadyApp):
     """The chat in the terminal.
 
     Args:
@@ -56,12 +60,14 @@ class HomespunApp(App[None]):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        paths = find_paths(data_dir)
+        paths = self.paths = find_paths(data_dir)
         self.shelf = Shelf(paths)
         self.adding = Background(self.shelf, self._tell)
         info, note = (self.shelf.find(model), "") if model else self.shelf.default()
         self.store, warning = _open_store(paths)
         self._warning = " ".join(sentence for sentence in (warning, note) if sentence)
+        logs.begin(paths.logs)
+        logs.LOG.info("homespun %s begins. %s", __version__, self._warning)
         log = paths.engine_log if not warning else None
         client = EngineClient(info.path, device, command, log, precision=precision, compile=compile)
         self.service = ChatService(self.store, client, info)
@@ -78,6 +84,8 @@ class HomespunApp(App[None]):
         await self.adding.close()
         await self.service.client.close()
         self.store.close()
+        logs.LOG.info("homespun ends.")
+        logs.end()
 
     def _tell(self, sentence: str, failed: bool) -> None:
         self.notify(sentence, severity="error" if failed else "information", timeout=12)
@@ -88,9 +96,13 @@ class HomespunApp(App[None]):
         except StorageError as error:
             self.notify(str(error), severity="warning")
 
+    def action_logs(self) -> None:
+        self.push_screen(LogScreen(self.paths.logs))
+
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """Everything that has a key, and Textual's own commands."""
         yield from super().get_system_commands(screen)
+        yield SystemCommand("Show the logs", "The app's and the engine's", self.action_logs)
         commands = getattr(screen, "commands", None)  # the screens with keys of their own have it
         for binding in commands() if commands is not None else ():
 

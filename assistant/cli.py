@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from assistant.doctor.commands import doctor
 from assistant.learning.commands import train
 from assistant.models.commands import HELP, models
 from assistant.version import __version__
@@ -111,6 +112,7 @@ def _read_stdin() -> str:
 
 main.add_command(models)
 main.add_command(train)
+main.add_command(doctor)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)

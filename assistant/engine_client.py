@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from assistant.errors import WorkerDied
+from assistant.logs import LOG, rotate
 from engine.errors import EngineError, ProtocolError
 from engine.protocol import (
     ANSWERS,
@@ -41,7 +42,6 @@ from engine.protocol import (
 # asyncio warns of an "unknown child process" when one is killed that has just ended by itself; nobody can act on that.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 LONGEST_LINE = 2**26  # bytes: a whole pasted book fits
-LOG_LIMIT = 1_000_000  # bytes; a longer log of the engine begins anew
 Answer = Started | Delta | Tokens | Done
 
 
@@ -190,6 +190,7 @@ class EngineClient:
         async for message in self._answers("load"):
             if isinstance(message, Loaded):
                 self.loaded = message
+                LOG.info("%s is loaded: %s, %.1f s.", message.name, message.device_note, message.seconds)
                 return message
         raise WorkerDied("The engine ended before the model was loaded.")
 
@@ -212,8 +213,8 @@ class EngineClient:
         if self._log_path is None:
             return None
         try:
-            fresh = self._log_path.exists() and self._log_path.stat().st_size > LOG_LIMIT
-            return self._log_path.open("wb" if fresh else "ab")
+            rotate(self._log_path)
+            return os.fdopen(os.open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
         except OSError:
             return None  # a read-only folder: chatting goes on without a log
 
@@ -262,4 +263,5 @@ class EngineClient:
         await self._end()
         why = "out of memory, perhaps" if code == -9 else f"status {code}"
         hint = f" Its log is {self._log_path}." if self._log_path is not None and self._log_path.exists() else ""
+        LOG.error("The engine ended with status %s.", code)
         return WorkerDied(f"The engine stopped unexpectedly ({why}). It starts again with your next message.{hint}")

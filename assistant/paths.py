@@ -14,6 +14,7 @@ class Paths:
     """The data folder and what is in it."""
 
     data: Path
+    state: Path | None = None  # what may be thrown away: below the data folder where it is None
 
     @property
     def database(self) -> Path:
@@ -34,8 +35,12 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def logs(self) -> Path:
+        return self.state / "logs" if self.state else self.data / "logs"
+
+    @property
     def engine_log(self) -> Path:
-        return self.data / "engine.log"
+        return self.logs / "engine.log"
 
     def make(self) -> None:
         """Make the data folder, readable by its owner only.
@@ -56,7 +61,7 @@ def find_paths(folder: Path | None = None) -> Paths:
     if folder is None and (named := os.environ.get("HOMESPUN_DATA_DIR")):
         folder = Path(os.path.expanduser(named))
     if folder is None:
-        from platformdirs import user_data_path
+        from platformdirs import user_data_path, user_state_path
 
-        folder = user_data_path("homespun", appauthor=False)
+        return Paths(user_data_path("homespun", appauthor=False), user_state_path("homespun", appauthor=False))
     return Paths(folder)

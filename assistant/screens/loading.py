@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textual import work
-from textual.screen import Screen
 from textual.widgets import Static
 
 from assistant.chat_service import ChatService
@@ -12,6 +11,7 @@ from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.screens.live import Live
 from assistant.screens.models import ModelsScreen
+from assistant.steady import SteadyScreen
 from assistant.widgets.status import StatusLine
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
@@ -19,7 +19,7 @@ from engine.errors import EngineError
 BUSY = "A reply is being made. Esc stops it; then another model can be taken."
 
 
-class LoadingScreen(Screen[None]):
+class LoadingScreen(SteadyScreen):
     """Has a StatusLine, and a bar for warnings below the title."""
 
     def __init__(self, service: ChatService, shelf: Shelf, adding: Background, warning: str = "") -> None:

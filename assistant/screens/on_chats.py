@@ -31,13 +31,15 @@ class OnChats(Drafts):
         self.refresh_list()
 
     def refresh_list(self) -> None:
+        side, wanted = self.query_one(ChatList), self.query_one("#filter", Input).value
         try:
-            chats = self._service.temporary.chats() + self._service.store.chats(archived=self._archived)
+            stored = self._service.store.chats(archived=self._archived, limit=side.reach(wanted))
+            chats = self._service.temporary.chats() + stored
             here = self.store.chat(self.chat) if self.chat is not None else None
         except StorageError as error:
             self.complain(error)
             return
-        self.query_one(ChatList).show(chats, self.chat, self.query_one("#filter", Input).value)
+        side.show(chats, self.chat, wanted)
         self.query_one("#title", Static).update(self._heading(here))
 
     def _heading(self, chat: Chat | None) -> str:
@@ -66,6 +68,7 @@ class OnChats(Drafts):
         self.refresh_list()
         await self.show(end=False)
 
+    @on(ChatList.Wanted)
     @on(Input.Changed, "#filter")
     def _filter(self) -> None:
         self.refresh_list()

@@ -7,15 +7,18 @@ import sqlite3
 
 from assistant.storage.base import Base
 from assistant.storage.rows import Chat
+from assistant.text import printable
 
 
 class Chats(Base):
     """Statements on the table `chats`."""
 
-    def chats(self, *, archived: bool = False) -> list[Chat]:
-        """Those in use (or those put away): pinned ones first, then the one used last."""
+    def chats(self, *, archived: bool = False, limit: int = -1) -> list[Chat]:
+        """Those in use (or those put away): pinned ones first, then the one used last; `limit` of them, -1: all."""
         rows = self._all(
-            "SELECT * FROM chats WHERE archived = ? ORDER BY pinned DESC, updated DESC, id DESC", int(archived)
+            "SELECT * FROM chats WHERE archived = ? ORDER BY pinned DESC, updated DESC, id DESC LIMIT ?",
+            int(archived),
+            limit,
         )
         busy = {
             row["chat"]
@@ -57,7 +60,7 @@ class Chats(Base):
         if chat is None:
             key, chat = "SELECT value AS text FROM settings WHERE key = 'draft' AND ? = 0", 0
         rows = self._all(key, chat)
-        return str(rows[0]["text"]) if rows else ""
+        return printable(str(rows[0]["text"])) if rows else ""
 
     def save_draft(self, chat: int | None, text: str) -> None:
         if chat is None:
@@ -73,4 +76,5 @@ class Chats(Base):
 def _chat(row: sqlite3.Row, busy: bool = False) -> Chat:
     names = [name for name in Chat.__dataclass_fields__ if name != "busy"]
     values = {name: row[name] for name in names}
+    values["title"] = printable(values["title"])  # the file may have been written by others
     return Chat(**{**values, **{name: bool(values[name]) for name in ("archived", "pinned", "named")}}, busy=busy)

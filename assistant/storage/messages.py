@@ -14,6 +14,7 @@ from assistant.errors import StorageError
 from assistant.processes import alive, own_start
 from assistant.storage.base import Base, now
 from assistant.storage.rows import Message, Status
+from assistant.text import printable
 
 STALE_SECONDS = 30.0  # a reply nobody has given a sign of life for this long has been abandoned
 
@@ -168,15 +169,17 @@ class Messages(Base):
             "SELECT content FROM messages WHERE role = 'user' AND length(content) < 20000 ORDER BY id DESC LIMIT ?",
             limit,
         )
-        return list(dict.fromkeys(row["content"] for row in rows))
+        return list(dict.fromkeys(printable(row["content"]) for row in rows))
+
+
+_COLUMNS = tuple(name for name in Message.__dataclass_fields__ if name not in ("place", "siblings", "mark"))
 
 
 def _message(row: sqlite3.Row, family: list[int]) -> Message:
-    names = [name for name in Message.__dataclass_fields__ if name not in ("place", "siblings", "mark")]
-    mark = row["mark"] if "mark" in row.keys() else 0  # noqa: SIM118 - a Row's keys, not its values
-    return Message(
-        **{name: row[name] for name in names}, mark=mark, place=family.index(row["id"]) + 1, siblings=len(family)
-    )
+    values = {name: row[name] for name in _COLUMNS}
+    values["mark"] = row["mark"] if "mark" in row.keys() else 0  # noqa: SIM118 - a Row's keys, not its values
+    values["content"] = printable(values["content"])  # the file may have been written by others
+    return Message(**values, place=family.index(row["id"]) + 1, siblings=len(family))
 
 
 def _at_work(row: sqlite3.Row, limit: str) -> bool:

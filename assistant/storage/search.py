@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
 from assistant.storage.base import Base
 from assistant.storage.rows import Hit
+from assistant.text import printable
+
+RANKED = 300  # of the messages with the words, the newest so many are put in order; a common word is in all
 
 
 class Search(Base):
@@ -17,20 +24,29 @@ class Search(Base):
         text = text.strip()
         if not text:
             return []
-        select = "SELECT m.chat, m.id AS message, c.title, {} AS snippet FROM messages m JOIN chats c ON c.id = m.chat "
         words = self._all(
-            select.format("snippet(messages_fts, 0, '«', '»', '…', 12)")
-            + "JOIN messages_fts ON messages_fts.rowid = m.id WHERE messages_fts MATCH ? ORDER BY rank LIMIT ?",
-            self._db.quote_fts(text) + "*",
+            """SELECT m.chat, m.id AS message, c.title, found.snippet FROM (
+                SELECT rowid, rank AS worth, snippet(messages_fts, 0, '«', '»', '…', 12) AS snippet FROM messages_fts
+                WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ?
+            ) found JOIN messages m ON m.id = found.rowid JOIN chats c ON c.id = m.chat ORDER BY found.worth LIMIT ?""",
+            self._db.quote_fts(text) + ("*" if len(text) > 1 else ""),
+            RANKED,
             limit,
         )
         if words:
-            return [Hit(**row) for row in words]
+            return [_hit(row) for row in words]
         pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         literal = self._all(
-            select.format("m.content") + "WHERE m.content LIKE ? ESCAPE '\\' ORDER BY m.id DESC LIMIT ?", pattern, limit
+            "SELECT m.chat, m.id AS message, c.title, m.content AS snippet FROM messages m "
+            "JOIN chats c ON c.id = m.chat WHERE m.content LIKE ? ESCAPE '\\' ORDER BY m.id DESC LIMIT ?",
+            pattern,
+            limit,
         )
-        return [Hit(**{**row, "snippet": _around(row["snippet"], text)}) for row in map(dict, literal)]
+        return [_hit({**row, "snippet": _around(row["snippet"], text)}) for row in map(dict, literal)]
+
+
+def _hit(row: Mapping[str, Any] | sqlite3.Row) -> Hit:
+    return Hit(row["chat"], row["message"], printable(row["title"]), printable(row["snippet"]))
 
 
 def _around(content: str, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Static
 
+from assistant.text import printable
 from engine.protocol import Done, Loaded, Started
 
 LOADING = "loading the model …"
@@ -54,4 +55,4 @@ class StatusLine(Static):
 
     def _show(self) -> None:
         order = ("model", "dropped", "speed", "context", "state")
-        self.update("  ·  ".join(self._parts[name] for name in order if self._parts.get(name)))
+        self.update(printable("  ·  ".join(self._parts[name] for name in order if self._parts.get(name))))

@@ -1,4 +1,4 @@
-"""Transcript: a chat's messages, one of which may be selected. Only the last ones are made until one reads back."""
+"""Transcript: a chat's messages, one of which may be selected. Only some are made: the last ones, at first."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from assistant.storage.rows import Message
 from assistant.widgets.message import MessageView, QuestionView, ReplyView
 
 PAGE = 24  # messages that are made at once
+SETTLE_SECONDS = 0.3  # until replies that have just been made have their height: Markdown comes a little later
+FAR = 4 * PAGE  # messages between here and there that are not worth making on the way
 
 WELCOME = """\
 homespun, a small chat assistant made at home.
@@ -26,11 +28,19 @@ Enter sends · Ctrl+J new line · F1 help"""
 
 
 class Earlier(Static):
-    """Stands for the messages that have not been made yet."""
+    """Stands for the messages above that have not been made yet."""
 
     def on_click(self) -> None:
         assert isinstance(self.parent, Transcript)
         self.parent.run_worker(self.parent.more())
+
+
+class Later(Static):
+    """Stands for the messages below that are not made, where one has jumped far back."""
+
+    def on_click(self) -> None:
+        assert isinstance(self.parent, Transcript)
+        self.parent.run_worker(self.parent.later())
 
 
 class Transcript(VerticalScroll):
@@ -47,6 +57,7 @@ class Transcript(VerticalScroll):
         self.selected: int | None = None
         self._chat: int | None = None
         self._history: list[Message] = []
+        self._made = (0, 0)  # from which message to before which one widgets are made
         self._views: dict[int, MessageView] = {}
         self._fitting = asyncio.Lock()
 
@@ -60,43 +71,55 @@ class Transcript(VerticalScroll):
         `end`: go to the end.
         """
         async with self._fitting, self.batch():
-            shown = max(PAGE, len(self._views) + len(messages) - len(self._history))
             if chat != self._chat or not messages:
-                shown = PAGE
                 self._chat, self._views, self.selected = chat, {}, None
                 await self.remove_children()
+            window = self._window(messages, end)
             self._history = list(messages)
-            await self._fit(messages[-shown:], waiting)
+            await self._fit(*window, waiting)
         if self.selected not in self._views:
             self.select(None)
         if end:
             self.anchor()
 
-    async def _fit(self, messages: Sequence[Message], waiting: str) -> None:
-        """Make the widgets be those of `messages`."""
+    def _window(self, messages: Sequence[Message], end: bool) -> tuple[int, int]:
+        """What of `messages` to make: what is made, new ones at the end, and a page at least."""
+        far_back = self._made[1] < len(self._history)
+        places = [] if end and far_back else [i for i, m in enumerate(messages) if m.id in self._views]
+        stop = places[-1] + 1 if far_back and places else len(messages)
+        return min([*places[:1], max(stop - PAGE, 0)]), stop
+
+    async def _fit(self, start: int, stop: int, waiting: str) -> None:
+        """Make the widgets be those of the messages from `start` to before `stop`."""
+        messages, self._made = self._history[start:stop], (start, stop)
         wanted = {m.id for m in messages}
         gone = [self._views.pop(i) for i in list(self._views) if i not in wanted]
         if gone:
             await self.remove_children(gone)
-        for extra in self.query("#welcome, .rule, Earlier"):
+        for extra in self.query("#welcome, .rule, Earlier, Later"):
             await extra.remove()
-        hidden = len(self._history) - len(messages)
-        place: Static | None = None
+        hidden = start
         if hidden:
-            place = Earlier(f"⋯ {hidden} earlier messages; click here or press k to show them", markup=False)
-            await self.mount(place, before=0)
-        for index, message in enumerate(messages):
+            text = f"⋯ {hidden} earlier messages; click here or press k to show them"
+            await self.mount(Earlier(text, markup=False), before=0)
+        new: list[MessageView] = []
+        for message in messages:
             note = waiting if message.status == "streaming" and not message.content else ""
             if (view := self._views.get(message.id)) is None:
                 view = QuestionView(message) if message.role == "user" else ReplyView(message, note)
                 self._views[message.id] = view
-                await self.mount(
-                    view, before=index + bool(hidden) if index + bool(hidden) < len(self.children) else None
-                )
-            elif isinstance(view, ReplyView):
+                new.append(view)
+                continue
+            if new:
+                await self.mount_all(new, before=view)  # all at once: one layout, not one for each
+                new = []
+            if isinstance(view, ReplyView):
                 await view.refit(message, note)
             else:
                 await view.refit(message)
+        await self.mount_all(new)
+        if later := len(self._history) - stop:
+            await self.mount(Later(f"⋯ {later} later messages; click here, or press End to go there", markup=False))
         await self._rule()
         if not messages:
             await self.mount(Static(WELCOME, markup=False, id="welcome"))
@@ -110,12 +133,29 @@ class Transcript(VerticalScroll):
             await self.mount(Static(text, markup=False, classes="rule"), before=view)
 
     async def more(self, upto: int | None = None) -> None:
-        """Make a page of earlier messages, or all from message `upto` on."""
-        first = len(self._history) - len(self._views)
-        places = [i for i, m in enumerate(self._history) if m.id == upto]
-        start = min([*places, max(first - PAGE, 0)])
+        """Make a page of earlier messages, or those from message `upto` on; far from here, only its neighbours."""
+        start, stop = self._made
+        place = next((i for i, m in enumerate(self._history) if m.id == upto), max(start - PAGE, 0))
+        if place < start - FAR or place >= stop + FAR:
+            start, stop = max(place - PAGE // 2, 0), place + PAGE // 2
+        elif place >= stop:
+            stop = place + PAGE
+        elif place < start:
+            place = min(place, max(start - PAGE, 0))
         async with self._fitting, self.batch():
-            await self._fit(self._history[start:], "")
+            await self._fit(min(start, place), min(stop, len(self._history)), "")
+
+    async def later(self) -> None:
+        """Make a page of later messages."""
+        start, stop = self._made
+        async with self._fitting, self.batch():
+            await self._fit(start, min(stop + PAGE, len(self._history)), "")
+
+    async def action_scroll_end(self) -> None:  # type: ignore[override]
+        """To the chat's end, also where that is not made."""
+        if self._made[1] < len(self._history):
+            await self.show(self._chat, self._history)
+        super().action_scroll_end()
 
     # Selecting
 
@@ -150,11 +190,19 @@ class Transcript(VerticalScroll):
 
     async def go(self, message: int) -> None:
         """Select `message` and bring it on screen."""
-        if message not in self._views:
+        made = message not in self._views
+        if made:
             await self.more(message)
         self.select(message)
-        if view := self._views.get(message):
-            self.release_anchor()
+        self.release_anchor()
+        self._bring(message)
+        if made:
+            self.call_after_refresh(self._bring, message)
+            self.set_timer(SETTLE_SECONDS, lambda: self._bring(message))
+
+    def _bring(self, message: int) -> None:
+        """Bring `message` on screen, if it still is the one that is selected."""
+        if message == self.selected and (view := self._views.get(message)):
             self.scroll_to_widget(view, animate=False, top=view.region.height > self.size.height)
 
     def on_focus(self) -> None:
@@ -171,3 +219,8 @@ class Transcript(VerticalScroll):
         super()._on_mouse_scroll_up(event)
         if self.scroll_y <= 1 and self.query(Earlier):
             self.run_worker(self.more(), exclusive=True)
+
+    def _on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        super()._on_mouse_scroll_down(event)
+        if self.scroll_y >= self.max_scroll_y - 1 and self.query(Later):
+            self.run_worker(self.later(), exclusive=True)
