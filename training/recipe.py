@@ -139,6 +139,7 @@ class DPORecipe(TrainRecipe):
     epochs: float = 1.0
     beta: float = 0.1  # how dear leaving the reference model is
     label_smoothing: float = 0.0  # how often a pair may be the wrong way round
+    nll: float = 0.0  # weight of the better reply's own loss a token, so that it stays likely (Pang et al. 2024)
 
 
 @dataclass(frozen=True)

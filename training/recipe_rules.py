@@ -46,6 +46,7 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
         rules += [
             (d.beta > 0, "[dpo] beta must be above 0"),
             (0 <= d.label_smoothing < 0.5, "[dpo] label_smoothing must be from 0 to below 0.5"),
+            (d.nll >= 0, "[dpo] nll must be 0 or more"),
         ]
     if "translate" in given:
         rules += _rules_of_translate(recipe.translate)

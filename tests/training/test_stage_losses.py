@@ -22,8 +22,8 @@ from training.data.preferences import encode_reply
 from training.data.sentences import SentencePairs, learn_vocabulary
 from training.data.shards import Shard
 from training.loop.losses import token_loss
-from training.recipe import MLMRecipe, SFTRecipe, Source, TranslateRecipe
-from training.stages.dpo import dpo_loss, log_probabilities
+from training.recipe import DPORecipe, MLMRecipe, SFTRecipe, Source, TranslateRecipe
+from training.stages.dpo import DPO, PairBatch, dpo_loss, log_probabilities
 from training.stages.mlm import MaskedBatch, make_room, mask_tokens, predict
 from training.stages.translate import Translate, scores, spread
 
@@ -54,6 +54,28 @@ def test_dpo_by_hand() -> None:
     assert (even.item(), nothing.item()) == (pytest.approx(math.log(2)), 0.0)
     smoothed, _ = dpo_loss(policy, reference, beta=0.5, smoothing=0.1)
     assert smoothed.item() == pytest.approx(0.9 * math.log(1 + math.exp(-1.5)) + 0.1 * math.log(1 + math.exp(1.5)))
+
+
+def test_the_better_replys_own_loss_is_added_by_its_weight() -> None:
+    model = GPT(TINY)
+    init_weights(model, torch.Generator().manual_seed(3))
+    inputs = torch.randint(0, 250, (2, 2, 6), generator=torch.Generator().manual_seed(4))
+    targets = torch.full_like(inputs, IGNORE)
+    targets[0, :, 2:] = inputs[0, :, 2:]
+    targets[1, :, 5:] = inputs[1, :, 5:]
+    batch = PairBatch(inputs, targets, torch.zeros(2, 2))
+    plain, weighted = (dpo_of(nll).loss(model, batch).loss for nll in (0.0, 2.0))
+    logits = model.logits(model.hidden(inputs[:, 0])).log_softmax(-1)
+    own = [-logits[row, place, inputs[row, 0, place]] for row, place in ((0, 2), (0, 3), (0, 4), (0, 5), (1, 5))]
+    expected = 2.0 * (sum(own[:4]) / 4 + own[4])  # type: ignore[operator]
+    torch.testing.assert_close(weighted - plain, expected)
+
+
+def dpo_of(nll: float) -> DPO:
+    """As much of the stage as its loss needs."""
+    made = DPO.__new__(DPO)
+    made.recipe = DPORecipe(nll=nll)
+    return made
 
 
 def test_the_gradient_of_dpo_is_the_papers() -> None:

@@ -79,9 +79,16 @@ class DPO:
         return PairBatch(inputs.view(-1, 2, width), targets.view(-1, 2, width), reference[group])
 
     def loss(self, model: GPT, batch: PairBatch) -> LossSum:
-        """The loss of the pairs, with their margins and how many are the right way round."""
+        """The loss of the pairs, with their margins and how many are the right way round.
+
+        The better reply's own loss is added, where the recipe gives it a weight: without it, pairs of a short and a
+        long reply that begin alike teach a small model to end at once.
+        """
         policy = log_probabilities(model, batch.inputs, batch.targets)
         losses, margins = dpo_loss(policy, batch.reference, self.recipe.beta, self.recipe.label_smoothing)
+        if self.recipe.nll:
+            counted = (batch.targets[:, 0] != IGNORE).sum(-1)
+            losses = losses - self.recipe.nll * policy[:, 0] / counted
         margins = margins.detach()
         return LossSum(losses.sum(), len(losses), {"margin": margins.sum(), "accuracy": _right(margins).sum()})
 

@@ -100,7 +100,8 @@ def _stage(wish: Wish, amounts: Amounts) -> dict[str, Any]:
     if wish.kind in ("answers", "documents"):
         table |= {"weight_decay": 0.0, "decay_fraction": 0.7}
     if wish.kind == "feedback":
-        table |= {"files": "preferences.jsonl", "epochs": epochs_of(wish), "beta": wish.beta, "valid_percent": 10.0}
+        table |= {"files": "preferences.jsonl", "epochs": epochs_of(wish), "beta": wish.beta, "nll": 1.0}
+        table["valid_percent"] = 10.0
         table["adam_lr"] = wish.lr or (0.0005 if wish.method == "lora" else 0.00005)
     if wish.kind == "labels":
         table |= {"files": "labels.jsonl", "epochs": epochs_of(wish), "valid_percent": 20.0, "balance": "weights"}
