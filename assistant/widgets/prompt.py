@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from assistant.commands import completion
@@ -68,6 +69,10 @@ class Prompt(TextArea):
         if key == "up" and self.cursor_location[0] == 0:
             return self._go_back(1)
         return key == "down" and bool(self._back) and self.cursor_at_last_line and self._go_back(-1)
+
+    def render_line(self, y: int) -> Strip:
+        """As Textual's, which cannot wrap the placeholder into no room at all."""
+        return super().render_line(y) if self.content_size.width > 0 else Strip.blank(self.size.width)
 
     def action_newline(self) -> None:
         self.insert("\n")
