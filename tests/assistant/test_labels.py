@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from assistant.paths import Paths
 from assistant.verdicts.examples import Example, read_examples, read_labels
 from assistant.verdicts.fine_tuning import recipe
 from assistant.verdicts.label_sets import LabelSet, LabelSets
-from assistant.verdicts.labelling import Labeller, in_turn, prompt, softmax
+from assistant.verdicts.labelling import Labeller, in_turn, prompt
+from assistant.verdicts.prototypes import Prototypes, softmax
 from training.recipe import load_recipe
 
+SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "labels.csv"
 MANY = [Example(f"text number {n}", "a" if n % 2 else "b") for n in range(60)]
 
 
@@ -101,19 +104,37 @@ def test_the_recipe_is_one_the_lab_takes(tmp_path: Path) -> None:
     assert read.classify.context < 32, "short texts need no long rows"
 
 
-async def test_the_bundled_model_scores_labels_from_examples() -> None:
-    """Few-shot: a small model tells two plain kinds apart, and says what it read."""
+def test_prototypes_tell_what_lies_apart_and_say_when_nothing_does() -> None:
+    apart = [[1.0, x, 5.0] for x in (0.1, 0.2, 0.3)] + [[3.0, x, 5.0] for x in (0.1, 0.2, 0.3)]
+    near = Prototypes(apart, ["a"] * 3 + ["b"] * 3, ("a", "b"))
+    assert near.right == 1.0
+    assert near.tells
+    assert near.probabilities([2.9, 0.2, 5.0])[1] > 0.9
+    assert sum(near.probabilities([1.0, 0.0, 5.0])) == pytest.approx(1)
+    mixed = Prototypes(apart, ["a", "b", "a", "b", "a", "b"], ("a", "b"))
+    assert not mixed.tells
+
+
+async def test_the_bundled_model_labels_by_examples_and_without() -> None:
     from engine.catalog import find
 
-    shots = [Example(f"{word} is {taste}", "food") for word, taste in (("Bread", "good"), ("Soup", "hot"))]
-    shots += [Example(f"The {beast} can run", "animal") for beast in ("dog", "horse")]
+    with SAMPLE.open() as file:
+        rows = [Example(row["text"], row["label"]) for row in csv.DictReader(file)]
+    by_label = {label: [row for row in rows if row.label == label] for label in ("reminder", "shopping", "question")}
+    shots = [row for group in by_label.values() for row in group[:6]]
+    others = [row for group in by_label.values() for row in group[6:16]]
     client = EngineClient(find("homespun-v0").path, "cpu")
     try:
-        labeller = Labeller(client, LabelSet("kinds", Path(), ("food", "animal"), tuple(shots)))
-        food, animal, long = await labeller.label(["Cake is sweet", "The cat can jump", "The cat can run. " * 2000])
+        labeller = Labeller(client, LabelSet("notes", Path(), tuple(by_label), tuple(shots)))
+        told = await labeller.label([row.text for row in others] + ["Buy milk. " * 2000])
+        blind = Labeller(client, LabelSet("notes", Path(), tuple(by_label), (shots[0],)))
+        few, long = await blind.label(["Buy milk", "Buy milk. " * 2000])
     finally:
         await client.close()
-    assert (food.label, animal.label) == ("food", "animal")
-    assert sum(p for _, p in food.rows) == pytest.approx(1)
-    assert "4 of 4 examples were shown to the language model." in food.notes
+    right = sum(each.label == row.label for each, row in zip(told, others, strict=False))
+    assert right >= 0.75 * len(others), "six examples of each are enough for kinds as plain as these"
+    assert told[0].notes[0].startswith("By the nearest of 18 examples, ")
+    assert any("tokens at its end were not read" in note for note in told[-1].notes)
+    assert few.notes == ("1 of 1 examples were shown to the language model.",)
+    assert sum(p for _, p in few.rows) == pytest.approx(1)
     assert any("characters at its end were not read" in note for note in long.notes)
