@@ -23,16 +23,16 @@ class ConfirmScreen(ModalScreen[bool]):
         ("y", "answer(True)", "Yes"),
     ]
 
-    def __init__(self, question: str, yes: str) -> None:
+    def __init__(self, question: str, yes: str, no: str = "Keep") -> None:
         super().__init__()
-        self._question, self._yes = question, yes
+        self._question, self._yes, self._no = question, yes, no
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(f"{self._yes} (y)", variant="error", compact=True, id="yes")
-                yield Button("Keep (n)", compact=True, id="no")
+                yield Button(f"{self._no} (n)", compact=True, id="no")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")

@@ -95,7 +95,7 @@ class OnLabels(SpamBase):
 
     async def _offer(self, made: LabelSet) -> None:
         question = f"Fine-tune a classifier on the {len(made.examples)} examples now? It goes on behind the screens."
-        if await self.app.push_screen_wait(ConfirmScreen(question, "Fine-tune")):
+        if await self.app.push_screen_wait(ConfirmScreen(question, "Fine-tune", "Not now")):
             self._train(made)
 
     def _train(self, chosen: LabelSet) -> None:

@@ -71,7 +71,9 @@ class RetrainScreen(ModalScreen[str]):
             return "There are no corrections to learn from yet: F2 says that a verdict was wrong."
         parts = ", ".join(f"{count} {label}" for label, count in counts.most_common())
         total = sum(counts.values())
-        return f"{total} correction{'s' * (total != 1)} ({parts}). {ABOUT}"
+        old = self._retraining.old_mail
+        mixed = "Old mail is mixed in." if old.is_dir() else f"No old mail is mixed in: there is none in {old}."
+        return f"{total} correction{'s' * (total != 1)} ({parts}). {ABOUT} {mixed}"
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -13,7 +13,7 @@ from assistant.errors import StorageError
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts.service import VerdictService
 from assistant.verdicts.settings import per_cent
-from assistant.widgets.verdict_view import VerdictView
+from assistant.widgets.verdict_view import QUESTION, VerdictView
 from engine.email_text.sources import Item
 
 
@@ -54,8 +54,10 @@ class SpamBase(Screen[None]):
         except StorageError as error:
             self.complain(error)
             return
-        self.query_one(VerdictView).show(kept, waiting=waiting)
-        nothing = "Spam check" if self.asked == SPAM_TASK else self.asked
+        spam = self.asked == SPAM_TASK
+        question = QUESTION if spam else f"Which of the labels of “{self.asked}” does it have? (F7 asks for others)"
+        self.query_one(VerdictView).show(kept, waiting=waiting, question=question)
+        nothing = "Spam check" if spam else self.asked
         self.query_one("#title", Static).update((kept.name or "Pasted text") if kept else nothing)
 
     def refresh_list(self) -> None:

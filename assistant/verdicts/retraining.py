@@ -36,6 +36,11 @@ class Retraining:
         self.made: Path | None = None  # the new scorer's folder
 
     @property
+    def old_mail(self) -> Path:
+        """Where mail lies that is mixed in and compared on, as `python -m training spam prepare` writes it."""
+        return self._settings.folder / "old-mail"
+
+    @property
     def busy(self) -> bool:
         return self._task is not None and not self._task.done()
 
@@ -95,8 +100,7 @@ class Retraining:
         command = [*self._command, "--corrections", str(rows), "--out", str(out)]
         using = self._settings.in_use().folder
         command += ["--scorer", str(using)] if using else []
-        old_mail = self._settings.folder / "old-mail"
-        command += ["--data", str(old_mail)] if old_mail.is_dir() else []
+        command += ["--data", str(self.old_mail)] if self.old_mail.is_dir() else []
         try:
             status, said, complaint = await run_child(command, self._hear)
             self._end(status, said, complaint, out)

@@ -81,9 +81,11 @@ def reasons(kept: Kept) -> Content:
     if details.get("error"):
         lines.append(Content.styled(f"It could not be judged: {details['error']} F5 tries again.", "$text-error"))
     notes = [*([details["scorer_note"]] if details.get("scorer_note") else []), *details.get("notes", [])]
+    told = details.get("label_notes", [])
     if kept.task != SPAM_TASK:
-        notes = [*(note for note in notes if "the classifier has learned" not in note), *details.get("label_notes", [])]
+        notes = [*(note for note in notes if "the classifier has learned" not in note), *filter(_warns, told)]
     lines += [Content.styled(f"! {note}", "$text-warning") for note in notes]
+    lines += [Content.styled(note, "$text-muted") for note in told if not _warns(note)]
     if kept.task == SPAM_TASK:
         findings = together(details.get("findings", []))
         lines += [Content.assemble(_dots(weight), " ", sentence) for sentence, weight in findings[:MOST_FINDINGS]]
@@ -94,6 +96,11 @@ def reasons(kept: Kept) -> Content:
         if words:
             lines.append(Content.assemble(Content.styled(f"{title} ", f"bold {style}"), " · ".join(words)))
     return Content("\n").join(lines)
+
+
+def _warns(note: str) -> bool:
+    """Whether a note on labels is about something left out, not about how they were found."""
+    return note.startswith("It is long")
 
 
 def together(findings: list[list[Any]]) -> list[tuple[str, float]]:

@@ -11,13 +11,14 @@ from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts import shown
 
 WELCOME = """\
-Is it spam?
+{question}
 
 Paste a mail below, with its headers or only its words, and press Enter.
 Ctrl+O opens a file: a text, an .eml, an mbox or a Maildir.
 
 It is judged on this computer and kept in the list until you delete it (F8).
 Esc goes back to the chat."""
+QUESTION = "Is it spam?"
 WIDEST_BAR = 60  # cells
 
 
@@ -32,15 +33,17 @@ class VerdictView(VerticalScroll):
         self._waiting = False
 
     def compose(self) -> ComposeResult:
-        yield Static(WELCOME, markup=False, id="begin")
+        yield Static(WELCOME.format(question=QUESTION), markup=False, id="begin")
         for part in ("heading", "bar", "under", "reasons", "mail"):
             yield Static("", markup=False, id=f"verdict-{part}", classes="part")
 
-    def show(self, kept: Kept | None, *, waiting: bool = False) -> None:
-        """Put a verdict on screen; `waiting`: it is being made."""
+    def show(self, kept: Kept | None, *, waiting: bool = False, question: str = QUESTION) -> None:
+        """Put a verdict on screen; `waiting`: it is being made; `question`: what is asked, where there is none yet."""
         other = (kept and kept.id) != (self.kept and self.kept.id)
         self.kept, self._waiting = kept, waiting
-        self.query_one("#begin").display = kept is None
+        begin = self.query_one("#begin", Static)
+        begin.update(WELCOME.format(question=question))
+        begin.display = kept is None
         for part in self.query(".part"):
             part.display = kept is not None
         if kept is not None:
