@@ -21,7 +21,7 @@ from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
 from training.spam.refit import refit
 from training.spam.retrain import retrain
-from training.spam.stacking import fit_stack, stack
+from training.spam.stacking import fit_stack, stack, thresholds
 
 SPAM_WORDS = "cheap casino money offer click guaranteed order free winner prize loan credit"
 HAM_WORDS = "meeting report lunch project tomorrow thanks patch kernel list monday draft house"
@@ -115,6 +115,16 @@ def test_a_stack_of_a_good_scorer_and_noise_listens_to_the_good_one() -> None:
     assert weights[1] > 5 * abs(weights[0])
     weights, _ = fit_stack(np.stack([-good, good + rng.normal(0, 1, 400)], axis=1), spam)
     assert weights.min() == 0, "a scorer is never listened to the wrong way round"
+
+
+def test_a_rate_of_false_alarms_holds_for_every_large_source() -> None:
+    easy, hard = np.linspace(0, 0.5, 1000), np.linspace(0, 0.9, 600)
+    ham, sources = np.concatenate([easy, hard]), ["easy"] * 1000 + ["hard"] * 600
+    for rate, probability in thresholds(ham, sources):
+        assert (hard >= probability).mean() <= rate
+        assert (easy >= probability).mean() <= rate
+    few = thresholds(np.concatenate([easy, [0.99]]), ["easy"] * 1000 + ["rare"])
+    assert few[1][1] < 0.6, "one mail is no source"
 
 
 def test_refitting_moves_only_what_it_must() -> None:

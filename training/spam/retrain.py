@@ -105,10 +105,16 @@ def retrain(
         _refit_hashed(new, texts, spam, counts, spring)
     found = _compare(old, new, learned, held, always)
     if found.adopted:
-        ham = new.probabilities([t for t, s in zip(held.texts, held.spam, strict=True) if not s]) if held else ()
-        table = thresholds(np.asarray(ham)) if len(ham) >= FEWEST_HAM else None
-        write_new(new, _folder(scorer), out, head, table, found)
+        write_new(new, _folder(scorer), out, head, _new_thresholds(new, held) if held else None, found)
     return found
+
+
+def _new_thresholds(scorer: Scorer, held: Rows) -> list[list[float]] | None:
+    """Measured anew; None where there is too little honest mail to do so."""
+    places = np.flatnonzero(~held.spam)
+    if len(places) < FEWEST_HAM:
+        return None
+    return thresholds(scorer.probabilities([held.texts[i] for i in places]), [held.sources[i] for i in places])
 
 
 def _open(folder: Path | None) -> Scorer:

@@ -31,6 +31,8 @@ from training.spam.card import card
 from training.spam.classical import RATES, calibrate, write
 from training.spam.measures import Measures, measure, threshold_at
 
+ENOUGH = 500  # honest mails of a source
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -104,7 +106,8 @@ def stack(
         NEURAL: asdict(measure(1 / (1 + np.exp(-members[:, 0])), held.spam)),
     }
     facts = {"mails": len(train.texts), "held_out": asdict(measures), "alone": alone, **(figures or {})}
-    publish(scorer, network, out, thresholds(probabilities[~held.spam]), facts)
+    ham = [source for source, spam in zip(held.sources, held.spam, strict=True) if not spam]
+    publish(scorer, network, out, thresholds(probabilities[~held.spam], ham), facts)
     write(classical, out / CLASSICAL, classical_measures, len(train.texts))
     learn_all(prepared, out / CLASSICAL)
     return measures
@@ -150,9 +153,14 @@ def fit_stack(members: np.ndarray, spam: np.ndarray) -> tuple[np.ndarray, float]
     return weights, bias
 
 
-def thresholds(ham: np.ndarray) -> list[list[float]]:
-    """[rate, probability] rows for held-out honest mail's probabilities `ham`."""
-    return [[rate, min(threshold_at(ham, rate), 1.0)] for rate in RATES]
+def thresholds(ham: np.ndarray, sources: Sequence[str]) -> list[list[float]]:
+    """[rate, probability] rows for held-out honest mail's probabilities `ham` and where each mail is from.
+
+    A rate holds for every source that has enough mail to say so, not only over all of them: whose mail it will be is
+    not known.
+    """
+    groups = [ham, *(ham[places] for source in set(sources) if (places := np.array(sources) == source).sum() >= ENOUGH)]
+    return [[rate, min(max(threshold_at(group, rate) for group in groups), 1.0)] for rate in RATES]
 
 
 def publish(
