@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test bench train-tiny bundled-model screenshot clean
+.PHONY: run test bench train-tiny bundled-model screenshot snapshots clean
 
 run: $(VENV)/.installed
 	@$(BIN)/homespun
@@ -41,6 +41,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
+
+# The pictures of all screens that the tests compare with, drawn anew; look at the difference before committing it.
+snapshots: $(VENV)/.installed-test
+	SNAPSHOTS=new $(BIN)/python -m pytest tests/assistant/test_snapshots.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
