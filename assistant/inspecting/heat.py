@@ -61,6 +61,12 @@ class Heat:
         return rows
 
 
+def relative(weights: Sequence[float]) -> list[float]:
+    """`weights` against their strongest: of hundreds of places, even the one looked at most may have a tenth."""
+    top = max(weights, default=0.0)
+    return [weight / top for weight in weights] if top else list(weights)
+
+
 def strongest(weights: Sequence[float], count: int) -> list[tuple[int, float]]:
     """(column, weight) of the `count` largest, the largest first."""
     order = sorted(range(len(weights)), key=lambda at: -weights[at])

@@ -20,6 +20,7 @@ from textual.widgets import Footer, Static
 from assistant.chat_service import ChatService
 from assistant.errors import AssistantError
 from assistant.inspecting import asking
+from assistant.inspecting.heat import relative
 from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.pieces import Piece
 from assistant.inspecting.shades import digit, surprise_level, weight_level
@@ -154,7 +155,7 @@ class InspectScreen(Screen[Branch | None]):
         """How each token is shaded: by what the chosen one looks at, or by how likely it was."""
         inspection = self.inspection
         if self._attending and (heat := inspection.heat) is not None:
-            levels = [weight_level(weight) for weight in heat.of_places(inspection.row)]
+            levels = [weight_level(weight) for weight in relative(heat.of_places(inspection.row))]
             return lambda at: levels[at] if at < len(levels) else 0, "secondary"
         pieces = inspection.pieces
 

@@ -13,10 +13,10 @@ def _key(keys: str, action: str, name: str, tooltip: str, *, show: bool = True, 
 
 INTRO = """\
 Striped are the tokens of the prompt. The stronger a token of the reply is shaded, the less likely the model found \
-it; without colours a small digit says how likely, in tenths, where it was not sure. The numbers are the model's own, \
-before temperature and penalties. In the attention each row is a layer or one of its heads, each column a token that \
-came before; the taller a block, the more the token looks at it. What decided a word is what the token before it \
-looked at."""
+it; without colours a small digit says how likely, in tenths, where it was not sure. The numbers are the model's \
+own, before temperature and penalties. In the attention each row is a layer or one of its heads, each column a token \
+that came before; the taller a block, the more the token looks at it, against what it looks at most. What decided a \
+word is what the token before it looked at."""
 
 INSPECT_KEYS = (
     _key("left,h", "go(-1)", "Token", "Go to the token before", display="←→"),

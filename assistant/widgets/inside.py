@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.inspecting.heat import Row, strongest
+from assistant.inspecting.heat import Row, relative, strongest
 from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.shades import bar, blocks, column_of, percent, quoted, squeezed
 
@@ -82,7 +82,7 @@ class HeatStrips(Static):
         lines = [Content.styled(self._words(inspection), "bold"), Content(_ruler(inspection, width))]
         for row in self._shown:
             label = f"{'▸' if row == inspection.row else ' '}{row.name}".ljust(LABEL)
-            strip = blocks(squeezed(heat.weights(row), width))
+            strip = blocks(relative(squeezed(heat.weights(row), width)))
             style = "$text-accent" if row == inspection.row else "$text-muted"
             lines.append(Content.assemble((label, "bold" if row == inspection.row else ""), (strip, style)))
         self.update(Content("\n").join(lines))

@@ -140,7 +140,7 @@ async def test_without_colour_digits_and_borders_say_it(opened, monkeypatch: pyt
         await it.pilot.press("a")
         await it.until(lambda: screen.inspection.heat is not None)
         await it.pilot.pause()
-        assert shown(screen)[0].startswith("<|im_start|>₆user:Hello₆one two")
+        assert shown(screen)[0].startswith("<|im_start|>₈user:Hello₈one two")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 8), (80, 24), (120, 40)])

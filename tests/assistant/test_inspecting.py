@@ -11,7 +11,7 @@ from textual.color import Color
 
 from assistant.inspecting import pieces as of_pieces
 from assistant.inspecting.flow import Flow
-from assistant.inspecting.heat import Heat, Row, strongest
+from assistant.inspecting.heat import Heat, Row, relative, strongest
 from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.pieces import Records, read_piece, visible
 from assistant.inspecting.shades import LEVELS, bar, blocks, column_of, digit, percent, squeezed, surprise_level
@@ -138,6 +138,8 @@ def test_attention_by_layer_and_head() -> None:
     assert heat().weights(Row(0)) == [0.5, 0.5, 0]
     assert [r.name.strip() for r in heat().rows(1)] == ["layer 1", "layer 2", "head 1", "head 2"]
     assert strongest([0.1, 0.7, 0.2], 2) == [(1, 0.7), (2, 0.2)]
+    assert relative([0.1, 0.05, 0.0]) == [1, 0.5, 0]
+    assert relative([0.0]) == [0]
     long = Heat(Attention("a", 4, 1, 1, 2, base64.b64encode(bytes([255, 0, 0])).decode()))
     assert long.of_places(Row(0)) == [0.5, 0.5, 0, 0, 0]
     with pytest.raises(ValueError, match="not as many"):
