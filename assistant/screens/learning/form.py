@@ -246,11 +246,11 @@ class FormScreen(Screen[Run | None]):
 
 
 class TypeScreen(Screen[str | None]):
-    """Examples typed in; None when it was called off."""
+    """Examples typed in, kept however it is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back, as it was"),
-        Binding("ctrl+s", "done", "Done", priority=True),
+        Binding("escape", "done", "Done"),  # what was typed is never thrown away
+        Binding("ctrl+s", "done", "Done", priority=True, show=False),
     ]
 
     def __init__(self, text: str, example: str) -> None:
@@ -258,7 +258,7 @@ class TypeScreen(Screen[str | None]):
         self._text, self._example = text, example
 
     def compose(self) -> ComposeResult:
-        yield Static("Type or paste it in. Ctrl+S is done.", id="title", markup=False)
+        yield Static("Type or paste it in; Esc is done.", id="title", markup=False)
         with Vertical():
             yield TextArea(self._text, placeholder=self._example, id="typed")
         yield Footer(show_command_palette=False)
