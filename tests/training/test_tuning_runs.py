@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import training
 from engine.catalog import describe, is_adapter
@@ -39,6 +41,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "\n\n".join(f"The boat number {n} is called boat {n * 3}. " * 4 for n in range(30))
     )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from engine.errors import EngineError
 from training.errors import TrainingError, missing_extra
 
 HELP = {"help_option_names": ["-h", "--help"]}
+NICENESS = 10  # so that a chat beside a run stays quick
 FOLDER = click.Path(path_type=Path)
 
 
@@ -67,6 +69,8 @@ def run(folder: Path) -> None:
         with only_one(folder), _sentences(folder):
             from training.tuning.run import Tuning  # torch: late
 
+            if hasattr(os, "nice"):
+                os.nice(NICENESS)
             state = Tuning(folder).go()
         click.echo(f"{folder.name}: {state}")
     sys.exit(0 if state == "done" else 3)

@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).parent.parent / "sample"
 REPLAY = SAMPLE / "dialogues.jsonl"  # what a model made here knows already
 CHECKPOINT_MINUTES = 0.5  # a cut costs no more than this
 FULL_LR, LORA_LR = 0.0005, 0.003  # of AdamW
-SEEN = {"answers": 48.0, "documents": 8.0, "feedback": 6.0, "labels": 6.0, "scratch": 4.0}  # epochs
+SEEN = {"answers": 48.0, "documents": 8.0, "feedback": 2.0, "labels": 6.0, "scratch": 4.0}  # epochs
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _stage(wish: Wish, amounts: Amounts) -> dict[str, Any]:
     if wish.kind == "feedback":
         table |= {"files": "preferences.jsonl", "epochs": epochs_of(wish), "beta": wish.beta, "nll": 1.0}
         table["valid_percent"] = 10.0
-        table["adam_lr"] = wish.lr or (0.0005 if wish.method == "lora" else 0.00005)
+        table["adam_lr"] = wish.lr or (0.0002 if wish.method == "lora" else 0.00002)
     if wish.kind == "labels":
         table |= {"files": "labels.jsonl", "epochs": epochs_of(wish), "valid_percent": 20.0, "balance": "weights"}
         table["adam_lr"] = wish.lr or (0.0005 if wish.method == "lora" else 0.0002)

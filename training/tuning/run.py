@@ -34,8 +34,6 @@ from training.tuning.layout import Laid, lay_out
 from training.tuning.queue import turn, write_state
 from training.tuning.results import write_result
 
-NICENESS = 10  # so that a chat beside it stays quick
-
 
 class Stopped(BaseException):
     """SIGTERM or Ctrl-C came outside the training loop, which has its own way to stop."""
@@ -63,7 +61,6 @@ class Tuning:
                 return self._pause("stopped")
 
     def _work(self) -> str:
-        os.nice(NICENESS) if hasattr(os, "nice") else None
         torch.set_num_threads(self.threads())
         plan = self._laid_out()
         stages = self._stages()
