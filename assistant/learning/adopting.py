@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import LearningError, ModelsError
-from assistant.learning.runs import Run, free_name
+from assistant.learning.naming import free_name
+from assistant.learning.runs import Run
 from assistant.models.finishing import publish
 from assistant.models.shelf import Shelf
 from engine.catalog import ModelInfo, base_of, describe, is_adapter

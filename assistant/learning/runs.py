@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -304,12 +303,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def free_name(wanted: str, taken: set[str]) -> str:
-    """`wanted` as a model's name that is not among `taken`: made of letters that may stand there, with a number."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("-._")[:50] or "mine"
-    lower = {one.casefold() for one in taken}
-    if name.casefold() not in lower:
-        return name
-    return next(f"{name}-{n}" for n in range(2, 10_000) if f"{name}-{n}".casefold() not in lower)

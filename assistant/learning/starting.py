@@ -17,8 +17,9 @@ import click
 from assistant.errors import LearningError, UsageError
 from assistant.learning.feedback import Feedback
 from assistant.learning.looking import Preview, previews
+from assistant.learning.naming import free_name
 from assistant.learning.progress import Progress
-from assistant.learning.runs import Run, Runs, free_name
+from assistant.learning.runs import Run, Runs
 from assistant.learning.wording import cost_line, counts_line, number, outcome
 from assistant.models.shelf import Shelf
 from assistant.text import printable

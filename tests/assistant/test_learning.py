@@ -15,8 +15,9 @@ from assistant.errors import LearningError
 from assistant.learning import adopting
 from assistant.learning.chart import chart, sparkline, thinned
 from assistant.learning.feedback import Feedback
+from assistant.learning.naming import free_name
 from assistant.learning.progress import Progress
-from assistant.learning.runs import Run, Runs, free_name
+from assistant.learning.runs import Run, Runs
 from assistant.models.shelf import Shelf
 from assistant.paths import Paths
 from assistant.storage.feedback import BAD, GOOD

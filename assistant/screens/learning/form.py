@@ -17,7 +17,8 @@ from textual.widgets import Button, Checkbox, Collapsible, Footer, Input, Label,
 
 from assistant.errors import AssistantError
 from assistant.learning.feedback import Feedback
-from assistant.learning.runs import Run, Runs, free_name
+from assistant.learning.naming import free_name
+from assistant.learning.runs import Run, Runs
 from assistant.models.shelf import Shelf
 from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.see import SeeScreen
