@@ -6,6 +6,7 @@ import platform
 import sys
 
 from tests.benchmarks import (
+    app,
     ask,
     decode,
     engine,
@@ -22,6 +23,7 @@ from tests.benchmarks import (
 
 ALL = {
     "startup": startup.main,
+    "app": app.main,
     "rendering": rendering.main,
     "ask": ask.main,
     "decode": decode.main,
