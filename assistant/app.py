@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
+from textual.constants import TEXTUAL_ANIMATIONS
 from textual.screen import Screen
 
 from assistant import logs
 from assistant.chat_service import ChatService
+from assistant.commands import COMMANDS
+from assistant.config import Config
 from assistant.engine_client import EngineClient
-from assistant.errors import StorageError
+from assistant.errors import SettingsError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
-from assistant.paths import Paths, find_paths
+from assistant.paths import find_paths
 from assistant.screens.chat import ChatScreen
-from assistant.screens.keys import key_name
+from assistant.screens.keys import APP_KEYS, key_name, usable
 from assistant.screens.logs import LogScreen
+from assistant.screens.rows import PickScreen
 from assistant.steady import SteadyApp
-from assistant.storage.store import Store
+from assistant.storage.opening import open_store
 from assistant.themes import DARK, LIGHT
 from assistant.version import __version__
 
@@ -45,10 +50,7 @@ class HomespunApp(SteadyApp):
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; drafts and chats stay"),
-        Binding("ctrl+p", "command_palette", "Commands", tooltip="All commands, themes too", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*APP_KEYS]
 
     def __init__(
         self,
@@ -61,11 +63,14 @@ class HomespunApp(SteadyApp):
     ) -> None:
         super().__init__()
         paths = self.paths = find_paths(data_dir)
+        self.config = Config(paths.config)
         self.shelf = Shelf(paths)
         self.adding = Background(self.shelf, self._tell)
         info, note = (self.shelf.find(model), "") if model else self.shelf.default()
-        self.store, warning = _open_store(paths)
-        self._warning = " ".join(sentence for sentence in (warning, note) if sentence)
+        self.store, warning = open_store(paths)
+        self.keymap, clashes = usable(self.config.keys)
+        sentences = (warning, note, *self.config.warnings, *clashes)
+        self._warning = " ".join(sentence for sentence in sentences if sentence)
         logs.begin(paths.logs)
         logs.LOG.info("homespun %s begins. %s", __version__, self._warning)
         log = paths.engine_log if not warning else None
@@ -75,10 +80,20 @@ class HomespunApp(SteadyApp):
     def on_mount(self) -> None:
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        wanted = self.store.setting("theme", DARK.name)
-        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
-        self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self._warning))
+        self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning))
+
+    def apply_settings(self) -> None:
+        """Have hold what the settings say."""
+        wanted = self.config.get("theme") if self.config.has("theme") else self.store.setting("theme", DARK.name)
+        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.animation_level = "none" if self.config.flag("reduced_motion") else TEXTUAL_ANIMATIONS
+        self.keymap, _ = usable(self.config.keys)
+        self.set_keymap(self.keymap)
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                screen.apply_settings()
 
     async def on_unmount(self) -> None:
         await self.adding.close()
@@ -91,16 +106,18 @@ class HomespunApp(SteadyApp):
         self.notify(sentence, severity="error" if failed else "information", timeout=12)
 
     def _remember_theme(self, name: str) -> None:
+        if isinstance(self.screen, PickScreen) or name == self.config.get("theme"):
+            return  # only being looked at
         try:
-            self.store.set("theme", name)
-        except StorageError as error:
+            self.config.set("theme", name)
+        except SettingsError as error:
             self.notify(str(error), severity="warning")
 
     def action_logs(self) -> None:
         self.push_screen(LogScreen(self.paths.logs))
 
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
-        """Everything that has a key, and Textual's own commands."""
+        """Everything that has a key, the commands of the prompt, and Textual's own."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Show the logs", "The app's and the engine's", self.action_logs)
         commands = getattr(screen, "commands", None)  # the screens with keys of their own have it
@@ -109,20 +126,10 @@ class HomespunApp(SteadyApp):
             async def run(action: str = binding.action) -> None:
                 await screen.run_action(action)
 
-            yield SystemCommand(binding.tooltip or binding.description, key_name(binding), run)
-
-
-def _open_store(paths: Paths) -> tuple[Store, str]:
-    """The chats on disk; where they cannot be written, what can be read of them, in memory, and a warning."""
-    try:
-        paths.make()
-        return Store(paths.database), ""
-    except StorageError as error:
-        warning = f"{error} What you write now is kept in memory only and is gone when you leave."
-    try:
-        return Store(None, copy_of=paths.database), warning
-    except StorageError:  # nothing there, damaged or from a newer version: the warning says so
-        return Store(None), warning
+            yield SystemCommand(binding.tooltip or binding.description, key_name(binding, self.keymap), run)
+        if isinstance(screen, ChatScreen):
+            for name, (argument, what) in COMMANDS.items():
+                yield SystemCommand(f"/{name} {argument}".strip(), what, partial(screen.begin_command, name))
 
 
 def run(model: str | None, device: str, data_dir: Path | None, precision: str, compile: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from assistant.engine_client import Answer, EngineClient
 from assistant.errors import AssistantError, StorageError
@@ -164,8 +165,14 @@ class ChatService:
         """The model's own settings, then the person's defaults for the model, then what the chat wants."""
         stored = self.store_of(chat).chat(chat) if chat is not None else None
         wanted = Wishes.of(stored.system, stored.params) if stored else wishes or Wishes()
-        defaults = Wishes.of("", self.store.setting(f"defaults:{self.model.name}", "{}"))
-        return merged(self.params, defaults.params, wanted.params)
+        return merged(self.params, self.defaults(), wanted.params)
+
+    def defaults(self) -> dict[str, Any]:
+        """The sampling settings that the person has made the default for this model."""
+        return Wishes.of("", self.store.setting(f"defaults:{self.model.name}", "{}")).params
+
+    def set_defaults(self, params: dict[str, Any]) -> None:
+        self.store.set(f"defaults:{self.model.name}", Wishes("", params).params_json())
 
     def _request(self, turn: Turn) -> tuple[list[dict[str, str]], SamplingParams, int]:
         store = self.store_of(turn.chat)

@@ -44,9 +44,16 @@ class Group(click.Group):
 @click.option("--precision", default="auto", show_default=True, help="Of the weights: auto, fp32, bf16, int8 or int4.")
 @click.option("--compile", is_flag=True, help="Decode by CUDA graphs, where there is an NVIDIA GPU.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where chats and models are kept.")
+@click.option("--plain", is_flag=True, help="Chat line by line, without a window: for screen readers and pipes.")
 @click.pass_context
 def main(
-    ctx: click.Context, model: str | None, device: str, precision: str, compile: bool, data_dir: Path | None
+    ctx: click.Context,
+    model: str | None,
+    device: str,
+    precision: str,
+    compile: bool,
+    data_dir: Path | None,
+    plain: bool,
 ) -> None:
     """A private chat assistant in your terminal. Without a command it opens the chat.
 
@@ -54,6 +61,11 @@ def main(
     """
     ctx.obj = {"model": model, "device": device, "precision": precision, "compile": compile, "data_dir": data_dir}
     if ctx.invoked_subcommand is None:
+        if plain:
+            from assistant.plain import run as chat
+
+            chat(model, device, data_dir, precision, compile)
+            return
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.UsageError('The chat needs a terminal. For one answer use: homespun ask "…"')
         from assistant.app import run

@@ -8,6 +8,7 @@ AssistantError
 │   ├── ReadOnlyError     … cannot be written here
 │   ├── LockedError       … another program holds the database; it may let go later
 │   └── DamagedError      the file is no database any more
+├── SettingsError         the file of settings cannot be changed
 ├── ModelsError           a model cannot be added, removed or made the default
 │   └── Interrupted       … and what has come of it so far is kept, to go on from there
 ├── LearningError         a fine-tuning run cannot be started, stopped or adopted
@@ -46,6 +47,10 @@ class LockedError(StorageError):
 
 
 class DamagedError(StorageError):
+    pass
+
+
+class SettingsError(AssistantError):
     pass
 
 

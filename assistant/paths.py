@@ -35,6 +35,11 @@ class Paths:
         return self.data / "settings.json"
 
     @property
+    def config(self) -> Path:
+        """What a person set for all chats; they may edit it."""
+        return self.data / "settings.toml"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs" if self.state else self.data / "logs"
 

@@ -80,6 +80,6 @@ class Background:
         elif isinstance(event, Note):
             self._note = printable(event.text)
         elif isinstance(event, Added):
-            self._tell(f"{event.info.key} is here. Ctrl+O chooses it.", False)
+            self._tell(f"{event.info.key} is here, in the list of models.", False)
         if self._note and self.line:
             self.line = f"{self._name}: {self._note}"

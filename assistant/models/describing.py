@@ -51,6 +51,32 @@ def summary(info: ModelInfo) -> str:
     return ", ".join([*parts, size_text(info.size), printable(info.licence or "licence unknown")])
 
 
+# What chat models of a size are good for, by experience and not by a measurement: parameters below → words.
+GOOD_FOR = (
+    (60e6, "small talk, simple questions, short messages"),
+    (1e9, "everyday questions, short texts, summaries"),
+    (5e9, "questions, longer texts, small programs"),
+    (float("inf"), "hard questions, long texts, programs"),
+)
+
+
+def good_for(info: ModelInfo) -> str:
+    """What to use it for; "" where that cannot be told."""
+    said = info.facts.get("good_for")
+    if isinstance(said, str) and said:
+        return printable(said)
+    if info.has_template is False:
+        return "going on with a text; it does not chat"
+    if not info.parameters:
+        return ""
+    return next(words for below, words in GOOD_FOR if info.parameters < below)
+
+
+def speed_text(per_second: float | None) -> str:
+    """How fast it was on this machine, tokens/s."""
+    return "not tried here yet" if per_second is None else f"{per_second:.0f} tok/s here"
+
+
 def rows(info: ModelInfo, *, default: bool) -> list[tuple[str, str]]:
     """(what, value) for `info`, in the order one reads them."""
     facts = info.facts

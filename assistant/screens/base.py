@@ -8,6 +8,8 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from assistant.chat_service import ChatService
+from assistant.chat_settings import ChatSettings
+from assistant.config import Config
 from assistant.errors import StorageError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
@@ -23,16 +25,18 @@ from assistant.widgets.transcript import Transcript
 class ChatBase(LoadingScreen):
     """The state of the chat screen; its parts inherit from this and are put together in chat.py."""
 
-    def __init__(self, service: ChatService, shelf: Shelf, adding: Background, warning: str = "") -> None:
+    def __init__(
+        self, service: ChatService, shelf: Shelf, adding: Background, config: Config, warning: str = ""
+    ) -> None:
         super().__init__(service, shelf, adding, warning)
+        self.config, self.settings = config, ChatSettings(service, config)
         self.chat: int | None = None
         self.temporary = False  # the chat on screen, or the next one, is never written
-        self.wishes = Wishes()  # of the chat that is not begun yet
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
         self._unsaved_drafts: dict[int | None, str] = {}  # those the store would not take, by chat
-        self._sidebar = True
+        self._sidebar = config.flag("chat_list")
         self._archived = False  # the list shows the archive
         self._removed: list[Removed] = []  # what can be brought back, the last at the end
 
@@ -40,6 +44,11 @@ class ChatBase(LoadingScreen):
     def store(self) -> Store:
         """Where the chat on screen is kept."""
         return self._service.store_of(self.chat)
+
+    @property
+    def wishes(self) -> Wishes:
+        """What the chat that is not begun yet wants of the model."""
+        return self.settings.new
 
     @property
     def prompt(self) -> Prompt:

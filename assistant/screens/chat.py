@@ -10,13 +10,17 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, Static
 
+from assistant import personas
 from assistant.screens.help import HelpScreen
-from assistant.screens.keys import CHAT_KEYS, MESSAGE_KEYS
+from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
 from assistant.screens.on_commands import OnCommands
 from assistant.screens.on_inspect import OnInspect
 from assistant.screens.on_learning import OnLearning
 from assistant.screens.on_messages import OnMessages
+from assistant.screens.on_prompt import OnPrompt
+from assistant.screens.settings import SettingsScreen
 from assistant.widgets.chat_list import ChatList
+from assistant.widgets.completions import Completions
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import Transcript
@@ -25,10 +29,10 @@ LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
-class ChatScreen(OnInspect, OnMessages, OnCommands, OnLearning):
+class ChatScreen(OnPrompt, OnInspect, OnMessages, OnCommands, OnLearning):
     """One chat on screen, the others at the side."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS, Binding("escape", "to_prompt", show=False)]
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -39,12 +43,17 @@ class ChatScreen(OnInspect, OnMessages, OnCommands, OnLearning):
                 yield Static("New chat", id="title", markup=False)
                 yield Static("", id="warning", markup=False)
                 yield Transcript()
-                yield Prompt(self._asked, id="prompt")
+                popup = Completions()
+                yield popup
+                yield Static("", id="cost", markup=False)
+                yield Prompt(self._asked, popup, self.arguments, id="prompt")
         yield StatusLine(self._service.model.name)
         yield Footer(show_command_palette=False)
 
     async def on_mount(self) -> None:
         self._warn(self._warning)
+        self.prompt.configure(self.config)
+        self.settings.renew()
         await self.open_chat(None)
         self.prompt.focus()
         self.set_interval(LOOK_SECONDS, self.look)
@@ -65,8 +74,25 @@ class ChatScreen(OnInspect, OnMessages, OnCommands, OnLearning):
         return bool(self.check_action(name, (int(rest[:-1]),) if rest else ()))
 
     def action_help(self) -> None:
-        app = [b for b in self.app.BINDINGS if isinstance(b, Binding)]
-        self.app.push_screen(HelpScreen([*CHAT_KEYS, *app], MESSAGE_KEYS))
+        keymap = getattr(self.app, "keymap", {})
+        self.app.push_screen(HelpScreen([*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS], MESSAGE_KEYS, keymap=keymap))
+
+    def action_settings(self) -> None:
+        self.config.read()  # it may have been edited meanwhile
+        names = list(personas.library(self._service.store))
+        apply = getattr(self.app, "apply_settings", self.apply_settings)
+        self.app.push_screen(SettingsScreen(self.config, names, apply))
+
+    def apply_settings(self) -> None:
+        """Have hold in this screen what the settings say."""
+        self.prompt.configure(self.config)
+        if self.chat is None and not self.transcript.last:
+            self.settings.renew()
+            self.refresh_list()
+        self.refresh_bindings()
+
+    def action_to_prompt(self) -> None:
+        self.prompt.focus()
 
     def action_sidebar(self) -> None:
         self._sidebar = self.has_class("-narrow")

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList
 
+from assistant.screens.keys import spelt
 from assistant.widgets.prompt import Prompt
 
 
@@ -90,7 +91,9 @@ class TextScreen(ModalScreen[str | None]):
         with Vertical(classes="dialog wide"):
             yield Label(self._question, markup=False)
             yield Prompt(classes="text")
-            yield Label("Enter: done · Ctrl+J: new line · Esc: leave it as it was", markup=False, classes="note")
+            send, newline = spelt(self, "prompt-send"), spelt(self, "prompt-newline")
+            note = f"{send}: done · {newline}: new line · Esc: leave it as it was"
+            yield Label(note, markup=False, classes="note")
 
     def on_mount(self) -> None:
         prompt = self.query_one(Prompt)

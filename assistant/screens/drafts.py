@@ -7,6 +7,7 @@ from textual.widgets import TextArea
 
 from assistant.errors import StorageError
 from assistant.screens.base import ChatBase
+from assistant.widgets.prompt import Prompt
 
 DRAFT_SECONDS = 0.5  # after the first key that is not saved yet, however many follow it
 AGAIN_SECONDS = 5.0  # after a failure
@@ -16,8 +17,8 @@ class Drafts(ChatBase):
     """Saves to the store; what the store does not take is kept in memory and tried again."""
 
     @on(TextArea.Changed, "#prompt")
-    def _typed(self, event: TextArea.Changed) -> None:
-        self._draft = event.text_area.text
+    def _typed(self) -> None:
+        self._draft = self.prompt.draft
         if self._draft_timer is None:
             self._draft_timer = self.set_timer(DRAFT_SECONDS, self.save_draft)
 
@@ -29,9 +30,9 @@ class Drafts(ChatBase):
         self._draft_timer = None
         if self.temporary:
             return  # what is typed here is not written either
-        prompts = self.query("#prompt").results(TextArea)  # none any more when the app is closing
+        prompts = self.query("#prompt").results(Prompt)  # none any more when the app is closing
         waited = bool(self._unsaved_drafts)
-        self._unsaved_drafts[self.chat] = next((p.text for p in prompts), self._draft)
+        self._unsaved_drafts[self.chat] = next((p.draft for p in prompts), self._draft)
         try:
             for chat in list(self._unsaved_drafts):
                 self._service.store.save_draft(chat, self._unsaved_drafts[chat])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,21 +11,24 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
-from assistant.screens.keys import key_name
+from assistant.commands import COMMANDS
+from assistant.screens.keys import listed
 
 INTRO = """\
 Everything happens on this computer: no account, and no network unless you add a model from there. Chats are kept in \
 one file here until you delete them. The command homespun ask "…" answers one question without this window."""
 ON_MESSAGES = "In the messages (Tab from the prompt, or a click):"
-TYPING = (
-    ("Enter", "Send the message"),
-    ("Ctrl+J", "New line in the message"),
+# What is no binding of ours: moving between the parts, and what may be typed.
+SHORT_OF_KEYS = (
     ("Tab", "Go to the chats, the messages, and back"),
+    ("↑", "In the first line of the prompt: what was sent before"),
+    ("@FILE", "Send a text file along; Tab completes its name"),
+    ("/", "A command; Tab completes its name:"),
 )
 
 
 class HelpScreen(ModalScreen[None]):
-    """Lists `bindings`."""
+    """Lists keys and what they do; below them the commands, then the keys of the messages."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape,f1,q", "dismiss(None)", "Close")]
 
@@ -34,24 +37,21 @@ class HelpScreen(ModalScreen[None]):
         bindings: Iterable[Binding],
         on_messages: Iterable[Binding] = (),
         intro: str = INTRO,
-        typing: Iterable[tuple[str, str]] = TYPING,
+        typing: Iterable[tuple[str, str]] = SHORT_OF_KEYS,
+        keymap: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self._listed, self._on_messages = list(bindings), list(on_messages)
-        self._intro, self._typing = intro, list(typing)
+        self._intro = intro
+        self._rows = [*listed(bindings, keymap or {}), *typing]
+        if messages := listed(on_messages, keymap or {}):  # it is about the chat
+            self._rows += [(f"/{name}", what[:1].upper() + what[1:]) for name, (_, what) in COMMANDS.items()]
+            self._rows += [("", ""), ("", ON_MESSAGES), *messages]
 
     def compose(self) -> ComposeResult:
-        rows = [*self._typing, *map(_row, self._listed)]
-        if self._on_messages:
-            rows += [("", ON_MESSAGES), *map(_row, self._on_messages)]
-        with VerticalScroll(classes="dialog wide"):
+        with VerticalScroll(classes="dialog wide help"):
             yield Label(self._intro, markup=False)
-            for key, what in rows:
+            for key, what in self._rows:
                 with Horizontal(classes="row"):
                     yield Label(key, markup=False, classes="key")
                     yield Label(what, markup=False, classes="what")
             yield Label("Esc closes this.", classes="note")
-
-
-def _row(binding: Binding) -> tuple[str, str]:
-    return key_name(binding), binding.tooltip or binding.description

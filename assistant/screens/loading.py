@@ -6,17 +6,16 @@ from textual import work
 from textual.widgets import Static
 
 from assistant.chat_service import ChatService
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, StorageError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
+from assistant.screens.keys import spelt
 from assistant.screens.live import Live
 from assistant.screens.models import ModelsScreen
 from assistant.steady import SteadyScreen
 from assistant.widgets.status import StatusLine
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
-
-BUSY = "A reply is being made. Esc stops it; then another model can be taken."
 
 
 class LoadingScreen(SteadyScreen):
@@ -53,13 +52,19 @@ class LoadingScreen(SteadyScreen):
     @work(group="models", exclusive=True)
     async def action_models(self) -> None:
         in_use = self._service.model
-        chosen = await self.app.push_screen_wait(ModelsScreen(self._shelf, self._adding, in_use, self._busy))
+        try:
+            speeds = self._service.store.speeds()
+        except StorageError:
+            speeds = {}
+        chosen = await self.app.push_screen_wait(ModelsScreen(self._shelf, self._adding, in_use, self._busy, speeds))
         if chosen is not None and chosen.path != in_use.path:
             await self.use(chosen)
 
     def _busy(self) -> str:
         """Why no other model can be taken now; "" when one can."""
-        return BUSY if self._live is not None else ""
+        if self._live is None:
+            return ""
+        return f"A reply is being made. {spelt(self, 'stop')} stops it; then another model can be taken."
 
     async def use(self, model: ModelInfo) -> None:
         """Go on with `model`: it is loaded while one types, and answers the next question of every chat."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -30,7 +30,10 @@ Entry = ModelInfo | Unfinished
 
 
 class ModelsScreen(ModalScreen[ModelInfo | None]):
-    """The model to go on with, or None. `busy` says why none can be taken now, or nothing."""
+    """The model to go on with, or None. `busy` says why none can be taken now, or nothing.
+
+    `speeds`: tokens/s that models, by name, have made here.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close"),
@@ -41,9 +44,17 @@ class ModelsScreen(ModalScreen[ModelInfo | None]):
         Binding("s", "stop", "Stop"),
     ]
 
-    def __init__(self, shelf: Shelf, adding: Background, in_use: ModelInfo, busy: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        adding: Background,
+        in_use: ModelInfo,
+        busy: Callable[[], str],
+        speeds: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
         self._shelf, self._adding, self._in_use, self._busy = shelf, adding, in_use, busy
+        self._speeds = speeds or {}
         self._entries: list[Entry] = []
         self._ended = adding.ended
 
@@ -83,7 +94,10 @@ class ModelsScreen(ModalScreen[ModelInfo | None]):
         line = Text(printable(entry.key), style="bold", no_wrap=True, overflow="ellipsis")
         marks = [("in use", entry.path == self._in_use.path), ("default", self._shelf.is_default(entry))]
         line.append("".join(f"  · {mark}" for mark, holds in marks if holds), style="not bold")
-        return line.append(f"\n{describing.summary(entry)}", style="not bold dim")
+        speed = describing.speed_text(self._speeds.get(entry.name))
+        line.append(f"\n{describing.summary(entry)} · {speed}", style="not bold dim")
+        use = describing.good_for(entry)
+        return line.append(f"\nGood for {use}" if use else "", style="not bold dim")
 
     def _look(self) -> None:
         """At what is being added."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual import on, work
+from textual.content import Content
 from textual.widgets import Input, Static
 
 from assistant.errors import StorageError
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.drafts import Drafts
+from assistant.screens.keys import spelt
 from assistant.screens.search import SearchScreen
 from assistant.storage.rows import Chat
 from assistant.storage.store import Store, is_temporary
@@ -28,6 +30,7 @@ class OnChats(Drafts):
         except StorageError as error:
             self.complain(error)
         await self.show()
+        self.status.of_chat(next((m for m in reversed(self.history()) if m.context_used is not None), None))
         self.refresh_list()
 
     def refresh_list(self) -> None:
@@ -39,16 +42,19 @@ class OnChats(Drafts):
         except StorageError as error:
             self.complain(error)
             return
-        side.show(chats, self.chat, wanted)
-        self.query_one("#title", Static).update(self._heading(here))
+        side.show(chats, self.chat, wanted, "The archive is empty" if self._archived else "No chats yet")
+        heading = Content(self._heading(here))
+        self.query_one("#title", Static).update(heading.stylize("@click=screen.rename") if here else heading)
 
     def _heading(self, chat: Chat | None) -> str:
         """The title, and what is special about the chat."""
+        persona = self.settings.persona(self.chat)
         temporary = self.temporary if chat is None else is_temporary(chat.id)
         marks = [
             ("temporary, never written", temporary),
             ("pinned", chat is not None and chat.pinned),
             ("in the archive", chat is not None and chat.archived),
+            (persona, bool(persona)),
         ]
         return "  ·  ".join([chat.title if chat else "New chat", *(mark for mark, holds in marks if holds)])
 
@@ -96,7 +102,8 @@ class OnChats(Drafts):
     def action_archived(self) -> None:
         self._archived = not self._archived
         self.refresh_list()
-        self.notify("The list shows the archive; F10 goes back." if self._archived else "The list shows the chats.")
+        back = f"The list shows the archive; {spelt(self, 'archived')} goes back."
+        self.notify(back if self._archived else "The list shows the chats.")
 
     async def action_temporary(self) -> None:
         await self.open_chat(None)
@@ -127,7 +134,7 @@ class OnChats(Drafts):
         if chat is None:
             return
         if self._live is not None and self._live.turn.chat == chat.id:
-            self.notify("A reply is being made in this chat. Esc stops it.")
+            self.notify(f"A reply is being made in this chat. {spelt(self, 'stop')} stops it.")
             return
         question = f"Delete “{chat.title}” for good? Its text is overwritten on disk."
         if await self.app.push_screen_wait(ConfirmScreen(question, "Delete")):

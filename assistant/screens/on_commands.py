@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
-from assistant.commands import SETTING_OF
+from textual import work
+
+from assistant.commands import COMMANDS, SETTING_OF
 from assistant.errors import UsageError
 from assistant.exporting import as_html, as_json, as_markdown
-from assistant.sampling import SETTINGS, Wishes, read_setting
+from assistant.screens.chat_settings import ChatSettingsScreen
 from assistant.screens.on_chats import OnChats
 from assistant.screens.on_spam import OnSpam
 
@@ -21,6 +22,8 @@ ACTIONS = {
     "temporary": "temporary",
     "search": "search",
     "help": "help",
+    "chat": "chat_settings",
+    "settings": "settings",
 }
 
 
@@ -44,38 +47,43 @@ class OnCommands(OnChats, OnSpam):
                 self.store.rename(self.chat, rest[:200])
                 self.refresh_list()
         elif name == "default":
-            self._service.store.set(f"defaults:{self._service.model.name}", self._wanted().params_json())
-            self.notify(f"New chats with {self._service.model.name} begin with this chat's settings.")
-        else:
-            self.notify(self._told())
+            self.notify(self.settings.make_default(self.chat))
+        elif name == "persona":
+            self._persona(rest)
 
-    def _wanted(self) -> Wishes:
-        chat = self.store.chat(self.chat) if self.chat is not None else None
-        return Wishes.of(chat.system, chat.params) if chat else self.wishes
-
-    def _want(self, wishes: Wishes) -> None:
-        if self.chat is None:
-            self.wishes = wishes
+    async def begin_command(self, name: str) -> None:
+        """From the palette: carry out a command that wants nothing, put one that wants something into the prompt."""
+        if not COMMANDS[name][0]:
+            await self.carry_out(name, "")
+            return
+        if self.prompt.text:
+            self.notify(f"There is text in the prompt; send or clear it first, then type /{name}.", severity="warning")
         else:
-            self.store.instruct(self.chat, wishes.system, wishes.params_json())
+            self.prompt.fill(f"/{name} ")
+        self.prompt.focus()
 
     def _set(self, setting: str, text: str) -> None:
-        value, wishes = read_setting(setting, text), self._wanted()
-        params = {k: v for k, v in wishes.params.items() if k != setting}
-        self._want(replace(wishes, params=params if value is None else {**params, setting: value}))
-        self.notify(self._told())
+        self.settings.set(self.chat, setting, text)
+        self.notify(self.settings.told(self.chat))
 
     def _instruct(self, text: str) -> None:
         if text:
-            self._want(replace(self._wanted(), system="" if text == "-" else text))
-        system = self._wanted().system
+            self.settings.instruct(self.chat, "" if text == "-" else text)
+        system = self.settings.wanted(self.chat).system
         said = f"The model is told: {system}" if system else "The model is told nothing before the chat."
         self.notify(f"{said} /system - takes it away." if system else said)
 
-    def _told(self) -> str:
-        params = self._service.params_of(self.chat, self.wishes)
-        values = {name: getattr(params, name) for name in SETTINGS}
-        return "\n".join(f"{SETTINGS[name][0]}: {'new each time' if v is None else v}" for name, v in values.items())
+    def _persona(self, name: str) -> None:
+        if name:
+            self.settings.take_persona(self.chat, name)
+            self.refresh_list()
+        else:
+            self.action_chat_settings()
+
+    @work
+    async def action_chat_settings(self) -> None:
+        await self.app.push_screen_wait(ChatSettingsScreen(self.settings, self._service, self.chat))
+        self.refresh_list()
 
     def _export(self, name: str) -> None:
         chat = self.store.chat(self.chat) if self.chat is not None else None

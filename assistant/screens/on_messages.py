@@ -6,6 +6,7 @@ from textual import on, work
 
 from assistant.errors import StorageError
 from assistant.screens.dialogs import TextScreen
+from assistant.screens.keys import spelt
 from assistant.screens.replies import Replies
 from assistant.storage.rows import Removed
 from assistant.text import code_blocks
@@ -14,7 +15,19 @@ from assistant.widgets.message import RoleLine
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
 
-NEEDS_MESSAGE = {"select", "edit", "step", "copy_code", "fork", "remove_branch", "remove_one", "mark"}
+NEEDS_MESSAGE = {
+    "select",
+    "edit",
+    "step",
+    "copy_code",
+    "fork",
+    "remove_branch",
+    "remove_one",
+    "mark",
+    "again",
+    "copy",
+    "continue",
+}
 
 
 class OnMessages(Replies):
@@ -31,6 +44,8 @@ class OnMessages(Replies):
         """Keys that can do nothing here are not shown."""
         if not self.query(Transcript):
             return True
+        if action == "stop":
+            return self._live is not None
         message = self.transcript.message
         if action in NEEDS_MESSAGE and message is None:
             return False
@@ -144,7 +159,8 @@ class OnMessages(Replies):
             await self.show(end=False)
             await self.transcript.move(0)
             count = len(removed.rows)
-            self.notify(f"{'A message is' if count == 1 else f'{count} messages are'} deleted. u brings it back.")
+            what = "A message is" if count == 1 else f"{count} messages are"
+            self.notify(f"{what} deleted. {spelt(self, 'message-undo')} brings it back.")
 
     async def action_undo(self) -> None:
         if not self._removed:

@@ -6,11 +6,12 @@ from contextlib import aclosing
 
 from textual import on, work
 
+from assistant.attaching import with_files
 from assistant.chat_service import Turn
 from assistant.commands import read_command
 from assistant.errors import AssistantError, StorageError
-from assistant.sampling import Wishes
 from assistant.screens.base import ChatBase
+from assistant.screens.keys import spelt
 from assistant.screens.live import Live
 from assistant.storage.rows import Message
 from assistant.widgets.message import ReplyView
@@ -29,26 +30,29 @@ class Replies(ChatBase):
                 self.prompt.fill("")
                 await self.carry_out(*command)
                 return
+            text = with_files(event.text)
         except AssistantError as error:
-            self.prompt.fill(event.text)
+            self.prompt.fill(event.draft)
             self.notify(str(error), severity="warning", timeout=10)
             return
         if not self.may_begin():
             return
         try:
-            turn = self._service.ask(self.chat, event.text, temporary=self.temporary, wishes=self.wishes)
+            turn = self._service.ask(self.chat, text, temporary=self.temporary, wishes=self.wishes)
         except (EngineError, StorageError) as error:  # what was typed stays in the prompt
             self.notify(str(error), severity="warning")
             return
         self._unsaved_drafts.pop(self.chat, None)
-        self.chat, self.wishes = turn.chat, Wishes()
-        self.prompt.fill("")
-        await self.begin(turn, event.text)
+        if self.chat is None:
+            self.settings.renew()
+        self.chat = turn.chat
+        self.prompt.fill("" if event.typed else event.draft)
+        await self.begin(turn, event.draft if event.typed else event.text)
 
     def may_begin(self) -> bool:
         """Whether a reply can be begun here; says why where it cannot."""
         if self._live is not None:
-            self.notify("A reply is being made. Esc stops it; your text stays where it is.")
+            self.notify(f"A reply is being made. {spelt(self, 'stop')} stops it; your text stays where it is.")
             return False
         if any(m.status == "streaming" for m in self.history()):
             self.notify("A reply is being made in this chat in another window; your text stays where it is.")
@@ -59,6 +63,7 @@ class Replies(ChatBase):
         """Have the reply to `turn` made and shown."""
         self._live = Live(turn, asked, turn.begun)
         self._replying = self._reply(self._live)
+        self.refresh_bindings()
         await self.show()
         self.refresh_list()
 
@@ -70,18 +75,20 @@ class Replies(ChatBase):
                 async for event in events:
                     if isinstance(event, Started):
                         self._model_is_there()
-                        self.status.started(event)
+                        if self.chat == live.turn.chat:
+                            self.status.started(event)
                     elif isinstance(event, Delta):
                         live.text += event.text
                         view = self.transcript.view(live.turn.reply)
                         if isinstance(view, ReplyView):
                             view.grow(live.text)
-                    elif isinstance(event, Done):
+                    elif isinstance(event, Done) and self.chat == live.turn.chat:
                         self.status.done(event)
         except (EngineError, AssistantError) as error:
             problem = str(error)
         finally:  # also when it was called off
             self._live = None
+            self.refresh_bindings()
             self.call_later(self._ended, live, problem)
 
     async def _ended(self, live: Live, problem: str) -> None:
@@ -114,8 +121,6 @@ class Replies(ChatBase):
             await self._service.stop()
         elif self._replying is not None and self._live is not None:
             self._replying.cancel()  # still waiting for the model to load; `_reply` shows what became of it
-        else:
-            self.prompt.focus()
 
     async def action_again(self) -> None:
         message = self.transcript.message

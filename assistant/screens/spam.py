@@ -13,6 +13,7 @@ from textual.widgets import Footer, Input, OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.help import HelpScreen
+from assistant.screens.keys import APP_KEYS
 from assistant.screens.on_labels import OnLabels
 from assistant.screens.on_scorers import OnScorers
 from assistant.screens.on_verdicts import OnVerdicts
@@ -77,8 +78,9 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
         return list(SPAM_KEYS)
 
     def action_help(self) -> None:
-        app = [b for b in self.app.BINDINGS if isinstance(b, Binding)]
-        self.app.push_screen(HelpScreen([*SPAM_KEYS, *app]))
+        keymap = getattr(self.app, "keymap", {})
+        typing = (("Enter", "Judge what stands in the prompt"), ("Tab", "Go to the verdicts and back"))
+        self.app.push_screen(HelpScreen([*SPAM_KEYS, *APP_KEYS], typing=typing, keymap=keymap))
 
     def action_sidebar(self) -> None:
         self._sidebar = self.has_class("-narrow")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from assistant.folding import SEPARATOR
 from assistant.storage.base import Base
 from assistant.storage.rows import Chat
 from assistant.text import printable
@@ -60,7 +61,8 @@ class Chats(Base):
         if chat is None:
             key, chat = "SELECT value AS text FROM settings WHERE key = 'draft' AND ? = 0", 0
         rows = self._all(key, chat)
-        return printable(str(rows[0]["text"])) if rows else ""
+        text = str(rows[0]["text"]) if rows else ""
+        return SEPARATOR.join(map(printable, text.split(SEPARATOR)))  # what is around folds stays
 
     def save_draft(self, chat: int | None, text: str) -> None:
         if chat is None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 from assistant.storage.base import Base
+
+LOOKED_AT = 5000  # messages; older ones say little about this machine as it is now
+LAST_REPLIES = 30
 
 
 class Settings(Base):
@@ -18,6 +23,20 @@ class Settings(Base):
             key,
             value,
         )
+
+    def speeds(self) -> dict[str, float]:
+        """How fast each model was here, tokens/s: the median of its last replies of eight tokens or more."""
+        rows = self._all(
+            "SELECT model, tokens_per_second AS speed FROM messages WHERE id > (SELECT max(id) FROM messages) - ? "
+            "AND tokens >= 8 AND tokens_per_second > 0 ORDER BY id DESC",
+            LOOKED_AT,
+        )
+        found: dict[str, list[float]] = {}
+        for row in rows:
+            speeds = found.setdefault(row["model"] or "", [])
+            if len(speeds) < LAST_REPLIES:
+                speeds.append(row["speed"])
+        return {model: median(speeds) for model, speeds in found.items()}
 
     def personas(self) -> dict[str, str]:
         """The person's own, by name: what each tells the model."""

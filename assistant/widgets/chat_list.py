@@ -30,8 +30,8 @@ class ChatList(OptionList):
         """How many chats `show` needs: one more than it lists, or all (-1) where they are filtered."""
         return -1 if wanted else self._reach + 1
 
-    def show(self, chats: list[Chat], current: int | None, wanted: str = "") -> None:
-        """List those of `chats` whose titles have the words of `wanted`, `current` highlighted."""
+    def show(self, chats: list[Chat], current: int | None, wanted: str = "", empty: str = "No chats yet") -> None:
+        """List those of `chats` whose titles have the words of `wanted`, `current` highlighted; `empty` for none."""
         lines: list[tuple[int | None, str, str]] = []
         left = self._reach
         for heading, members in grouped(chats, wanted):
@@ -40,6 +40,8 @@ class ChatList(OptionList):
                 lines += [(chat.id, printable(chat.title), _state(chat)) for chat in members[:left]]
             left -= len(members)
         self._more = left < 0
+        if not lines:
+            lines = [(None, "No title has these words" if chats else empty, "")]
         if lines != self._listed:  # otherwise the reader's place in the list stays
             self._listed = lines
             self.clear_options()

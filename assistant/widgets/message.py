@@ -12,11 +12,14 @@ from textual.message import Message as Event
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from assistant.attaching import files_in
+from assistant.screens.keys import spelt
 from assistant.storage.rows import Message
 from assistant.widgets.code import Fence
 
 LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown by its beginning
 BATCH_SECONDS = 0.1  # between two growths of a reply on screen
+STILL_SECONDS = 0.5  # the same, for those who want little to move
 STEP = ("before", "‹"), ("after", "›")
 
 
@@ -86,13 +89,16 @@ class QuestionView(MessageView):
 
     def compose(self) -> ComposeResult:
         yield self._role
-        text = self.message.content
+        text, files = files_in(self.message.content)
         lines = text.split("\n")
         shown = "\n".join(lines[:LONGEST_SHOWN])[: LONGEST_SHOWN * 200]
         yield Static(shown, markup=False, classes="words")
         if len(shown) < len(text):
             rest = f"… {len(text):,} characters in {len(lines):,} lines, all of them sent"
             yield Static(rest, markup=False, classes="note")
+        for name, content in files:
+            size = f"{content.count(chr(10)) + 1:,} lines, {len(content):,} characters"
+            yield Static(f"▤ {name} went along: {size}", markup=False, classes="note")
 
 
 class ReplyMarkdown(Markdown):
@@ -113,7 +119,7 @@ class ReplyView(MessageView):
         self._stream: MarkdownStream | None = None
         self._growing = asyncio.Lock()
         self._due = False  # a growth is planned
-        self.note(waiting or note_of(message))
+        self.note(waiting or note_of(message, spelt(self, "continue")))
 
     def compose(self) -> ComposeResult:
         yield self._role
@@ -142,7 +148,7 @@ class ReplyView(MessageView):
         self._text = text
         if not self._due and self.is_attached:
             self._due = True
-            self.set_timer(BATCH_SECONDS, self._catch_up)
+            self.set_timer(BATCH_SECONDS if self.app.animation_level != "none" else STILL_SECONDS, self._catch_up)
 
     async def _catch_up(self) -> None:
         """Give the Markdown what it has not got yet. Before it is mounted it would forget it."""
@@ -168,13 +174,13 @@ class ReplyView(MessageView):
             stream, self._stream = self._stream, None
             if stream is not None:
                 await stream.stop()
-        self.note(waiting or note_of(message))
+        self.note(waiting or note_of(message, spelt(self, "continue")))
 
 
-def note_of(message: Message) -> str:
-    """What one should know about how a reply ended."""
+def note_of(message: Message, key: str) -> str:
+    """What one should know about how a reply ended; `key` goes on with it."""
     if message.status == "stopped":
-        return "stopped · F6 goes on with it" if message.content else "stopped"
+        return f"stopped · {key} goes on with it" if message.content else "stopped"
     if message.status == "failed":
         return "not finished"
-    return "cut at the longest allowed length · F6 goes on with it" if message.finish == "length" else ""
+    return f"cut at the longest allowed length · {key} goes on with it" if message.finish == "length" else ""

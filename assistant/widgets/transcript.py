@@ -15,16 +15,11 @@ from textual.widgets import Static
 from assistant.screens.keys import MESSAGE_KEYS
 from assistant.storage.rows import Message
 from assistant.widgets.message import MessageView, QuestionView, ReplyView
+from assistant.widgets.welcome import Welcome
 
 PAGE = 24  # messages that are made at once
 SETTLE_SECONDS = 0.3  # until replies that have just been made have their height: Markdown comes a little later
 FAR = 4 * PAGE  # messages between here and there that are not worth making on the way
-
-WELCOME = """\
-homespun, a small chat assistant made at home.
-Private and offline: all stays on this computer.
-I answer simple things; do not trust my facts.
-Enter sends · Ctrl+J new line · F1 help"""
 
 
 class Earlier(Static):
@@ -71,7 +66,7 @@ class Transcript(VerticalScroll):
         `end`: go to the end.
         """
         async with self._fitting, self.batch():
-            if chat != self._chat or not messages:
+            if chat != self._chat or (self._history and not messages):
                 self._chat, self._views, self.selected = chat, {}, None
                 await self.remove_children()
             window = self._window(messages, end)
@@ -79,8 +74,11 @@ class Transcript(VerticalScroll):
             await self._fit(*window, waiting)
         if self.selected not in self._views:
             self.select(None)
-        if end:
+        if end and messages:
             self.anchor()
+        elif not messages:
+            self.release_anchor()
+            self.scroll_home(animate=False)
 
     def _window(self, messages: Sequence[Message], end: bool) -> tuple[int, int]:
         """What of `messages` to make: what is made, new ones at the end, and a page at least."""
@@ -96,8 +94,9 @@ class Transcript(VerticalScroll):
         gone = [self._views.pop(i) for i in list(self._views) if i not in wanted]
         if gone:
             await self.remove_children(gone)
-        for extra in self.query("#welcome, .rule, Earlier, Later"):
-            await extra.remove()
+        for extra in self.query("Welcome, .rule, Earlier, Later"):
+            if messages or not isinstance(extra, Welcome):
+                await extra.remove()
         hidden = start
         if hidden:
             text = f"⋯ {hidden} earlier messages; click here or press k to show them"
@@ -121,8 +120,8 @@ class Transcript(VerticalScroll):
         if later := len(self._history) - stop:
             await self.mount(Later(f"⋯ {later} later messages; click here, or press End to go there", markup=False))
         await self._rule()
-        if not messages:
-            await self.mount(Static(WELCOME, markup=False, id="welcome"))
+        if not messages and not self.query(Welcome):
+            await self.mount(Welcome())
 
     async def _rule(self) -> None:
         """The line above the first message that the last reply could still see."""

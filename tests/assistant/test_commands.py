@@ -71,7 +71,7 @@ async def test_tab_completes_and_up_goes_back(opened) -> None:
         await it.ask("Second")
         await it.pilot.press(*"/exp")
         await it.pilot.press("tab")
-        assert it.prompt.text == "/export"
+        assert it.prompt.text == "/export "
         it.prompt.fill("half")
         await it.pilot.press("up")
         assert it.prompt.text == "Second"

@@ -231,7 +231,7 @@ async def test_adding_shows_speed_and_time_left_and_goes_on_in_the_background(op
         await it.press("escape")
         await it.ask("Meanwhile")
         assert it.replies == ["You said: **Meanwhile**"]
-        await it.until(lambda: "tiny is here. Ctrl+O chooses it." in it.notified)
+        await it.until(lambda: "tiny is here, in the list of models." in it.notified)
         await it.open()
         assert "tiny" in it.names
 
@@ -310,3 +310,16 @@ async def test_a_default_that_is_gone_is_told_of(opened, data) -> None:
     async with opened(model=None) as it:
         assert it.app.service.model.key == "homespun-v0"
         assert "two cannot be opened any more" in str(it.screen.query_one("#warning").content)
+
+
+async def test_a_line_says_how_fast_a_model_is_here_and_what_it_is_good_for(opened) -> None:
+    async with opened() as it:
+        store = it.app.store
+        for speed in (10.0, 50.0, 30.0):
+            *_, reply = store.begin_turn(None, "Hi", "Hi", "homespun-v0")
+            store.finish(reply, "words", "complete", tokens=20, tokens_per_second=speed)
+        await it.open()
+        line = next(line for line in it.listed if line.startswith("homespun-v0"))
+        assert "Apache-2.0 · 30 tok/s here" in line
+        assert "Good for small talk" in line
+        assert "not tried here yet" in it.listed[0]

@@ -1,0 +1,91 @@
+"""OnPrompt: the part of the chat screen around the prompt: what could complete a word, and what a message costs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual import on, work
+from textual.widgets import OptionList, Static, TextArea
+
+from assistant import personas
+from assistant.attaching import files_in
+from assistant.costs import Cost, Pieces, told
+from assistant.errors import AssistantError, StorageError
+from assistant.screens.base import ChatBase
+from assistant.widgets.completions import Completions
+from assistant.widgets.prompt import Prompt
+from assistant.widgets.welcome import Examples, Welcome
+from engine.errors import EngineError
+from engine.protocol import Count, Counts
+
+COUNT_SECONDS = 0.3  # after the last key
+
+
+class OnPrompt(ChatBase):
+    """What is sent and drafted is elsewhere (replies.py, on_chats.py)."""
+
+    def arguments(self) -> dict[str, list[str]]:
+        """What the arguments of commands can be."""
+        try:
+            return {"persona": list(personas.library(self._service.store))}
+        except StorageError:
+            return {}
+
+    def _asked(self) -> list[str]:
+        """What was sent before, the newest first, without the files that went along."""
+        return list(dict.fromkeys(files_in(text)[0] for text in super()._asked()))
+
+    @on(OptionList.OptionSelected, "#completions")
+    def _clicked(self) -> None:
+        if offer := self.query_one(Completions).chosen:
+            self.prompt.take(offer)
+        self.prompt.focus()
+
+    @on(Prompt.Left)
+    def _to_examples(self) -> None:
+        for examples in self.query(Examples):
+            examples.focus()
+
+    @on(Examples.Left)
+    def _to_prompt(self) -> None:
+        self.prompt.focus()
+
+    @on(Welcome.Asked)
+    def _ask_example(self, event: Welcome.Asked) -> None:
+        """What is in the prompt stays there."""
+        draft = self.prompt.draft
+        self.prompt.focus()
+        self.prompt.post_message(Prompt.Submitted(self.prompt, event.text, draft, typed=False))
+
+    @on(TextArea.Changed, "#prompt")
+    def _count_soon(self) -> None:
+        self._count()
+
+    @work(group="count", exclusive=True)
+    async def _count(self) -> None:
+        """Say what the files and folds in the prompt cost; nothing where there are none."""
+        await asyncio.sleep(COUNT_SECONDS)
+        line = self.query_one("#cost", Static)
+        pieces = await asyncio.to_thread(Pieces.of, self.prompt.text, self.prompt.folds)
+        if not pieces:
+            line.display = False
+            return
+        costs, exact = await self._counted(pieces)
+        loaded = self._service.client.loaded
+        limit = loaded.context_length if loaded else self._service.model.context_length
+        text, fits = told(costs, exact, limit)
+        line.update(text)
+        line.set_class(not fits, "-too-much")
+        line.display = True
+
+    async def _counted(self, pieces: Pieces) -> tuple[list[Cost], bool]:
+        """What each piece costs; an estimate where the model is busy or not there yet."""
+        client = self._service.client
+        if client.loaded is not None and not client.answering:
+            try:
+                answer = await client.ask(Count("", tuple(pieces.texts)))
+                if isinstance(answer, Counts):
+                    return pieces.costs(answer.tokens), True
+            except (EngineError, AssistantError):
+                pass  # the estimate does; whoever sends is told what is wrong
+        return pieces.costs(None), False

@@ -1,0 +1,251 @@
+"""The settings' file and its screen, keys that are given others, personas, and what a chat wants of its model."""
+
+from __future__ import annotations
+
+import pytest
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+
+from assistant import personas
+from assistant.config import OPTIONS, Config
+from assistant.errors import SettingsError, UsageError
+from assistant.screens.chat_settings import ChatSettingsScreen, PersonasScreen
+from assistant.screens.dialogs import LineScreen, TextScreen
+from assistant.screens.help import HelpScreen
+from assistant.screens.keys import all_keys, key_name, trouble, usable
+from assistant.screens.rows import PickScreen, RowsScreen
+from assistant.screens.settings import KeyScreen, KeysScreen, SettingsScreen
+from assistant.storage.store import Store
+from assistant.widgets.prompt import Prompt
+
+BY_HAND = """\
+# my settings
+theme = "nord"  # at night
+
+fold_pastes = "many"
+colour = 1
+[keys]
+help = "f11"  # F1 is taken here
+"""
+
+
+def rows(it) -> list[str]:
+    return [str(option.prompt) for option in it.app.screen.query_one(OptionList).options]
+
+
+async def choose(it, name: str) -> None:
+    """Put the cursor on the row that begins with `name`, and press Enter."""
+    options = it.app.screen.query_one(OptionList)
+    options.highlighted = next(i for i, row in enumerate(rows(it)) if row.startswith(name))
+    await it.pilot.press("enter")
+    await it.pilot.pause()
+
+
+async def writes(it, kind: type[ModalScreen], text: str) -> None:
+    """Into the dialog that comes up, in the place of what is there."""
+    await it.until(lambda: isinstance(it.app.screen, kind))
+    if kind is LineScreen:
+        it.app.screen.query_one(Input).value = text
+    else:
+        it.app.screen.query_one(Prompt).fill(text)
+    await it.pilot.press("enter")
+    await it.until(lambda: not isinstance(it.app.screen, kind))
+    await it.pilot.pause()
+
+
+async def opens(it, key: str, kind: type[RowsScreen]) -> None:
+    await it.pilot.press(key)
+    await it.until(lambda: isinstance(it.app.screen, kind))
+
+
+# The file
+
+
+def test_comments_and_what_is_not_ours_survive_a_change(tmp_path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(BY_HAND)
+    config = Config(path)
+    assert (config.get("theme"), config.keys) == ("nord", {"help": "f11"})
+    assert config.get("fold_pastes") == OPTIONS["fold_pastes"].default
+    assert config.warnings == [
+        "In settings.toml, fold_pastes must be a whole number.",
+        "In settings.toml, there is no setting colour.",
+    ]
+    config.set("theme", "gruvbox")
+    config.set("vim_keys", True)
+    config.set_key("search", "f4")
+    config.set_key("help", None)
+    text = path.read_text()
+    for kept in ("# my settings", "# at night", "colour = 1", 'theme = "gruvbox"', 'search = "f4"', "vim_keys = true"):
+        assert kept in text
+    again = Config(path)
+    assert (again.get("theme"), again.flag("vim_keys"), again.keys) == ("gruvbox", True, {"search": "f4"})
+
+
+def test_a_file_that_is_no_toml_is_never_written_over(tmp_path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("theme = [[[")
+    config = Config(path)
+    assert "Mend the file" in config.warnings[0]
+    with pytest.raises(SettingsError, match="only until you leave"):
+        config.set("theme", "nord")
+    assert path.read_text() == "theme = [[["
+    assert config.get("theme") == "nord"
+
+
+def test_keys_that_cannot_be() -> None:
+    assert trouble("help", "f11", {}) == ""
+    assert trouble("help", "h", {}).startswith("h alone would be typed")
+    assert trouble("help", "ctrl+n", {}) == "Ctrl+N is taken: Begin a new chat."
+    assert trouble("help", "ctrl+n", {"new-chat": "f11"}) == ""
+    assert trouble("message-edit", "d", {}).startswith("d is taken")
+    good, sentences = usable({"help": "ctrl+n", "nothing": "f11", "search": "f11"})
+    assert good == {"search": "f11"}
+    assert len(sentences) == 2
+    assert len({b.id for b in all_keys()}) == len(all_keys()), "every binding has a name of its own"
+    assert all(not trouble(str(b.id), b.key, {}) for b in all_keys()), "none of our own keys is two things"
+
+
+# The screens
+
+
+async def test_settings_hold_at_once_and_after_a_restart(opened, data) -> None:
+    async with opened() as it:
+        await opens(it, "f12", SettingsScreen)
+        await choose(it, "Reduced motion")
+        assert it.app.animation_level == "none"
+        assert not it.prompt.cursor_blink
+        await choose(it, "Theme")
+        await it.until(lambda: isinstance(it.app.screen, PickScreen))
+        assert rows(it)[:2] == ["homespun-dark", "homespun-light"]
+        assert "dracula" in rows(it)
+        await it.pilot.press("down")
+        await it.pilot.pause()
+        assert it.app.theme == "homespun-light", "shown at once"
+        await it.pilot.press("escape")
+        await it.until(lambda: it.app.theme == "homespun-dark", 3)
+        await choose(it, "Theme")
+        await it.until(lambda: isinstance(it.app.screen, PickScreen))
+        await choose(it, "nord")
+        await it.until(lambda: isinstance(it.app.screen, SettingsScreen))
+        assert it.app.theme == "nord"
+    assert 'theme = "nord"' in (data / "settings.toml").read_text()
+    async with opened() as it:
+        assert (it.app.theme, it.app.animation_level) == ("nord", "none")
+
+
+async def test_a_key_is_remapped_and_help_footer_and_palette_say_so(opened) -> None:
+    async with opened((120, 40)) as it:
+        await opens(it, "f12", SettingsScreen)
+        await choose(it, "Keys")
+        await it.until(lambda: isinstance(it.app.screen, KeysScreen))
+        await choose(it, "Ctrl+N")
+        await it.until(lambda: isinstance(it.app.screen, KeyScreen))
+        await it.pilot.press("f1")
+        await it.until(lambda: "F1 is taken: Show this help." in it.notified)
+        await choose(it, "Ctrl+N")
+        await it.until(lambda: isinstance(it.app.screen, KeyScreen))
+        await it.pilot.press("f11")
+        await it.until(lambda: any(row.startswith("F11") for row in rows(it)))
+        await it.pilot.press("escape", "escape")
+        await it.ask("Hello")
+        await it.pilot.press("ctrl+n")
+        assert it.replies, "the old key does nothing"
+        shown = {b.binding.key for b in it.screen.active_bindings.values() if b.binding.description == "New"}
+        assert shown == {"f11"}
+        commands = {c.title: c.help for c in it.app.get_system_commands(it.screen)}
+        assert commands["Begin a new chat"] == "F11"
+        await it.pilot.press("f1")
+        await it.until(lambda: isinstance(it.app.screen, HelpScreen))
+        labels = [str(label.content) for label in it.app.screen.query(Label)]
+        assert labels[labels.index("Begin a new chat") - 1] == "F11"
+        assert "/persona" in labels
+        await it.pilot.press("escape", "f11")
+        await it.until(lambda: it.replies == [])
+
+
+async def test_enter_can_make_a_new_line_instead_of_sending(opened, data) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_text('[keys]\nprompt-send = "ctrl+enter"\nprompt-newline = "enter"\n')
+    async with opened() as it:
+        await it.pilot.press("a", "enter", "b")
+        assert it.prompt.text == "a\nb"
+        assert "Ctrl+Enter sends" in str(it.screen.query_one("#welcome", Static).content)
+        await it.pilot.press("ctrl+enter")
+        await it.until(lambda: it.texts[:1] == ["a\nb"])
+
+
+async def test_wrong_settings_are_told_in_the_window(opened, data) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_text('[keys]\nhelp = "ctrl+n"\n')
+    async with opened((120, 40)) as it:
+        assert "Ctrl+N is taken" in str(it.screen.query_one("#warning", Static).content)
+        assert key_name(next(b for b in all_keys() if b.id == "help"), it.app.keymap) == "F1"
+
+
+# A chat's own
+
+
+def test_the_library_of_personas() -> None:
+    store = Store(None)
+    assert personas.named(store, "bri")[0] == "Brief"
+    with pytest.raises(UsageError, match="no persona 'x'"):
+        personas.named(store, "x")
+    personas.save(store, "Brief", "One word.")
+    personas.save(store, " My \n own ", "Be me.")
+    assert list(personas.library(store)) == [*personas.BUILT_IN, "My own"]
+    assert personas.name_of(store, "One word.") == "Brief"
+    for name, text in (("", "x"), ("x", "  "), ("x" * 41, "x")):
+        with pytest.raises(UsageError):
+            personas.save(store, name, text)
+
+
+async def test_what_a_chat_wants_is_shown_changed_and_made_the_default(opened) -> None:
+    async with opened((100, 30)) as it:
+        await it.ask("Hello")
+        await opens(it, "ctrl+r", ChatSettingsScreen)
+        await choose(it, "Temperature")
+        await writes(it, LineScreen, "hot")
+        await it.until(lambda: "must be a number" in it.notified)
+        await choose(it, "Temperature")
+        await writes(it, LineScreen, "0,25")
+        await it.until(lambda: any(r.endswith("0.25 · this chat's") for r in rows(it)))
+        await choose(it, "Make this the default")
+        await it.pilot.press("escape")
+        await it.pilot.press("ctrl+n")
+        assert it.app.service.params_of(None).temperature == 0.25
+        await opens(it, "ctrl+r", ChatSettingsScreen)
+        assert any(r.endswith("0.25 · your default") for r in rows(it))
+        await choose(it, "Give ")
+        await it.pilot.pause()
+        assert it.app.service.params_of(None).temperature == 0.7
+
+
+async def test_personas_are_taken_written_and_deleted(opened) -> None:
+    async with opened((100, 30)) as it:
+        await opens(it, "ctrl+r", ChatSettingsScreen)
+        await choose(it, "Persona")
+        await it.until(lambda: isinstance(it.app.screen, PersonasScreen))
+        await it.pilot.press("n")
+        await writes(it, LineScreen, "Pirate")
+        await writes(it, TextScreen, "Talk like a pirate.")
+        await it.until(lambda: any(r.startswith("Pirate *") for r in rows(it)))
+        await choose(it, "Pirate")
+        await it.until(lambda: isinstance(it.app.screen, ChatSettingsScreen))
+        await it.pilot.press("escape")
+        await it.until(lambda: "Pirate" in str(it.screen.query_one("#title", Static).content))
+        await it.ask("ROLES")
+        assert it.replies == ["system user"]
+        it.app.store.forget_persona("Pirate")
+        assert it.app.store.chat(1).system == "Talk like a pirate.", "a chat keeps the words"
+
+
+async def test_new_chats_begin_with_the_persona_of_the_settings(opened, data) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_text('persona = "Brief"\n')
+    async with opened() as it:
+        await it.ask("ROLES")
+        assert it.replies == ["system user"]
+        await it.pilot.press("ctrl+n")
+        await it.ask("ROLES")
+        assert it.replies == ["system user"]
