@@ -1,7 +1,8 @@
 """SpamJudge: mails' texts → calibrated verdicts with evidence, whichever scorer is behind it.
 
 Owns what a verdict is and how a probability becomes one of three answers. How a mail becomes the text that is judged is
-`email_text`; the scorers are `hashed_scorer.py` (classical) and `stacked_scorer.py` (a network and the former).
+`email_text`; the scorers are `hashed_scorer.py` (classical) and `stacked_scorer.py` (a network and the former), and
+`loading.py` opens them.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
 
 if TYPE_CHECKING:
     import numpy as np
 
-SCORERS = Path(__file__).parent.parent / "scorers"
-BUNDLED, CLASSICAL = SCORERS / "homespun-spam", SCORERS / "homespun-spam-classical"  # the default, and its yardstick
-STACKED = "stacked"  # the architecture of `stacked_scorer.py`, in its config.json
 DEFAULT_FALSE_ALARMS = 0.001  # one honest mail in a thousand
 MOST_EVIDENCE = 12
 
@@ -93,24 +90,3 @@ def check_version(config: dict[str, Any], folder: Path) -> None:
             f"The spam scorer {folder} was made for version {made_with} of the e-mail normaliser, and this is version "
             f"{VERSION}. Train it anew, or use the one that comes with homespun."
         )
-
-
-def load_judge(folder: Path | None = None) -> SpamJudge:
-    """The judge in `folder`, which may be the name of one that ships; the default one when there is none.
-
-    Raises:
-        ModelFolderError: not a spam scorer, damaged, or made for another normaliser.
-    """
-    from engine.spam.hashed_scorer import ARCHITECTURE, HashedScorer
-
-    folder = folder or BUNDLED
-    if not folder.exists() and len(folder.parts) == 1 and (SCORERS / folder).is_dir():
-        folder = SCORERS / folder
-    config = read_json(folder / "config.json")
-    if config.get("architecture") == ARCHITECTURE:
-        return HashedScorer.load(folder)
-    if config.get("architecture") == STACKED:
-        from engine.spam.stacked_scorer import StackedScorer  # torch: late, because the classical one needs none
-
-        return StackedScorer.load(folder)
-    raise ModelFolderError(f"{folder} holds no spam scorer that this homespun can open.")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from engine.errors import ProtocolError
 from engine.protocol import Classify, Verdicts
-from engine.spam.judge import SpamJudge, load_judge
+from engine.spam.judge import SpamJudge
+from engine.spam.loading import load_judge
 
 
 class Judges:

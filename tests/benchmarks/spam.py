@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 
 from engine.email_text.normalise import normalise
-from engine.spam.judge import BUNDLED, CLASSICAL, SpamJudge, load_judge
+from engine.spam.judge import SpamJudge
+from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from tests.benchmarks.timing import rounds, seconds
 
 MAILS, BATCH = 256, 64

@@ -16,7 +16,8 @@ from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
 from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
 from engine.spam.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
-from engine.spam.judge import BUNDLED, CLASSICAL, decide, load_judge, threshold_for
+from engine.spam.judge import decide, threshold_for
+from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.worker import Worker
 
 SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.email_text.normalise import normalise
-from engine.spam.judge import SpamJudge, Verdict, load_judge
+from engine.spam.judge import SpamJudge, Verdict
+from engine.spam.loading import load_judge
 from tests.engine.broken_mails import BROKEN
 
 

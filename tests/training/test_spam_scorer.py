@@ -16,7 +16,7 @@ from engine.decoder.model import GPT, init_weights
 from engine.email_text.normalise import for_model
 from engine.run.classifier import Classifier, ClassifierConfig, save_classifier
 from engine.spam.hashed_scorer import HashedScorer
-from engine.spam.judge import load_judge
+from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
 from training.spam.refit import refit

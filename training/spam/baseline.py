@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.catalog import read_json
 from engine.spam.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
-from engine.spam.judge import STACKED, load_judge
+from engine.spam.loading import STACKED, load_judge
 from training.errors import TrainingError
 from training.spam.splits import Example
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import training
-from engine.spam.judge import load_judge
+from engine.spam.loading import load_judge
 from training.errors import TrainingError
 from training.spam.prepare import write_files
 from training.spam.splits import Example

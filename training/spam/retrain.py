@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from engine.email_text.normalise import normalise
 from engine.run.classifier import HEAD
 from engine.spam.hashed_scorer import HashedScorer, features
-from engine.spam.judge import load_judge
+from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, NEURAL, StackedScorer, ends
 from training.errors import TrainingError
 from training.spam.measures import measure
@@ -124,7 +124,7 @@ def _open(folder: Path | None) -> Scorer:
 
 
 def _folder(folder: Path | None) -> Path:
-    from engine.spam.judge import BUNDLED
+    from engine.spam.loading import BUNDLED
 
     return folder or BUNDLED
 

@@ -23,7 +23,7 @@ from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
 from engine.run.classifier import TextClassifier
 from engine.spam.hashed_scorer import HashedScorer
-from engine.spam.judge import STACKED
+from engine.spam.loading import STACKED
 from engine.spam.stacked_scorer import CLASSICAL, NEURAL, StackedScorer
 from training.errors import TrainingError
 from training.spam.baseline import fit_hashed, sklearn
