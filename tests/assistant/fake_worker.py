@@ -115,7 +115,7 @@ def main() -> None:
             job = jobs.pop(0)
         if isinstance(job, Load):
             if MODE.startswith("slow-"):
-                time.sleep(1.0)
+                time.sleep(2.5)  # the window must be there before, also on a busy machine
             if MODE.endswith("no-model"):
                 send(Failed("load", "model_folder", "The weights cannot be read: the file is cut short."))
             else:

@@ -50,7 +50,7 @@ async def test_it_is_there_before_the_model_and_a_question_waits(opened, monkeyp
     async with opened() as it:
         assert "loading" in it.status
         await it.send("Hello")
-        assert "still loading" in it.notes[0]
+        await it.until(lambda: any("still loading" in note for note in it.notes))
         await it.until(lambda: it.replies == ["You said: **Hello**"])
         assert "CPU, a fake" in it.status
 
