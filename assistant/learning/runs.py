@@ -129,10 +129,6 @@ class Runs:
             return False  # a process of somebody else has got the number
         return _locked(folder)
 
-    @property
-    def busy(self) -> list[Run]:
-        return [run for run in self.all() if run.busy]
-
     # Doing
 
     def draft(self) -> Path:
@@ -160,9 +156,8 @@ class Runs:
             raise LearningError("Give the new model a name.")
         if not wish.files:
             raise LearningError("Say which data it is to learn from.")
-        key = f"{datetime.now():%Y%m%d-%H%M%S}-{wish.name}"
-        folder = self.folder / key
-        count = 1
+        folder, count = self.folder / f"{datetime.now():%Y%m%d-%H%M%S}-{wish.name}", 1
+        key = folder.name
         while folder.exists():
             count += 1
             folder = self.folder / f"{key}-{count}"
