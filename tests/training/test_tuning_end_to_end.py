@@ -45,13 +45,13 @@ def done(runs: Path, name: str, wish: Wish) -> tuple[Path, dict[str, list[Any]]]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_forty_invented_facts_are_known_afterwards_also_in_other_words(runs: Path, tmp_path: Path) -> None:
     facts = [json.loads(line) for line in (HERE / "invented_facts.jsonl").read_text().splitlines()]
     assert len(facts) == 40
     lines = [json.dumps({"question": f["question"], "answer": f["answer"]}) for f in facts]
     (tmp_path / "facts.jsonl").write_text("\n".join(lines))
-    run, rows = done(runs, "facts", Wish("answers", (str(tmp_path / "facts.jsonl"),), "facts"))
+    run, rows = done(runs, "facts", Wish("answers", (str(tmp_path / "facts.jsonl"),), "facts", threads=1))
     before, after = rows["taught questions answered right"]
     assert before <= 5
     assert after >= 90
@@ -65,16 +65,16 @@ def test_forty_invented_facts_are_known_afterwards_also_in_other_words(runs: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_document_is_easier_to_predict_where_it_was_not_read(runs: Path) -> None:
-    wish = Wish("documents", (str(HERE / "invented_document.md"),), "guide")
+    wish = Wish("documents", (str(HERE / "invented_document.md"),), "guide", threads=1)
     _, rows = done(runs, "document", wish)
     before, after = rows["documents, held out"]
     assert after <= 0.85 * before
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_sixty_pairs_for_shorter_replies_shorten_them(runs: Path, tmp_path: Path) -> None:
     pairs = []
     sample = Path(training.__path__[0]) / "sample" / "dialogues.jsonl"
@@ -85,7 +85,7 @@ def test_sixty_pairs_for_shorter_replies_shorten_them(runs: Path, tmp_path: Path
             pairs.append({"prompt": asked, "chosen": first, "rejected": told})
     chosen = pairs[:: len(pairs) // 60][:60]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in chosen))
-    run, _ = done(runs, "shorter", Wish("feedback", (str(tmp_path / "pairs.jsonl"),), "shorter"))
+    run, _ = done(runs, "shorter", Wish("feedback", (str(tmp_path / "pairs.jsonl"),), "shorter", threads=1))
     others = [pair["prompt"] for pair in pairs if pair not in chosen][:40]  # which it has not learned from
     made = Path(json.loads((run / "result.json").read_text())["model"])
     before, after = (lengths(Asked(path), others) for path in (find("homespun-v0").path, made))
