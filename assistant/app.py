@@ -76,6 +76,8 @@ class HomespunApp(SteadyApp):
         log = paths.engine_log if not warning else None
         client = EngineClient(info.path, device, command, log, precision=precision, compile=compile)
         self.service = ChatService(self.store, client, info)
+        self.service.refresher.tell = self._tell
+        self.service.librarian.tell = lambda said: self._tell(said, False)
 
     def on_mount(self) -> None:
         self.register_theme(DARK)
@@ -97,6 +99,7 @@ class HomespunApp(SteadyApp):
 
     async def on_unmount(self) -> None:
         await self.adding.close()
+        await self.service.refresher.close()
         await self.service.client.close()
         self.store.close()
         logs.LOG.info("homespun ends.")
@@ -120,6 +123,9 @@ class HomespunApp(SteadyApp):
         """Everything that has a key, the commands of the prompt, and Textual's own."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Show the logs", "The app's and the engine's", self.action_logs)
+        if isinstance(screen, ChatScreen):
+            yield SystemCommand("Import chats", "From an archive, ChatGPT or llm", screen.action_import)
+            yield SystemCommand("Export", "Everything to an archive, or this chat to a file", screen.action_export)
         commands = getattr(screen, "commands", None)  # the screens with keys of their own have it
         for binding in commands() if commands is not None else ():
 

@@ -13,6 +13,8 @@ from typing import Any
 from assistant.engine_client import Answer, EngineClient
 from assistant.errors import AssistantError, StorageError
 from assistant.inspecting.pieces import ALTERNATIVES, Piece, Records
+from assistant.library.librarian import Librarian
+from assistant.library.refreshing import Refresher
 from assistant.reading import what_the_model_reads
 from assistant.sampling import Wishes, merged
 from assistant.storage.rows import Message, Status
@@ -47,6 +49,8 @@ class ChatService:
         self.params: SamplingParams = sampling_defaults(model.path)
         self.unsaved = Unsaved()
         self.records = Records()  # the tokens of the replies made last, for looking inside
+        self.refresher = Refresher(store.path)
+        self.librarian = Librarian(store, client, self.refresher)
 
     @cached_property
     def temporary(self) -> TemporaryStore:
@@ -114,6 +118,7 @@ class ChatService:
         self.records.begin(turn.reply, self.model.path, turn.begun, turn.pieces)
         try:
             messages, params, unread = self._request(turn)
+            messages = await self.librarian.ground(store, turn.chat, turn.reply, messages, params, bool(turn.begun))
             begin = tuple(piece.token for piece in turn.pieces)
             request = self.client.generate(
                 messages, params, continue_last=bool(turn.begun), alternatives=ALTERNATIVES, begin=begin

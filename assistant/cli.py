@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from assistant.doctor.commands import doctor
+from assistant.exchange.commands import export, import_
 from assistant.learning.commands import train
+from assistant.library.commands import library
 from assistant.models.commands import HELP, models
 from assistant.version import __version__
 
@@ -125,6 +127,9 @@ def _read_stdin() -> str:
 main.add_command(models)
 main.add_command(train)
 main.add_command(doctor)
+main.add_command(export)
+main.add_command(import_)
+main.add_command(library)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)

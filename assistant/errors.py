@@ -12,6 +12,8 @@ AssistantError
 ├── ModelsError           a model cannot be added, removed or made the default
 │   └── Interrupted       … and what has come of it so far is kept, to go on from there
 ├── LearningError         a fine-tuning run cannot be started, stopped or adopted
+├── ExchangeError         a file cannot be imported or written
+├── LibraryError          a document cannot be read, or a library made
 └── WorkerDied            the engine's process ended in the middle of something
 """
 
@@ -63,6 +65,14 @@ class Interrupted(ModelsError):
 
 
 class LearningError(AssistantError):
+    pass
+
+
+class ExchangeError(AssistantError):
+    pass
+
+
+class LibraryError(AssistantError):
     pass
 
 

@@ -13,9 +13,9 @@ from textual.widgets import Footer, Input, Static
 from assistant import personas
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
-from assistant.screens.on_commands import OnCommands
 from assistant.screens.on_inspect import OnInspect
 from assistant.screens.on_learning import OnLearning
+from assistant.screens.on_library import OnLibrary
 from assistant.screens.on_messages import OnMessages
 from assistant.screens.on_prompt import OnPrompt
 from assistant.screens.settings import SettingsScreen
@@ -29,7 +29,7 @@ LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
-class ChatScreen(OnPrompt, OnInspect, OnMessages, OnCommands, OnLearning):
+class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS, Binding("escape", "to_prompt", show=False)]

@@ -34,6 +34,7 @@ CHAT_KEYS = (
     _key(
         "ctrl+l", "train", "Teach", "Teach the model, from files, typed answers or your marks", show=True, priority=True
     ),
+    _key("f11", "libraries", "Documents", "Choose, add and remove documents to answer from"),
     _key("f1", "help", "Help", "Show this help", show=True),
     _key("f2", "rename", "Rename", "Rename this chat"),
     _key("f4", "copy", "Copy", "Copy the message that is selected, or the last reply"),
@@ -71,6 +72,7 @@ MESSAGE_KEYS = (
     _on_message("f", "fork", "Fork", "Begin a chat of its own with everything up to the message"),
     _on_message("d", "remove_branch", "Delete", "Delete the message and all that follows it"),
     _on_message("D", "remove_one", "Delete one", "Delete only the message; what follows stays", show=False),
+    _on_message("enter", "sources", "Sources", "Show the passages that the reply was given"),
     _on_message("u", "undo", "Undo", "Bring back what was deleted last"),
 )
 PROMPT_KEYS = (

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from textual import work
 
 from assistant.commands import COMMANDS, SETTING_OF
-from assistant.errors import UsageError
-from assistant.exporting import as_html, as_json, as_markdown
 from assistant.screens.chat_settings import ChatSettingsScreen
 from assistant.screens.on_chats import OnChats
 from assistant.screens.on_spam import OnSpam
@@ -40,8 +35,6 @@ class OnCommands(OnChats, OnSpam):
             self._instruct(rest)
         elif name == "spam":
             self.open_spam(rest)
-        elif name == "export":
-            self._export(rest)
         elif name == "rename":
             if self.chat is not None and rest:
                 self.store.rename(self.chat, rest[:200])
@@ -84,24 +77,3 @@ class OnCommands(OnChats, OnSpam):
     async def action_chat_settings(self) -> None:
         await self.app.push_screen_wait(ChatSettingsScreen(self.settings, self._service, self.chat))
         self.refresh_list()
-
-    def _export(self, name: str) -> None:
-        chat = self.store.chat(self.chat) if self.chat is not None else None
-        if chat is None:
-            raise UsageError("There is no chat to export yet.")
-        path = Path(os.path.expanduser(name))
-        writers = {
-            ".md": lambda: as_markdown(chat, self.history()),
-            ".json": lambda: as_json(chat, self.store.tree(chat.id)),
-            ".html": lambda: as_html(chat, self.history()),
-        }
-        if path.suffix not in writers:
-            raise UsageError("Say where to: /export FILE.md, FILE.json (everything, branches too) or FILE.html.")
-        try:  # never over a file that is there, and readable by nobody else
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(writers[path.suffix]())
-        except FileExistsError:
-            raise UsageError(f"{path} is there already; choose another name.") from None
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
-        self.notify(f"The chat is in {path.absolute()}.")

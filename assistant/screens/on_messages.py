@@ -12,6 +12,7 @@ from assistant.storage.rows import Removed
 from assistant.text import code_blocks
 from assistant.widgets.code import Fence
 from assistant.widgets.message import RoleLine
+from assistant.widgets.sources import SourceLines
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
 
@@ -49,6 +50,9 @@ class OnMessages(Replies):
         message = self.transcript.message
         if action in NEEDS_MESSAGE and message is None:
             return False
+        if action == "sources":
+            view = self.transcript.view(message.id) if message else None
+            return view is not None and bool(view.query(SourceLines))
         if action == "undo":
             return bool(self._removed)
         if message is None:

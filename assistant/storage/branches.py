@@ -14,6 +14,10 @@ COPIED = (
 )
 
 
+BESIDE = ("citations", "feedback")  # what is known of a message and deleted with it
+CITED = "place, library, path, heading, page, text"  # what a reply was given of documents
+
+
 class Branches(Base):
     """Statements that move in the tree and change it."""
 
@@ -56,6 +60,10 @@ class Branches(Base):
                     f"INSERT INTO messages (chat, parent, {COPIED}) SELECT ?, ?, {COPIED} FROM messages WHERE id = ?",
                     (new, parent, old),
                 ).lastrowid
+                execute(
+                    f"INSERT INTO citations (message, {CITED}) SELECT ?, {CITED} FROM citations WHERE message = ?",
+                    (parent, old),
+                )
             # A reply that is still being made goes on in its own chat; the copy has what there is of it.
             execute("UPDATE messages SET status = 'stopped' WHERE chat = ? AND status = 'streaming'", (new,))
             execute("UPDATE chats SET leaf = ? WHERE id = ?", (parent, new))
@@ -67,7 +75,9 @@ class Branches(Base):
             row = self._row(message)
             if row is None:
                 return None
-            removed = Removed(row["chat"], self._leaf_of(row["chat"]), tuple(map(self._row, self._below(message))))  # type: ignore[arg-type]
+            below = self._below(message)
+            rows: Any = tuple(map(self._row, below))
+            removed = Removed(row["chat"], self._leaf_of(row["chat"]), rows, beside=self._beside(below))
             self._db.conn.execute("DELETE FROM messages WHERE id = ?", (message,))  # children follow by cascade
             family = self._family(row["chat"], row["parent"])
             nearest = max((m for m in family if m < message), default=family[0] if family else None)
@@ -83,7 +93,8 @@ class Branches(Base):
             if row is None:
                 return None
             children = tuple(self._family(row["chat"], message))
-            removed = Removed(row["chat"], self._leaf_of(row["chat"]), (row,), children)
+            beside = self._beside([message])
+            removed = Removed(row["chat"], self._leaf_of(row["chat"]), (row,), children, beside)
             execute = self._db.conn.execute
             execute("UPDATE messages SET parent = ? WHERE parent = ?", (row["parent"], message))
             execute("DELETE FROM messages WHERE id = ?", (message,))
@@ -101,9 +112,9 @@ class Branches(Base):
                 parent is not None and self._row(parent) is None
             ):
                 return False
-            for row in removed.rows:
+            for table, row in (*(("messages", row) for row in removed.rows), *removed.beside):
                 marks = ", ".join("?" * len(row))
-                execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+                execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
             for child in removed.moved:
                 execute("UPDATE messages SET parent = ? WHERE id = ?", (removed.rows[0]["id"], child))
             self._end(removed.chat, removed.leaf)
@@ -112,6 +123,15 @@ class Branches(Base):
     def _row(self, message: int) -> dict[str, Any] | None:
         rows = self._all("SELECT * FROM messages WHERE id = ?", message)
         return dict(rows[0]) if rows else None
+
+    def _beside(self, messages: list[int]) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The rows of other tables that go with these messages."""
+        return tuple(
+            (table, dict(row))
+            for table in BESIDE
+            for message in messages
+            for row in self._all(f"SELECT * FROM {table} WHERE message = ?", message)
+        )
 
     def _leaf_of(self, chat: int) -> int | None:
         return self._all("SELECT leaf FROM chats WHERE id = ?", chat)[0]["leaf"]

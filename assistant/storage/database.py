@@ -25,7 +25,7 @@ from assistant.errors import (
 
 BUSY_MILLISECONDS = 5000  # that opening waits for another process: it may be upgrading
 LATER_MILLISECONDS = 500  # that anything later waits: the window stands still meanwhile
-INDEXES = ("messages_fts", "verdicts_fts")  # of words; what is deleted leaves them, too
+INDEXES = ("messages_fts", "verdicts_fts", "passages_fts")  # of words; what is deleted leaves them, too
 
 
 def _sqlite_utils() -> None:

@@ -126,3 +126,73 @@ def m005_feedback(db: Database) -> None:
             created TEXT NOT NULL
         )"""
     )
+
+
+@migrations()
+def m006_chats_have_names_everywhere(db: Database) -> None:
+    """A chat's own unique name, by which an import knows a chat that is here already."""
+    for statement in (
+        "ALTER TABLE chats ADD COLUMN uid TEXT",
+        "UPDATE chats SET uid = lower(hex(randomblob(16)))",
+        "CREATE UNIQUE INDEX chats_uid ON chats(uid)",
+        """CREATE TRIGGER chats_uid_ai AFTER INSERT ON chats WHEN new.uid IS NULL BEGIN
+            UPDATE chats SET uid = lower(hex(randomblob(16))) WHERE id = new.id;
+        END""",
+    ):
+        db.conn.execute(statement)
+
+
+@migrations()
+def m007_libraries(db: Database) -> None:
+    """Documents: where they lie, their passages, the words of these for searching, and what replies were given."""
+    for statement in (
+        "CREATE TABLE libraries (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created TEXT NOT NULL)",
+        """CREATE TABLE library_sources (
+            library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            PRIMARY KEY (library, path)
+        )""",
+        """CREATE TABLE documents (
+            id INTEGER PRIMARY KEY,
+            library INTEGER NOT NULL REFERENCES libraries(id) ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            modified INTEGER NOT NULL,
+            passages INTEGER NOT NULL,
+            problem TEXT NOT NULL,
+            read TEXT NOT NULL,
+            UNIQUE (library, path)
+        )""",
+        """CREATE TABLE passages (
+            id INTEGER PRIMARY KEY,
+            document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            heading TEXT NOT NULL,
+            page INTEGER,
+            text TEXT NOT NULL,
+            words TEXT NOT NULL
+        )""",
+        "CREATE INDEX passages_document ON passages(document)",
+        """CREATE VIRTUAL TABLE passages_fts USING fts5(
+            words, content='passages', content_rowid='id', tokenize='porter unicode61 remove_diacritics 2'
+        )""",
+        """CREATE TRIGGER passages_ai AFTER INSERT ON passages BEGIN
+            INSERT INTO passages_fts(rowid, words) VALUES (new.id, new.words);
+        END""",
+        """CREATE TRIGGER passages_ad AFTER DELETE ON passages BEGIN
+            INSERT INTO passages_fts(passages_fts, rowid, words) VALUES ('delete', old.id, old.words);
+        END""",
+        "ALTER TABLE chats ADD COLUMN library TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE citations (
+            message INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+            place INTEGER NOT NULL,
+            library TEXT NOT NULL,
+            path TEXT NOT NULL,
+            heading TEXT NOT NULL,
+            page INTEGER,
+            text TEXT NOT NULL,
+            PRIMARY KEY (message, place)
+        )""",
+        "CREATE INDEX citations_library ON citations(library)",
+    ):
+        db.conn.execute(statement)

@@ -66,3 +66,4 @@ class Removed:
     leaf: int | None
     rows: tuple[dict[str, Any], ...]  # parents before children
     moved: tuple[int, ...] = ()  # children of a single deleted message, which went to its parent
+    beside: tuple[tuple[str, dict[str, Any]], ...] = ()  # rows of other tables that went with them

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from assistant.storage.branches import Branches
 from assistant.storage.chats import Chats
+from assistant.storage.exchange import Exchange
 from assistant.storage.feedback import FeedbackStore
 from assistant.storage.messages import Messages
 from assistant.storage.search import Search
@@ -16,7 +17,7 @@ from assistant.storage.verdicts import Verdicts
 TEMPORARY = 2**40
 
 
-class Store(Chats, Messages, Branches, Search, Settings, Verdicts, FeedbackStore):
+class Store(Chats, Messages, Branches, Search, Settings, Verdicts, FeedbackStore, Exchange):
     """Chats and verdicts in one file, or in memory where `path` is None. Every method may raise StorageError."""
 
     def __init__(self, path: Path | None, copy_of: Path | None = None) -> None:

@@ -14,8 +14,10 @@ from textual.widgets.markdown import MarkdownStream
 
 from assistant.attaching import files_in
 from assistant.screens.keys import spelt
+from assistant.storage.libraries import Source
 from assistant.storage.rows import Message
 from assistant.widgets.code import Fence
+from assistant.widgets.sources import SourceLines
 
 LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown by its beginning
 BATCH_SECONDS = 0.1  # between two growths of a reply on screen
@@ -159,6 +161,15 @@ class ReplyView(MessageView):
             self._stream = self._stream or Markdown.get_stream(self._body)
             new, self._given = self._text[self._given :], len(self._text)
             await self._stream.write(new)
+
+    async def cite(self, sources: list[Source]) -> None:
+        """List the passages that the reply was given."""
+        lines = next(iter(self.query(SourceLines)), None)
+        if lines is not None and lines.sources != sources:
+            await lines.remove()
+            lines = None
+        if sources and lines is None:
+            await self.mount(SourceLines(self.message.id, sources))
 
     async def refit(self, message: Message, waiting: str = "") -> None:
         await super().refit(message)

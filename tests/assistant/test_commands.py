@@ -59,9 +59,8 @@ async def test_an_unknown_command_is_not_sent(opened) -> None:
 async def test_every_command_can_be_carried_out(opened, tmp_path) -> None:
     for name in COMMANDS:
         async with opened() as it:
-            await it.screen.carry_out(
-                name, f"{tmp_path / 'x'}" if name == "rename" else ""
-            ) if name != "export" else None
+            if name not in ("export", "import"):  # they have tests of their own
+                await it.screen.carry_out(name, f"{tmp_path / 'x'}" if name == "rename" else "")
             await it.pilot.pause()
 
 

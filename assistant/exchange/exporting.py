@@ -5,12 +5,15 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
 
+from assistant.errors import ExchangeError
+from assistant.exchange.chat_json import as_data
+from assistant.exchange.tree import ChatTree
+from assistant.exchange.writing import new_file
 from assistant.storage.rows import Chat, Message
+from assistant.storage.store import Store
 
-FORMAT = {"format": "homespun-chat", "version": 1}
 NAMES = {"user": "You", "assistant": "homespun", "system": "System"}
 STYLE = (
     "body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif}"
@@ -19,18 +22,34 @@ STYLE = (
 )
 
 
+def write_chat(store: Store, number: int, path: Path) -> None:
+    """Write a chat to the new file `path`, in the form its ending says: .md, .html or .json.
+
+    Raises:
+        ExchangeError: the ending says no form, there is such a file, it cannot be written, or the chat is gone.
+    """
+    if path.suffix not in (".md", ".html", ".json"):
+        raise ExchangeError("Say where to: FILE.md, FILE.html or FILE.json (everything, branches too).")
+    chat, tree = store.chat(number), store.whole(number)
+    if chat is None or tree is None:
+        raise ExchangeError("This chat has been deleted.")
+    if path.suffix == ".json":
+        text = as_json(tree)
+    else:
+        text = (as_markdown if path.suffix == ".md" else as_html)(chat, store.history(number))
+    with new_file(path) as file:
+        file.write(text.encode())
+
+
 def as_markdown(chat: Chat, messages: Sequence[Message]) -> str:
     """What is read on screen; replies are Markdown already."""
     head = [f"# {chat.title}", *([f"> {chat.system}"] if chat.system else [])]
     return "\n\n".join([*head, *(f"**{NAMES[m.role]}**\n\n{m.content}" for m in messages)]) + "\n"
 
 
-def as_json(chat: Chat, tree: Sequence[Message]) -> str:
+def as_json(tree: ChatTree) -> str:
     """Everything that is stored, all branches included; the parents are numbers of this file's messages."""
-    own = {key: value for key, value in asdict(chat).items() if key not in ("id", "busy", "draft")}
-    dropped = ("chat", "owner", "place", "siblings")
-    messages: list[dict[str, Any]] = [{k: v for k, v in asdict(m).items() if k not in dropped} for m in tree]
-    return json.dumps({**FORMAT, "chat": own, "messages": messages}, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(as_data(tree), ensure_ascii=False, indent=1) + "\n"
 
 
 def as_html(chat: Chat, messages: Sequence[Message]) -> str:
