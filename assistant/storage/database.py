@@ -5,6 +5,7 @@ What is stored and read is `store.py`.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import shutil
@@ -55,8 +56,7 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
     """
     with storage_errors(path):
         if path is not None:
-            # Made before SQLite does, so that it is never readable by others, not even for a moment.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(path)
         connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
         if copy_of is not None:
             _copy(copy_of, connection)
@@ -72,6 +72,19 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
         _migrate(db, path)
         connection.execute(f"PRAGMA busy_timeout = {min(LATER_MILLISECONDS, BUSY_MILLISECONDS)}")
     return db
+
+
+def _make(path: Path) -> None:
+    """Make the file before SQLite does, so that it is never readable by others, not even for a moment.
+
+    One that is there is not opened: closing it again would take away the locks that other connections of this process
+    have on it (POSIX), and a second process could then delete the log that they write to.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
 
 
 def _copy(path: Path, into: sqlite3.Connection) -> None:

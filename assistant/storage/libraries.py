@@ -16,6 +16,8 @@ from assistant.storage.base import Base, now
 if TYPE_CHECKING:
     from assistant.library.chunking import Passage
 
+LEAST = 0.1  # of the best passage's score, that another must have
+
 
 @dataclass(frozen=True)
 class Library:
@@ -143,19 +145,25 @@ class Libraries(Base):
             )
 
     def find(self, library: str, question: str, limit: int = 12) -> list[Source]:
-        """The passages with the rarest words of `question`, best first (BM25)."""
+        """The passages with the rarest words of `question`, best first (BM25).
+
+        What shares only common words with it is left out: its score is next to nothing beside the best.
+        """
         words = query(question)
         if not words:
             return []
         rows = self._all(
-            "SELECT d.path, p.heading, p.page, p.text FROM passages_fts JOIN passages p ON p.id = passages_fts.rowid "
+            "SELECT d.path, p.heading, p.page, p.text, rank FROM passages_fts "
+            "JOIN passages p ON p.id = passages_fts.rowid "
             "JOIN documents d ON d.id = p.document JOIN libraries l ON l.id = d.library "
             "WHERE passages_fts MATCH ? AND l.name = ? ORDER BY rank LIMIT ?",
             words,
             library,
             limit,
         )
-        return [Source(**row) for row in map(dict, rows)]
+        found = [dict(row) for row in rows]
+        least = LEAST * max((-row["rank"] for row in found), default=0.0)
+        return [Source(row["path"], row["heading"], row["page"], row["text"]) for row in found if -row["rank"] >= least]
 
     def settle(self) -> None:
         """After documents were read anew: what they said before is gone from the file too."""

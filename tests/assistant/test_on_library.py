@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
     folder.mkdir()
     (folder / "key.md").write_text("# Key\n\nIt is under the blue flowerpot.")
-    (folder / "sea.txt").write_text("Marla keeps the lighthouse.")
+    (folder / "sea.txt").write_text("Marla keeps a lighthouse.")
     return folder
 
 

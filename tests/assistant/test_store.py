@@ -228,6 +228,16 @@ def test_a_read_only_file_is_a_sentence(path: Path) -> None:
         store.begin_turn(None, "q", "q", "m")
 
 
+def test_a_second_connection_does_not_take_the_locks_of_the_first(store: Store, path: Path) -> None:
+    """Closing any descriptor of a file drops a process's POSIX locks on it; another then deletes the log in use."""
+    turn(store, None, "Before", "Yes.")
+    Store(path).close()
+    other = f"import sqlite3; sqlite3.connect({str(path)!r}).execute('SELECT count(*) FROM chats').fetchall()"
+    subprocess.run([sys.executable, "-c", other], check=True)
+    turn(store, None, "After", "Yes.")
+    assert {chat.title for chat in Store(path).chats()} == {"Before", "After"}
+
+
 def test_drafts(store: Store) -> None:
     store.save_draft(None, "not begun")
     assert store.draft(None) == "not begun"
