@@ -10,6 +10,7 @@ import traceback
 from typing import Any
 
 from textual.app import App, SeverityLevel
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
@@ -62,5 +63,7 @@ class SteadyApp(App[None]):
         if isinstance(error, WorkerFailed) and isinstance(error.error, EXPECTED):
             self.notify(str(error.error), severity="error")
             return
+        if self._exit and isinstance(error, WorkerFailed) and isinstance(error.error, NoMatches):
+            return  # what a worker would have shown its news on is gone: the window is being closed
         LOG.critical("".join(traceback.format_exception(error)))
         super()._handle_exception(error)

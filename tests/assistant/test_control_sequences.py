@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -40,9 +41,10 @@ def test_no_control_sequence_from_outside_reaches_the_terminal(data: Path) -> No
         terminal.type("/export /nowhere/EVIL.md\r")
         terminal.type("\x15ESCAPE\r")
         assert terminal.leave() == 0
+    raw = re.sub(rb"\x1b\]22;[a-z-]+\x07", b"", terminal.raw)  # the pointer's shape, which Textual itself sets
     for sequence in FORBIDDEN:
-        at = terminal.raw.find(sequence.encode())
-        assert at < 0, terminal.raw[max(at - 60, 0) : at + 40]
+        at = raw.find(sequence.encode())
+        assert at < 0, raw[max(at - 60, 0) : at + 9000].decode()
 
 
 def _at_end(terminal: Terminal) -> bool:
