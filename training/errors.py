@@ -7,6 +7,10 @@ class TrainingError(Exception):
     """Anything that stops a stage; the text says what is wrong and what to do."""
 
 
+class RecipeError(TrainingError):
+    """A recipe that cannot be followed; the text says what is wrong where."""
+
+
 # Package → the extra that brings it; training is installed with the app, and these are not.
 EXTRAS = {
     **dict.fromkeys(("ftfy", "py3langid", "rensa", "resiliparse", "rustbpe", "tqdm"), "train"),

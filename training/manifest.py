@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from training.recipe import RecipeError, Source, _build
+from training.errors import RecipeError
+from training.recipe_build import build
+from training.recipe_data import Source
 
 
 def load_manifest(path: Path) -> tuple[Source, ...]:
@@ -20,7 +22,7 @@ def load_manifest(path: Path) -> tuple[Source, ...]:
     Raises:
         RecipeError: unreadable, unknown keys, two sources of one name, a source without path and URL.
     """
-    return tuple(_build(Source, row, f"{path}: {row.get('name', 'a source')}") for row in _rows(path))
+    return tuple(build(Source, row, f"{path}: {row.get('name', 'a source')}") for row in _rows(path))
 
 
 def sources_of(table: dict[str, Any], folder: Path, where: str) -> tuple[Source, ...]:
@@ -40,7 +42,7 @@ def sources_of(table: dict[str, Any], folder: Path, where: str) -> tuple[Source,
         rows = list(known.values())
     rows = [known.get(row.get("name", ""), {}) | row for row in rows]
     _unique(rows, where)
-    return tuple(_build(Source, row, f"{where}.sources") for row in rows)
+    return tuple(build(Source, row, f"{where}.sources") for row in rows)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from training.recipe import ClassifyRecipe, DPORecipe, LoRARecipe, Recipe, RecipeError, TrainRecipe, TranslateRecipe
+from training.errors import RecipeError
+from training.recipe_tables import ClassifyRecipe, DPORecipe, LoRARecipe, Recipe, TrainRecipe, TranslateRecipe
 
 Rules = list[tuple[bool, str]]  # what has to hold, and the sentence where it does not
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from training.recipe import TABLES, LoRARecipe, Recipe, RecipeError
+from training.errors import RecipeError
 from training.recipe_data import DataRecipe, QualityRecipe, Source
+from training.recipe_tables import TABLES, LoRARecipe, Recipe
 
 INNER = {"lora": LoRARecipe, "quality": QualityRecipe}  # tables inside tables
 

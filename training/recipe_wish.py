@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from training.recipe import RecipeError
+from training.errors import RecipeError
 
 Kind = Literal["answers", "documents", "feedback", "labels", "scratch"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
