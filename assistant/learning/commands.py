@@ -81,12 +81,9 @@ def _kind_command(kind: str) -> click.Command:
 
 
 def things(obj: dict[str, Any]) -> tuple[Shelf, Runs]:
-    from assistant.learning.runs import Runs
-    from assistant.models.shelf import Shelf
-    from assistant.paths import find_paths
+    from assistant.learning import starting
 
-    paths = find_paths(obj["data_dir"])
-    return Shelf(paths), Runs(paths)
+    return starting.things(obj)
 
 
 def _on_run(name: str, about: str) -> Callable[[Callable[..., None]], click.Command]:

@@ -22,11 +22,18 @@ from assistant.learning.progress import Progress
 from assistant.learning.runs import Run, Runs
 from assistant.learning.wording import cost_line, counts_line, number, outcome
 from assistant.models.shelf import Shelf
+from assistant.paths import find_paths
 from assistant.text import printable
 from training.errors import TrainingError
 from training.recipe_wish import Wish, fields_of, read_field, save_wish
 
 LOOK_SECONDS = 1.0
+
+
+def things(obj: dict[str, Any]) -> tuple[Shelf, Runs]:
+    """The models and the runs of the data folder that the command line names."""
+    paths = find_paths(obj["data_dir"])
+    return Shelf(paths), Runs(paths)
 
 
 def start(obj: dict[str, Any], kind: str, given: dict[str, Any]) -> None:
@@ -35,8 +42,6 @@ def start(obj: dict[str, Any], kind: str, given: dict[str, Any]) -> None:
     Raises:
         UsageError, LearningError: in one sentence.
     """
-    from assistant.learning.commands import things
-
     preview, yes, detach = (given.pop(name) for name in ("preview", "yes", "detach"))
     shelf, runs = things(obj)
     draft = runs.draft()

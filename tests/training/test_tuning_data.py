@@ -12,7 +12,8 @@ from training.errors import TrainingError
 from training.recipe import RecipeError, load_recipe
 from training.recipe_wish import Wish, fields_of, load_wish, read_field, save_wish
 from training.tuning.answers import Examples, read_answers
-from training.tuning.layout import Laid, lay_out
+from training.tuning.laying import lay_out
+from training.tuning.layout import Laid
 from training.tuning.measure import right
 from training.tuning.rephrase import rephrased
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.data import vocabulary as vocabularies
 from training.data.prepare import documents_path
 from training.data.vocabulary import Vocabulary
 from training.errors import TrainingError
 from training.recipe_wish import Wish
-from training.tuning.recipes import REPLAY, Amounts, recipe_of
+from training.tuning.recipes import REPLAY, Amounts
 
 ENOUGH = {"answers": 3, "feedback": 8, "labels": 10}  # fewer examples teach next to nothing, or nothing at all
 HELD_OUT = "held out: only measured"
@@ -59,29 +58,6 @@ def _reason(problem: str) -> str:
     if problem.startswith("the same as"):
         return "said before"
     return "said otherwise before" if problem.startswith("answers otherwise") else problem
-
-
-def lay_out(wish: Wish, run: Path) -> Laid:
-    """Make `run/data`, `run/documents` (where they are not prepared by the lab) and `run/recipe.toml`.
-
-    Raises:
-        TrainingError: a file cannot be read, or too little is left to learn from.
-        EngineError: the base model cannot be opened.
-    """
-    from training.tuning import lay_answers, lay_documents, lay_feedback, lay_labels
-
-    ways: dict[str, Callable[[Wish, Path, Vocabulary | None], Laid]] = {
-        "answers": lay_answers.lay_out,
-        "documents": lay_documents.lay_out,
-        "feedback": lay_feedback.lay_out,
-        "labels": lay_labels.lay_out,
-        "scratch": lay_documents.lay_out,
-    }
-    (run / "data").mkdir(parents=True, exist_ok=True)
-    vocabulary = None if wish.kind == "scratch" else vocabularies.take_base(run, wish.base)
-    laid = ways[wish.kind](wish, run, vocabulary)
-    (run / "recipe.toml").write_text(recipe_of(wish, laid.amounts, laid.sources), encoding="utf-8")
-    return laid
 
 
 def too_few(wish: Wish, laid: Laid, what: str) -> None:

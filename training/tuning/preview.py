@@ -20,7 +20,8 @@ from training.data.shards import write_shards
 from training.recipe import load_recipe
 from training.recipe_wish import Wish, load_wish
 from training.tuning.estimate import estimate
-from training.tuning.layout import Laid, lay_out
+from training.tuning.laying import lay_out
+from training.tuning.layout import Laid
 from training.tuning.recipes import epochs_of
 
 MOST_ROWS = 2000  # that are shown; all are counted

@@ -30,7 +30,8 @@ from training.stages.job import Job
 from training.tuning import deliver, measure
 from training.tuning.estimate import fit_minutes
 from training.tuning.lay_documents import hold_some_out
-from training.tuning.layout import Laid, lay_out
+from training.tuning.laying import lay_out
+from training.tuning.layout import Laid
 from training.tuning.queue import turn, write_state
 from training.tuning.results import write_result
 
