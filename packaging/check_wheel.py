@@ -26,6 +26,8 @@ NEEDED = (
     "engine/bundled/homespun-v0/README.md",
     "engine/email_text/words.txt",
     "engine/scorers/homespun-spam-classical/model.safetensors",
+    "engine/scorers/homespun-spam/config.json",
+    "engine/scorers/homespun-spam/neural/model.safetensors",
     "engine/scorers/homespun-spam/neural/model.safetensors",
     "engine/scorers/homespun-spam/classical/model.safetensors",
 )
