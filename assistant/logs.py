@@ -12,6 +12,7 @@ from pathlib import Path
 from assistant.text import printable
 
 LOG = logging.getLogger("homespun")
+LOG.addHandler(logging.NullHandler())  # until `begin`, and on the command line: else Python prints warnings
 LARGEST = 500_000  # bytes of a log, before it becomes the older one
 KEPT = 3  # older ones
 TAIL = 64_000  # bytes that are read of the end

@@ -360,7 +360,7 @@ def test_ctrl_c_says_what_is_kept(hub: FakeHub, shelf: Shelf) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == 130, told
     assert told.endswith("Stopped. What has come is kept: the same command goes on from there.\n")
     assert [one.name for one in shelf.unfinished()] == ["tiny"]
     removed = subprocess.run(command("remove", "tiny", "--yes"), env=environment, capture_output=True, text=True)

@@ -58,13 +58,20 @@ async def _still(it: Driver) -> None:
     it.app.clear_notifications()
     for _ in range(3):
         await it.pilot.pause()
-    for widget in it.app.screen.query("Input, TextArea"):
-        if isinstance(widget, Input | TextArea):
-            widget.cursor_blink = False
     before = None
-    while before != (now := cells(it.app)):
+    while before != (now := _cells(it)):
         before = now
         await it.pilot.pause(0.3)
+
+
+def _cells(it: Driver) -> object:
+    """What is on screen, its cursors still."""
+    for widget in it.app.screen.query("Input, TextArea"):
+        if isinstance(widget, Input):
+            widget.cursor_blink = widget._cursor_visible = False
+        elif isinstance(widget, TextArea):
+            widget.cursor_blink = False
+    return cells(it.app)
 
 
 @pytest.mark.slow

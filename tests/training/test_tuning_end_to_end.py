@@ -23,6 +23,7 @@ from training.tuning.run import Tuning
 
 HERE = Path(__file__).parent
 FORGIVEN = 3.0  # points of the general questions
+NOISE = 6.0  # of 152 answers, where nothing closer is promised: one and a half standard errors
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def done(runs: Path, name: str, wish: Wish) -> tuple[Path, dict[str, list[Any]]]:
+def done(runs: Path, name: str, wish: Wish, forgiven: float = FORGIVEN) -> tuple[Path, dict[str, list[Any]]]:
     """The run, and its numbers by name: [before, after]."""
     run = runs / name
     run.mkdir()
@@ -40,7 +41,7 @@ def done(runs: Path, name: str, wish: Wish) -> tuple[Path, dict[str, list[Any]]]
     result = json.loads((run / "result.json").read_text())
     rows = {row[0]: row[1:3] for row in result["rows"]}
     before, after = rows["general questions"]
-    assert after >= before - FORGIVEN
+    assert after >= before - forgiven
     return run, rows
 
 
@@ -68,7 +69,7 @@ def test_forty_invented_facts_are_known_afterwards_also_in_other_words(runs: Pat
 @pytest.mark.timeout(1200)
 def test_a_document_is_easier_to_predict_where_it_was_not_read(runs: Path) -> None:
     wish = Wish("documents", (str(HERE / "invented_document.md"),), "guide", threads=1)
-    _, rows = done(runs, "document", wish)
+    _, rows = done(runs, "document", wish, NOISE)
     before, after = rows["documents, held out"]
     assert after <= 0.85 * before
 
@@ -85,7 +86,7 @@ def test_sixty_pairs_for_shorter_replies_shorten_them(runs: Path, tmp_path: Path
             pairs.append({"prompt": asked, "chosen": first, "rejected": told})
     chosen = pairs[:: len(pairs) // 60][:60]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in chosen))
-    run, _ = done(runs, "shorter", Wish("feedback", (str(tmp_path / "pairs.jsonl"),), "shorter", threads=1))
+    run, _ = done(runs, "shorter", Wish("feedback", (str(tmp_path / "pairs.jsonl"),), "shorter", threads=1), NOISE)
     others = [pair["prompt"] for pair in pairs if pair not in chosen][:40]  # which it has not learned from
     made = Path(json.loads((run / "result.json").read_text())["model"])
     before, after = (lengths(Asked(path), others) for path in (find("homespun-v0").path, made))
