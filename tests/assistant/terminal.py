@@ -48,7 +48,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            env=os.environ
+            env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
             | {"HOMESPUN_DATA_DIR": str(data), "HOMESPUN_WORKER": shlex.join(worker), "TERM": "xterm-256color"}
             | environment,
         )
