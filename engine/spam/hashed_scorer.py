@@ -23,9 +23,8 @@ from engine.spam.judge import (
     DEFAULT_FALSE_ALARMS,
     MOST_EVIDENCE,
     Evidence,
-    Verdict,
+    SpamJudge,
     check_version,
-    decide,
     threshold_for,
 )
 
@@ -84,8 +83,8 @@ def features(text: str, bits: int = BITS) -> Features:
     return Features(columns, counts)
 
 
-class HashedScorer:
-    """A `spam.SpamJudge`."""
+class HashedScorer(SpamJudge):
+    """Judges by hashed words, pairs and letter groups."""
 
     kind: Literal["classical", "neural"] = "classical"
 
@@ -129,17 +128,6 @@ class HashedScorer:
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated (Platt 1999)."""
         return 1 / (1 + np.exp(-(self.slope * self.margins(texts) + self.offset)))
-
-    def judge(
-        self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
-    ) -> list[Verdict]:
-        """See `spam.SpamJudge`."""
-        threshold = threshold_for(false_alarms, self.config["thresholds"])
-        verdicts = []
-        for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True):
-            passages = self.evidence(text) if evidence else ()
-            verdicts.append(Verdict(decide(probability, threshold), probability, threshold, passages))
-        return verdicts
 
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """The words that moved the verdict most, by their own share of the sum: exact, because the model is linear.

@@ -47,11 +47,20 @@ class SpamJudge(Protocol):
 
     name: str
     kind: Literal["classical", "neural"]
+    config: dict[str, Any]  # with `thresholds`, see `threshold_for`
 
     def judge(
         self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
     ) -> list[Verdict]:
         """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail."""
+        threshold = threshold_for(false_alarms, self.config["thresholds"])
+        return [
+            Verdict(decide(probability, threshold), probability, threshold, self.evidence(text) if evidence else ())
+            for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True)
+        ]
+
+    def evidence(self, text: str) -> tuple[Evidence, ...]:
+        """What in `text` moved the verdict, the heaviest first."""
         ...
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:

@@ -21,9 +21,8 @@ from engine.spam.judge import (
     DEFAULT_FALSE_ALARMS,
     MOST_EVIDENCE,
     Evidence,
-    Verdict,
+    SpamJudge,
     check_version,
-    decide,
     threshold_for,
 )
 from engine.spam.occlusion import occlude
@@ -33,8 +32,8 @@ LONGEST_READ = 3000  # characters of a text's beginning, and of its end, that th
 CLEAR = 12.0  # log-odds of one scorer count at most so much
 
 
-class StackedScorer:
-    """A `judge.SpamJudge`."""
+class StackedScorer(SpamJudge):
+    """Judges by a network and the hashed scorer, their log-odds added up."""
 
     kind: Literal["classical", "neural"] = "neural"
 
@@ -82,17 +81,6 @@ class StackedScorer:
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated."""
         return 1 / (1 + np.exp(-self.margins(texts)))
-
-    def judge(
-        self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
-    ) -> list[Verdict]:
-        """See `judge.SpamJudge`."""
-        threshold = threshold_for(false_alarms, self.config["thresholds"])
-        verdicts = []
-        for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True):
-            found = self.evidence(text) if evidence else ()
-            verdicts.append(Verdict(decide(probability, threshold), probability, threshold, found))
-        return verdicts
 
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """The passages without which the verdict would be another, by their log-odds; see `occlusion.py`."""
