@@ -14,20 +14,20 @@ from textual.screen import Screen
 
 from assistant import logs
 from assistant.chat_service import ChatService
-from assistant.commands import COMMANDS
-from assistant.config import Config
 from assistant.engine_client import EngineClient
 from assistant.errors import SettingsError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
-from assistant.screens.chat import ChatScreen
+from assistant.prompting.commands import COMMANDS
+from assistant.screens.chat.screen import ChatScreen
 from assistant.screens.keys import APP_KEYS, key_name, usable
 from assistant.screens.logs import LogScreen
 from assistant.screens.rows import PickScreen
+from assistant.settings.config import Config
+from assistant.settings.themes import DARK, LIGHT
 from assistant.steady import SteadyApp
 from assistant.storage.opening import open_store
-from assistant.themes import DARK, LIGHT
 from assistant.version import __version__
 
 

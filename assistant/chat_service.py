@@ -16,7 +16,7 @@ from assistant.inspecting.pieces import ALTERNATIVES, Piece, Records
 from assistant.library.librarian import Librarian
 from assistant.library.refreshing import Refresher
 from assistant.reading import what_the_model_reads
-from assistant.sampling import Wishes, merged
+from assistant.settings.sampling import Wishes, merged
 from assistant.storage.rows import Message, Status
 from assistant.storage.store import Store, TemporaryStore, is_temporary
 from assistant.text import make_title, printable, title_of

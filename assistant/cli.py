@@ -178,7 +178,7 @@ def spam(
     homespun spam - < letter.txt
     homespun spam ~/Maildir --move ~/Maildir/.Junk
     """
-    from assistant import spam as judging
+    from assistant.verdicts import command as judging
 
     if undo is not None:
         if names:
@@ -213,8 +213,8 @@ def classify(obj: dict[str, Any], names: tuple[str, ...], model: str | None, **w
     """
     import asyncio
 
-    from assistant import classify as labelling
     from assistant.paths import find_paths
+    from assistant.verdicts import classify as labelling
 
     if not names and not wishes["train"]:
         raise click.UsageError("Name a text, an mbox or a folder, or - for standard input.")

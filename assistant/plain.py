@@ -13,17 +13,17 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from assistant import personas
-from assistant.attaching import with_files
 from assistant.chat_service import ChatService, Turn
-from assistant.chat_settings import ChatSettings
-from assistant.commands import SETTING_OF
-from assistant.config import Config
 from assistant.engine_client import EngineClient
 from assistant.errors import AssistantError, UsageError
 from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
-from assistant.sampling import SETTINGS
+from assistant.prompting.attaching import with_files
+from assistant.prompting.commands import SETTING_OF
+from assistant.settings import personas
+from assistant.settings.chat_settings import ChatSettings
+from assistant.settings.config import Config
+from assistant.settings.sampling import SETTINGS
 from assistant.storage.opening import open_store
 from assistant.text import printable
 from engine.errors import EngineError

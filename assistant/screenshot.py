@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from assistant.app import HomespunApp
-from assistant.screens.chat import ChatScreen
+from assistant.screens.chat.screen import ChatScreen
 from assistant.widgets.prompt import Prompt
 
 QUESTIONS = ("Hello! Who are you?", "Why is the sky blue?", "Write a birthday message for my sister.")

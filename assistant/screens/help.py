@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
-from assistant.commands import COMMANDS
+from assistant.prompting.commands import COMMANDS
 from assistant.screens.keys import listed
 
 INTRO = """\

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
-from assistant.path_completion import candidates, completed
+from assistant.prompting.path_completion import candidates, completed
 
 
 class PathInput(Input):

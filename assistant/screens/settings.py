@@ -12,11 +12,11 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Label
 
-from assistant.config import OPTIONS, Config
 from assistant.errors import SettingsError
 from assistant.screens.dialogs import LineScreen
 from assistant.screens.keys import all_keys, key_name, trouble
 from assistant.screens.rows import PickScreen, Row, RowsScreen
+from assistant.settings.config import OPTIONS, Config
 
 OWN_FIRST = ("homespun-dark", "homespun-light")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from assistant.folding import SEPARATOR
+from assistant.prompting.folding import SEPARATOR
 from assistant.storage.base import Base
 from assistant.storage.rows import Chat
 from assistant.text import printable

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from assistant.completing import Offer
+from assistant.prompting.completing import Offer
 
 
 class Completions(OptionList, can_focus=False):

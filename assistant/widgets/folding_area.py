@@ -6,7 +6,7 @@ from textual import events
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
-from assistant.folding import Folds
+from assistant.prompting.folding import Folds
 from assistant.text import printable
 
 

@@ -12,7 +12,7 @@ from textual.message import Message as Event
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from assistant.attaching import files_in
+from assistant.prompting.attaching import files_in
 from assistant.screens.keys import spelt
 from assistant.storage.libraries import Source
 from assistant.storage.rows import Message

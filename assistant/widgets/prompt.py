@@ -13,10 +13,10 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from assistant.commands import completion
-from assistant.completing import Offer, offers
-from assistant.config import Config
+from assistant.prompting.commands import completion
+from assistant.prompting.completing import Offer, offers
 from assistant.screens.keys import PROMPT_KEYS
+from assistant.settings.config import Config
 from assistant.widgets.completions import Completions
 from assistant.widgets.folding_area import FoldingArea
 from assistant.widgets.vim import VimKeys

@@ -8,7 +8,7 @@ from __future__ import annotations
 from textual import events
 from textual.widgets import TextArea
 
-from assistant.vim_motions import INCLUSIVE, MOTIONS, move
+from assistant.prompting.vim_motions import INCLUSIVE, MOTIONS, move
 
 ARROWS = {"left": "h", "right": "l", "home": "0", "end": "$"}
 INSERTING = {"i", "a", "I", "A", "o", "O"}

@@ -7,7 +7,7 @@ import time
 from textual.widgets import Static
 
 from assistant.app import HomespunApp
-from assistant.screens.chat import ChatScreen
+from assistant.screens.chat.screen import ChatScreen
 from assistant.widgets.message import ReplyView
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.status import StatusLine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assistant.app import HomespunApp
-from assistant.screens.spam import SpamScreen
+from assistant.screens.spam.screen import SpamScreen
 from tests.assistant.driver import Driver
 from tests.assistant.test_spam import SPAM
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from assistant.commands import COMMANDS, completion, read_command
 from assistant.errors import UsageError
-from assistant.sampling import read_setting
+from assistant.prompting.commands import COMMANDS, completion, read_command
+from assistant.settings.sampling import read_setting
 
 
 def test_reading_and_completing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from assistant.app import HomespunApp
 from assistant.inspecting.heat import Row
-from assistant.screens.inspect import InspectScreen
+from assistant.screens.inspect.screen import InspectScreen
 from assistant.widgets.inside import Choices, HeatStrips
 from assistant.widgets.tokens import TokenText
 from tests.assistant.driver import Driver

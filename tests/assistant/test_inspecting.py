@@ -15,7 +15,7 @@ from assistant.inspecting.heat import Heat, Row, relative, strongest
 from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.pieces import Records, read_piece, visible
 from assistant.inspecting.shades import LEVELS, bar, blocks, column_of, digit, percent, squeezed, surprise_level
-from assistant.themes import DARK, LIGHT
+from assistant.settings.themes import DARK, LIGHT
 from assistant.widgets.tokens import shaded
 from engine.protocol import Attention, Inspected
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Label, OptionList, Static
 
+from assistant.screens.chat.sources import SourcesScreen
 from assistant.screens.libraries import DocumentsScreen, LibrariesScreen
-from assistant.screens.sources import SourcesScreen
 from assistant.widgets.sources import SourceLines
 
 

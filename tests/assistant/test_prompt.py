@@ -6,13 +6,13 @@ import pytest
 from textual import events
 from textual.widgets import Static
 
-from assistant.attaching import files_in, mentions, with_files
-from assistant.completing import offers
-from assistant.costs import Cost, Pieces, told
 from assistant.errors import UsageError
-from assistant.folding import Folds, unfolded
+from assistant.prompting.attaching import files_in, mentions, with_files
+from assistant.prompting.completing import offers
+from assistant.prompting.costs import Cost, Pieces, told
+from assistant.prompting.folding import Folds, unfolded
+from assistant.prompting.vim_motions import move
 from assistant.storage.store import Store
-from assistant.vim_motions import move
 from assistant.widgets.completions import Completions
 
 BOOK = "\n".join(f"line {i}" for i in range(40))

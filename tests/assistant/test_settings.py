@@ -6,15 +6,15 @@ import pytest
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 
-from assistant import personas
-from assistant.config import OPTIONS, Config
 from assistant.errors import SettingsError, UsageError
-from assistant.screens.chat_settings import ChatSettingsScreen, PersonasScreen
+from assistant.screens.chat.chat_settings import ChatSettingsScreen, PersonasScreen
 from assistant.screens.dialogs import LineScreen, TextScreen
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import all_keys, key_name, trouble, usable
 from assistant.screens.rows import PickScreen, RowsScreen
 from assistant.screens.settings import KeyScreen, KeysScreen, SettingsScreen
+from assistant.settings import personas
+from assistant.settings.config import OPTIONS, Config
 from assistant.storage.store import Store
 from assistant.widgets.prompt import Prompt
 

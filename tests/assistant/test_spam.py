@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant import spam_moves
 from assistant.errors import UsageError
 from assistant.paths import Paths
+from assistant.verdicts import moves
 from assistant.verdicts.settings import CLASSICAL, SpamSettings
 
 SPAM = (
@@ -129,34 +129,34 @@ def test_move_and_undo(maildir: Path, tmp_path: Path) -> None:
     assert undone.stdout == b"2 mails moved back.\n"
     after = {path.relative_to(maildir): path.read_text() for path in maildir.rglob("*") if path.is_file()}
     assert after == before
-    assert not (junk / spam_moves.JOURNAL).exists()
+    assert not (junk / moves.JOURNAL).exists()
 
 
 def test_moving_overwrites_nothing(maildir: Path, tmp_path: Path) -> None:
     junk = tmp_path / "junk"
-    spam_moves.prepare(junk)
+    moves.prepare(junk)
     (junk / "cur/2.host:2,").write_text("somebody else's")
-    moved = spam_moves.move(maildir / "cur/2.host:2,", junk)
+    moved = moves.move(maildir / "cur/2.host:2,", junk)
     assert moved.name == "2.host.1:2,"
     assert (junk / "cur/2.host:2,").read_text() == "somebody else's"
     (maildir / "cur/2.host:2,").write_text("a new one in its place")
-    back, stays = spam_moves.undo(junk)
+    back, stays = moves.undo(junk)
     assert back == 0
     assert "already" in stays[0]
     assert moved.read_text() == SPAM
-    assert (junk / spam_moves.JOURNAL).exists(), "what could not go back can be tried again"
+    assert (junk / moves.JOURNAL).exists(), "what could not go back can be tried again"
 
 
 def test_a_folder_that_is_no_maildir_is_not_moved_into(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(b"x")
     with pytest.raises(UsageError, match="no Maildir"):
-        spam_moves.prepare(tmp_path / "photos")
+        moves.prepare(tmp_path / "photos")
 
 
 def test_the_command_imports_no_numpy_and_no_torch() -> None:
     heavy = {"torch", "numpy", "tiktoken", "safetensors"}
-    code = f"import sys, assistant.spam; print({heavy} & set(sys.modules))"
+    code = f"import sys, assistant.verdicts.command; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 

@@ -11,7 +11,7 @@ from textual import events
 from textual.widgets import Input, Label, OptionList, Static
 
 from assistant.screens.path import PathScreen
-from assistant.screens.spam import SpamScreen
+from assistant.screens.spam.screen import SpamScreen
 from assistant.verdicts.shown import together
 from assistant.widgets.mail_prompt import MailPrompt
 from tests.assistant.test_retraining import CHILD

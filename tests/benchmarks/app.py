@@ -40,7 +40,7 @@ MEASURE = """
 import asyncio, json, os, random, resource, sys, time
 from pathlib import Path
 from assistant.app import HomespunApp
-from assistant.screens.base import ChatBase
+from assistant.screens.chat.base import ChatBase
 
 async def main():
     found = {}

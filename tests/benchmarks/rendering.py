@@ -18,7 +18,7 @@ WORKER = Path(__file__).with_name("streaming_worker.py")
 async def _measure(tokens: int, size: tuple[int, int]) -> tuple[float, float]:
     """CPU seconds per token of this process, and their share of one core, while `tokens` come at SPEED."""
     from assistant.app import HomespunApp
-    from assistant.screens.chat import ChatScreen
+    from assistant.screens.chat.screen import ChatScreen
     from assistant.widgets.prompt import Prompt
 
     os.environ |= {"STREAM_TOKENS": str(tokens), "STREAM_SPEED": str(SPEED)}

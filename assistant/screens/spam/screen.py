@@ -14,11 +14,11 @@ from textual.widgets import Footer, Input, OptionList, Static, TextArea
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import APP_KEYS
-from assistant.screens.on_labels import OnLabels
-from assistant.screens.on_scorers import OnScorers
-from assistant.screens.on_verdicts import OnVerdicts
 from assistant.screens.path import PathScreen
-from assistant.screens.spam_keys import SPAM_KEYS
+from assistant.screens.spam.keys import SPAM_KEYS
+from assistant.screens.spam.labels import OnLabels
+from assistant.screens.spam.scorers import OnScorers
+from assistant.screens.spam.verdicts import OnVerdicts
 from assistant.storage.verdicts import Kept
 from assistant.verdicts.service import pasted
 from assistant.widgets.mail_prompt import MailPrompt

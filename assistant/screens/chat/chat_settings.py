@@ -8,13 +8,13 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from assistant import personas
 from assistant.chat_service import ChatService
-from assistant.chat_settings import ChatSettings
 from assistant.errors import AssistantError
-from assistant.sampling import SETTINGS
 from assistant.screens.dialogs import LineScreen, TextScreen
 from assistant.screens.rows import Row, RowsScreen
+from assistant.settings import personas
+from assistant.settings.chat_settings import ChatSettings
+from assistant.settings.sampling import SETTINGS
 from assistant.storage.store import Store
 
 

@@ -8,7 +8,7 @@ from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.dialogs import ChoiceScreen, ConfirmScreen
-from assistant.screens.spam_base import SpamBase
+from assistant.screens.spam.base import SpamBase
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts import shown
 

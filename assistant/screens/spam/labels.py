@@ -10,7 +10,7 @@ from textual import work
 from assistant.errors import AssistantError
 from assistant.screens.dialogs import ChoiceScreen, ConfirmScreen, LineScreen
 from assistant.screens.path import PathScreen
-from assistant.screens.spam_base import SpamBase
+from assistant.screens.spam.base import SpamBase
 from assistant.storage.verdicts import SPAM_TASK
 from assistant.verdicts.examples import Example, labels_of, read_examples, read_labels
 from assistant.verdicts.label_sets import LabelSet

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.attaching import mentions, read
 from assistant.errors import UsageError
+from assistant.prompting.attaching import mentions, read
 from assistant.text import printable
 
 BYTES_A_TOKEN = 4  # of English text, about; until the model can count

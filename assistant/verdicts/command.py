@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assistant import spam_moves
 from assistant.engine_client import EngineClient
 from assistant.errors import AssistantError, UsageError
 from assistant.paths import find_paths
-from assistant.spam_report import Bar, Judged, as_details, as_json, as_line
 from assistant.text import printable
+from assistant.verdicts import moves
+from assistant.verdicts.report import Bar, Judged, as_details, as_json, as_line
 from assistant.verdicts.settings import DEFAULT_RATE, SpamSettings
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, is_maildir, read_all
@@ -143,7 +143,7 @@ async def run(wishes: SpamWishes) -> int:
     Of several mails: 2 when one could not be read, else 1 when one is spam, else 3 when one is unsure, else 0.
     """
     if wishes.move is not None:
-        spam_moves.prepare(wishes.move)
+        moves.prepare(wishes.move)
     names = wishes.names
     one = len(names) == 1 and (names[0] == "-" or not Path(os.path.expanduser(names[0])).is_dir())
     client = EngineClient(Path())
@@ -216,7 +216,7 @@ def _move(judged: Judged, target: Path) -> int:
     if path.parent.parent.resolve() == target.resolve():
         return 0  # it lies there already
     try:
-        spam_moves.move(path, target)
+        moves.move(path, target)
     except OSError as error:
         _tell(f"Error: {path} was not moved: {(error.strerror or str(error)).lower()}.")
         return 0
@@ -229,7 +229,7 @@ def undo(target: Path) -> None:
     Raises:
         UsageError: nothing was moved there, or some of it could not be moved back.
     """
-    back, stays = spam_moves.undo(target)
+    back, stays = moves.undo(target)
     sys.stdout.write(f"{back} mail{'s' * (back != 1)} moved back.\n")
     if stays:
         raise UsageError(" ".join(stays))

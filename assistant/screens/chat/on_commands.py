@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from textual import work
 
-from assistant.commands import COMMANDS, SETTING_OF
-from assistant.screens.chat_settings import ChatSettingsScreen
-from assistant.screens.on_chats import OnChats
-from assistant.screens.on_spam import OnSpam
+from assistant.prompting.commands import COMMANDS, SETTING_OF
+from assistant.screens.chat.chat_settings import ChatSettingsScreen
+from assistant.screens.chat.on_chats import OnChats
+from assistant.screens.chat.on_spam import OnSpam
 
 ACTIONS = {
     "inspect": "inspect",

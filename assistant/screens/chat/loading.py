@@ -9,8 +9,8 @@ from assistant.chat_service import ChatService
 from assistant.errors import AssistantError, StorageError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
+from assistant.screens.chat.live import Live
 from assistant.screens.keys import spelt
-from assistant.screens.live import Live
 from assistant.screens.models import ModelsScreen
 from assistant.steady import SteadyScreen
 from assistant.widgets.status import StatusLine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import work
 
 from assistant.errors import StorageError
-from assistant.screens.inspect import InspectScreen
-from assistant.screens.replies import Replies
+from assistant.screens.chat.replies import Replies
+from assistant.screens.inspect.screen import InspectScreen
 from assistant.storage.rows import Message
 
 

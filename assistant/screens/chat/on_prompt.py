@@ -7,11 +7,11 @@ import asyncio
 from textual import on, work
 from textual.widgets import OptionList, Static, TextArea
 
-from assistant import personas
-from assistant.attaching import files_in
-from assistant.costs import Cost, Pieces, told
 from assistant.errors import AssistantError, StorageError
-from assistant.screens.base import ChatBase
+from assistant.prompting.attaching import files_in
+from assistant.prompting.costs import Cost, Pieces, told
+from assistant.screens.chat.base import ChatBase
+from assistant.settings import personas
 from assistant.widgets.completions import Completions
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.welcome import Examples, Welcome

@@ -6,8 +6,8 @@ from textual import work
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
-from assistant.screens.retrain import RetrainScreen
-from assistant.screens.spam_base import SpamBase
+from assistant.screens.spam.base import SpamBase
+from assistant.screens.spam.retrain import RetrainScreen
 from assistant.storage.verdicts import SPAM_TASK
 from assistant.verdicts.settings import per_cent
 

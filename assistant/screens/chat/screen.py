@@ -10,15 +10,15 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, Static
 
-from assistant import personas
+from assistant.screens.chat.on_inspect import OnInspect
+from assistant.screens.chat.on_learning import OnLearning
+from assistant.screens.chat.on_library import OnLibrary
+from assistant.screens.chat.on_messages import OnMessages
+from assistant.screens.chat.on_prompt import OnPrompt
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
-from assistant.screens.on_inspect import OnInspect
-from assistant.screens.on_learning import OnLearning
-from assistant.screens.on_library import OnLibrary
-from assistant.screens.on_messages import OnMessages
-from assistant.screens.on_prompt import OnPrompt
 from assistant.screens.settings import SettingsScreen
+from assistant.settings import personas
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.completions import Completions
 from assistant.widgets.prompt import Prompt

@@ -10,10 +10,10 @@ from textual import on, work
 from assistant.chat_service import Turn
 from assistant.errors import AssistantError, LibraryError, StorageError
 from assistant.library.adding import add, new_name
+from assistant.screens.chat.on_exchange import OnExchange
+from assistant.screens.chat.replies import Replies
+from assistant.screens.chat.sources import SourcesScreen
 from assistant.screens.libraries import LibrariesScreen
-from assistant.screens.on_exchange import OnExchange
-from assistant.screens.replies import Replies
-from assistant.screens.sources import SourcesScreen
 from assistant.storage.rows import Chat
 from assistant.widgets.message import ReplyView
 from assistant.widgets.sources import SourceLines

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from assistant import personas
 from assistant.chat_service import ChatService
-from assistant.config import Config
-from assistant.sampling import SETTINGS, Wishes, read_setting
+from assistant.settings import personas
+from assistant.settings.config import Config
+from assistant.settings.sampling import SETTINGS, Wishes, read_setting
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from textual.timer import Timer
 from textual.worker import Worker
 
 from assistant.chat_service import ChatService
-from assistant.chat_settings import ChatSettings
-from assistant.config import Config
 from assistant.errors import StorageError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
-from assistant.sampling import Wishes
-from assistant.screens.loading import LoadingScreen
+from assistant.screens.chat.loading import LoadingScreen
+from assistant.settings.chat_settings import ChatSettings
+from assistant.settings.config import Config
+from assistant.settings.sampling import Wishes
 from assistant.storage.rows import Message, Removed
 from assistant.storage.store import Store
 from assistant.widgets.prompt import Prompt

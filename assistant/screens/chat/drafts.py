@@ -6,7 +6,7 @@ from textual import on
 from textual.widgets import TextArea
 
 from assistant.errors import StorageError
-from assistant.screens.base import ChatBase
+from assistant.screens.chat.base import ChatBase
 from assistant.widgets.prompt import Prompt
 
 DRAFT_SECONDS = 0.5  # after the first key that is not saved yet, however many follow it

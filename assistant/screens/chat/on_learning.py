@@ -9,7 +9,7 @@ from textual import work
 from assistant.errors import StorageError
 from assistant.learning.feedback import Feedback
 from assistant.learning.runs import Runs
-from assistant.screens.base import ChatBase
+from assistant.screens.chat.base import ChatBase
 from assistant.screens.dialogs import TextScreen
 from assistant.storage.feedback import BAD, GOOD
 

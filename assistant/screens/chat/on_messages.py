@@ -5,9 +5,9 @@ from __future__ import annotations
 from textual import on, work
 
 from assistant.errors import StorageError
+from assistant.screens.chat.replies import Replies
 from assistant.screens.dialogs import TextScreen
 from assistant.screens.keys import spelt
-from assistant.screens.replies import Replies
 from assistant.storage.rows import Removed
 from assistant.text import code_blocks
 from assistant.widgets.code import Fence

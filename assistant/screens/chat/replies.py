@@ -6,13 +6,13 @@ from contextlib import aclosing
 
 from textual import on, work
 
-from assistant.attaching import with_files
 from assistant.chat_service import Turn
-from assistant.commands import read_command
 from assistant.errors import AssistantError, StorageError
-from assistant.screens.base import ChatBase
+from assistant.prompting.attaching import with_files
+from assistant.prompting.commands import read_command
+from assistant.screens.chat.base import ChatBase
+from assistant.screens.chat.live import Live
 from assistant.screens.keys import spelt
-from assistant.screens.live import Live
 from assistant.storage.rows import Message
 from assistant.widgets.message import ReplyView
 from assistant.widgets.prompt import Prompt

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from assistant.commands import COMMANDS
-from assistant.path_completion import candidates
+from assistant.prompting.commands import COMMANDS
+from assistant.prompting.path_completion import candidates
 
 _MENTION = re.compile(r'(?:^|\s)(@("?)([^"\s]*|(?<=")[^"]*))$')
 LISTED = 50  # files offered at once

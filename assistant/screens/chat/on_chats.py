@@ -9,10 +9,10 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from assistant.errors import StorageError
+from assistant.screens.chat.drafts import Drafts
+from assistant.screens.chat.search import SearchScreen
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
-from assistant.screens.drafts import Drafts
 from assistant.screens.keys import spelt
-from assistant.screens.search import SearchScreen
 from assistant.storage.rows import Chat
 from assistant.storage.store import Store, is_temporary
 from assistant.widgets.chat_list import ChatList

@@ -25,7 +25,7 @@ from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.pieces import Piece
 from assistant.inspecting.shades import digit, surprise_level, weight_level
 from assistant.screens.help import HelpScreen
-from assistant.screens.inspect_keys import INSPECT_KEYS, INTRO
+from assistant.screens.inspect.keys import INSPECT_KEYS, INTRO
 from assistant.storage.rows import Message
 from assistant.widgets.inside import Choices, HeatStrips
 from assistant.widgets.tokens import TokenText

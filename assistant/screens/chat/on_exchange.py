@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from textual import work
 
 from assistant.errors import AssistantError, UsageError
+from assistant.screens.chat.on_commands import OnCommands
 from assistant.screens.dialogs import LineScreen
-from assistant.screens.on_commands import OnCommands
 from assistant.screens.working import Step, WorkingScreen
 from assistant.storage.exchange import Exchange, Taken
 

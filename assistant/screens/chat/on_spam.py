@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assistant.screens.base import ChatBase
+from assistant.screens.chat.base import ChatBase
 
 if TYPE_CHECKING:
     from assistant.verdicts.service import VerdictService
@@ -32,6 +32,6 @@ class OnSpam(ChatBase):
 
     def open_spam(self, name: str = "") -> None:
         """Open the check; judge the file `name` at once where there is one."""
-        from assistant.screens.spam import SpamScreen
+        from assistant.screens.spam.screen import SpamScreen
 
         self.app.push_screen(SpamScreen(self.verdicts, name))
