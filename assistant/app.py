@@ -19,6 +19,7 @@ from assistant.errors import SettingsError
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
+from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
 from assistant.screens.chat.screen import ChatScreen
 from assistant.screens.keys import APP_KEYS, key_name, usable
@@ -61,6 +62,7 @@ class HomespunApp(SteadyApp):
         precision: str = "auto",
         compile: bool = False,
     ) -> None:
+        pastes.install()
         super().__init__()
         paths = self.paths = find_paths(data_dir)
         self.config = Config(paths.config)

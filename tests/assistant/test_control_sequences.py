@@ -35,6 +35,9 @@ def test_no_control_sequence_from_outside_reaches_the_terminal(data: Path) -> No
         terminal.until(lambda: "homespun-v0" not in terminal.text)
         terminal.type("\x0e")  # a new chat
         terminal.shows("New chat")
+        terminal.shows("unsent EVIL")
+        terminal.type("\x15")
+        terminal.until(lambda: "unsent EVIL" not in terminal.text)
         terminal.paste(f"pasted {EVIL}")
         terminal.shows("pasted EVIL")
         terminal.type("\x15")
