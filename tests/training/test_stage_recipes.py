@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.files.model_folder import load
-from engine.protocol import Delta, Generate, SamplingParams
 from engine.run.classifier import TextClassifier
-from engine.run.generate import Generator
 from engine.run.translator import Translator
 from training.data.grouping import held_out
 from training.data.tables import read_table
@@ -21,10 +19,12 @@ from training.data.tables import read_table
 ROOT = Path(__file__).parent.parent.parent / "training"
 
 
-def run(recipe: str, run: Path, *stages: str) -> None:
+def run(recipe: str, run: Path, *stages: str, steps: int = 0) -> None:
+    """Do `stages` of a recipe that ships; the first of the stages that train ends after `steps`, if given."""
     began = time.monotonic()
+    fewer = [f"--set={next(s for s in stages if s not in ('prepare', 'tokenizer'))}.steps={steps}"] if steps else []
     for stage in stages:
-        command = [sys.executable, "-m", "training", stage, str(ROOT / "recipes" / f"{recipe}.toml")]
+        command = [sys.executable, "-m", "training", stage, str(ROOT / "recipes" / f"{recipe}.toml"), *fewer]
         done = subprocess.run(
             [*command, "--data", str(ROOT / "sample"), "--run", str(run)], capture_output=True, text=True, check=False
         )
@@ -39,7 +39,8 @@ def metrics(folder: Path) -> dict:
 @pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "stages"), [("tiny-classify", ("classify",)), ("tiny-mlm", ("mlm", "classify"))])
 def test_a_classifier(tmp_path: Path, recipe: str, stages: tuple[str, ...]) -> None:
-    run(recipe, tmp_path, *(("prepare", "tokenizer") if "mlm" in stages else ()), *stages)
+    masked = "mlm" in stages
+    run(recipe, tmp_path, *(("prepare", "tokenizer") if masked else ()), *stages, steps=30 if masked else 0)
     model = TextClassifier.load(tmp_path / "classify" / "model")
     rows = list(read_table(ROOT / "sample", "labels.csv", ("text", "label"), "[x]"))
     unseen = [row for row in rows if held_out(row["text"], 20.0)]
@@ -62,24 +63,19 @@ def test_preferences(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_additions_to_the_bundled_model(tmp_path: Path) -> None:
-    run("tiny-lora", tmp_path, "prepare", "tokenizer", "sft")
+    run("tiny-lora", tmp_path, "prepare", "tokenizer", "sft", steps=8)
     config = json.loads((tmp_path / "sft" / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "homespun-v0"
     assert (tmp_path / "sft" / "adapter" / "adapter_model.safetensors").stat().st_size < 2_000_000
 
 
 @pytest.mark.slow
-def test_invented_facts_are_learned_by_additions(tmp_path: Path) -> None:
-    """Ten questions that nobody could answer before; the replies are compared whole."""
-    run("tiny-facts", tmp_path, "prepare", "tokenizer", "sft")
-    generator = Generator(load(tmp_path / "sft" / "adapter"))
-    right = 0
-    for line in (ROOT / "sample" / "facts.jsonl").read_text().splitlines():
-        question, answer = json.loads(line)["messages"]
-        request = Generate("1", (question,), SamplingParams(0.3, repetition_penalty=1.1, max_tokens=60, seed=1))
-        said = "".join(event.text for event in generator.reply(request) if isinstance(event, Delta))
-        right += said.strip() == answer["content"]
-    assert right >= 9
+def test_additions_learn_invented_facts(tmp_path: Path) -> None:
+    """The recipe runs; that facts are learned whole is shown with forty of them in test_tuning_end_to_end.py."""
+    run("tiny-facts", tmp_path, "prepare", "tokenizer", "sft", steps=60)
+    losses = [json.loads(line) for line in (tmp_path / "sft" / "events.jsonl").read_text().splitlines()]
+    losses = [event["loss"] for event in losses if event["kind"] == "step"]
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 
 @pytest.mark.slow
