@@ -14,13 +14,14 @@ from typing import Any, Literal, get_args
 
 from training.errors import RecipeError
 
-Kind = Literal["answers", "documents", "feedback", "labels", "scratch"]
+Kind = Literal["answers", "documents", "feedback", "labels", "spam", "scratch"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TITLES: dict[Kind, tuple[str, str]] = {
     "answers": ("Teach it answers", "questions and answers, from a file or typed in"),
     "documents": ("Teach it my documents", "a text, or a folder of texts, that it goes on reading"),
     "feedback": ("Learn from my feedback", "replies marked good or bad, better ones that were written"),
     "labels": ("Make a classifier", "texts and their labels, from a table"),
+    "spam": ("Correct the spam check", "verdicts that you called wrong; the scorer learns from them"),
     "scratch": ("Build a model from raw text", "a vocabulary, then a model of its own that reads the text"),
 }
 STAGES: dict[Kind, str] = {  # which stage of the lab trains it
@@ -28,10 +29,12 @@ STAGES: dict[Kind, str] = {  # which stage of the lab trains it
     "documents": "pretrain",
     "feedback": "dpo",
     "labels": "classify",
+    "spam": "spam",
     "scratch": "pretrain",
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 LEARNING: tuple[Kind, ...] = ("answers", "documents", "feedback", "labels")  # those that go on from a base
+LOOPED: tuple[Kind, ...] = (*LEARNING, "scratch")  # those that the training loop does
 
 
 def _field(
@@ -60,8 +63,10 @@ class Wish:
         "lora", "How", "additions are small and forget less; the whole model learns more",
         kinds=LEARNING, choices=("lora", "full"),
     )  # fmt: skip
-    epochs: float = _field(0.0, "Epochs", "how often it sees each example; 0: as many as such data needs")
-    minutes: float = _field(0.0, "Minutes", "instead of epochs: as many as fit; 0: epochs count")
+    epochs: float = _field(
+        0.0, "Epochs", "how often it sees each example; 0: as many as such data needs", kinds=LOOPED
+    )  # fmt: skip
+    minutes: float = _field(0.0, "Minutes", "instead of epochs: as many as fit; 0: epochs count", kinds=LOOPED)
     size: str = _field(
         "tiny", "Size", "1, 5 or 25 million parameters", kinds=("scratch",), choices=("tiny", "mini", "small")
     )
@@ -81,13 +86,22 @@ class Wish:
         0.0, "Held out", "per cent of the examples that only test it; answers to be known by heart: 0",
         kinds=("answers",), advanced=True,
     )  # fmt: skip
-    lr: float = _field(0.0, "Learning rate", "0: what suits the method", advanced=True)
+    lr: float = _field(0.0, "Learning rate", "0: what suits the method", kinds=LOOPED, advanced=True)
     rank: int = _field(0, "Rank", "of the additions; 0: what suits the data", kinds=LEARNING, advanced=True)
     beta: float = _field(0.1, "Beta", "how dear leaving the old model is", kinds=("feedback",), advanced=True)
-    context: int = _field(256, "Context", "tokens that an example may have", advanced=True)
-    batch_tokens: int = _field(512, "Batch", "tokens a step", advanced=True)
+    context: int = _field(256, "Context", "tokens that an example may have", kinds=LOOPED, advanced=True)
+    batch_tokens: int = _field(512, "Batch", "tokens a step", kinds=LOOPED, advanced=True)
     threads: int = _field(0, "Threads", "processor cores it may use; 0: all, at low priority", advanced=True)
-    seed: int = _field(1, "Seed", "the same seed, data and fields give the same model", advanced=True)
+    seed: int = _field(
+        1, "Seed", "the same seed, data and fields give the same model", kinds=LOOPED, advanced=True
+    )  # fmt: skip
+    scorer: str = _field(
+        "", "Scorer", "its folder; empty: the one in use", kinds=("spam",), advanced=True
+    )  # fmt: skip
+    old_mail: str = _field(
+        "", "Old mail", "prepared mail that is mixed in and compared on; empty: the app's, if there is any",
+        kinds=("spam",), advanced=True,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         """Raises RecipeError: a field that cannot be."""

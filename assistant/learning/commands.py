@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from assistant.models.shelf import Shelf
 
 HELP = {"help_option_names": ["-h", "--help"]}
-KINDS = ("answers", "documents", "feedback", "labels", "scratch")
+KINDS = ("answers", "documents", "feedback", "labels", "spam", "scratch")
+GATHERED = ("feedback", "spam")  # the app has their data itself
 METAVARS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER"}
 SYNONYMS = {"classifier": "labels"}
 
@@ -42,6 +43,7 @@ def train(ctx: click.Context) -> None:
     homespun train documents ~/notes --minutes 20      texts that it goes on reading
     homespun train feedback                            replies that you marked
     homespun train labels mails.csv                    a classifier
+    homespun train spam                                verdicts that you called wrong
     homespun train scratch book.txt                    a model of its own, from raw text
 
     A run goes on by itself; the chat's Ctrl+L shows it, too.
@@ -54,7 +56,7 @@ def _kind_command(kind: str) -> click.Command:
     from training.recipe_wish import TITLES, fields_of
 
     options: list[click.Parameter] = []
-    if kind != "feedback":
+    if kind not in GATHERED:
         options.append(click.Argument(["files"], nargs=-1, required=True, metavar="FILE…"))
     for field in fields_of(kind):  # type: ignore[arg-type]
         words, flag = field.metadata, f"--{field.name.replace('_', '-')}"
@@ -173,6 +175,12 @@ def show(shelf: Shelf, runs: Runs, run: Run) -> None:
 def adopt(shelf: Shelf, runs: Runs, run: Run) -> None:
     from assistant.learning import adopting
 
+    if run.wish.kind == "spam":
+        from assistant.learning.retraining import Retraining
+        from assistant.verdicts.settings import SpamSettings
+
+        click.echo(Retraining(SpamSettings(shelf.paths), runs).adopt(run))
+        return
     info = adopting.adopt(shelf, run)
     if run.wish.kind == "labels":
         click.echo(f"{info.key} is in the models folder: {info.path}")
@@ -181,12 +189,18 @@ def adopt(shelf: Shelf, runs: Runs, run: Run) -> None:
 
 
 @train.command(context_settings=HELP)
+@click.option("--spam", is_flag=True, help="The spam scorer instead; the one that was adopted last is deleted.")
 @click.pass_obj
-def rollback(obj: dict[str, Any]) -> None:
+def rollback(obj: dict[str, Any], spam: bool) -> None:
     """Make the default what it was before the last adoption."""
     from assistant.learning import adopting
 
     shelf, _ = things(obj)
+    if spam:
+        from assistant.verdicts.settings import SpamSettings
+
+        click.echo(SpamSettings(shelf.paths).roll_back())
+        return
     click.echo(f"{adopting.roll_back(shelf).key} is the default again.")
 
 

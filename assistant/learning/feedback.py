@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import LearningError
+from assistant.learning.reviewing import Choice, hash_of
 from assistant.storage.feedback import BAD, GOOD, Marked
 from assistant.storage.store import Store
 
@@ -35,13 +36,14 @@ class Pair:
 
 
 class Feedback:
-    """The marks in one store."""
+    """The marks in one store. See `reviewing.Reviewed`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def count(self) -> int:
-        return self._store.marks_count()
+    def count(self) -> str:
+        marks = self._store.marks_count()
+        return f"{marks} mark{'s' * (marks != 1)}" if marks else ""
 
     def pairs(self) -> list[Pair]:
         """Every pair there is, the older first, each once."""
@@ -59,8 +61,13 @@ class Feedback:
                 found.setdefault(same, Pair(key, tuple(prompt), chosen, rejected, why))
         return list(found.values())
 
+    def choices(self) -> list[Choice]:
+        return [
+            Choice(p.key, p.why, (("?", p.question, ""), ("+", p.chosen, "green"), ("−", p.rejected, "red")))
+            for p in self.pairs()
+        ]
+
     def summary(self, left_out: set[str] = frozenset()) -> str:  # type: ignore[assignment]
-        """How many pairs there are, and what makes more."""
         pairs = self.pairs()
         used = sum(pair.key not in left_out for pair in pairs)
         said = f"{used} pair{'s' if used != 1 else ''} of a better and a worse reply"
@@ -71,11 +78,6 @@ class Feedback:
         return said + "."
 
     def write(self, path: Path, left_out: set[str]) -> Path:
-        """Write the pairs that are to be used into `path`, as the lab reads them.
-
-        Raises:
-            LearningError: there are none, or the file cannot be written.
-        """
         pairs = [pair for pair in self.pairs() if pair.key not in left_out]
         if not pairs:
             raise LearningError(self.summary(left_out))
@@ -110,9 +112,3 @@ def preferences(replies: list[Marked]) -> Iterator[tuple[str, str, str]]:
 def _prompt(prompt: tuple[dict[str, str], ...]) -> Any:
     """One question as a text, a chat as its messages."""
     return prompt[0]["content"] if len(prompt) == 1 else list(prompt)
-
-
-def hash_of(*texts: str) -> str:
-    import hashlib
-
-    return hashlib.blake2b("\0".join(texts).encode(), digest_size=8).hexdigest()

@@ -79,6 +79,13 @@ class Runs:
 
     # Looking
 
+    def keys(self) -> set[str]:
+        """The names of the runs' folders, read or not."""
+        try:
+            return {name for name in os.listdir(self.folder) if not name.startswith(".")}
+        except OSError:
+            return set()
+
     def all(self) -> list[Run]:
         """Every run, the newest first."""
         if not self.folder.is_dir():

@@ -15,15 +15,18 @@ from typing import Any
 import click
 
 from assistant.errors import LearningError, UsageError
+from assistant.learning.corrections import Corrections
 from assistant.learning.feedback import Feedback
 from assistant.learning.looking import Preview, previews
 from assistant.learning.naming import free_name
 from assistant.learning.progress import Progress
+from assistant.learning.retraining import completed
 from assistant.learning.runs import Run, Runs
 from assistant.learning.wording import cost_line, counts_line, number, outcome
 from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
 from assistant.text import printable
+from assistant.verdicts.settings import SpamSettings
 from training.errors import TrainingError
 from training.recipe_wish import Wish, fields_of, read_field, save_wish
 
@@ -75,7 +78,7 @@ def wish_of(kind: str, given: dict[str, Any], shelf: Shelf, runs: Runs, draft: P
 
     Raises:
         TrainingError: an option that cannot be.
-        LearningError: there is no feedback to learn from.
+        LearningError: there is no feedback, or no correction, to learn from.
     """
     values: dict[str, Any] = {}
     for field in fields_of(kind):  # type: ignore[arg-type]
@@ -84,18 +87,20 @@ def wish_of(kind: str, given: dict[str, Any], shelf: Shelf, runs: Runs, draft: P
             continue
         values[field.name] = read_field(field.name, value) if isinstance(value, str) else value
     values["files"] = tuple(os.path.abspath(os.path.expanduser(name)) for name in given.get("files", ()))
-    if kind == "feedback":
+    if kind in ("feedback", "spam"):
         from assistant.storage.store import Store
 
         store = Store(shelf.paths.database)
-        values["files"] = (str(Feedback(store).write(draft / "preferences.jsonl", set())),)
+        source = Feedback(store) if kind == "feedback" else Corrections(store)
+        values["files"] = (str(source.write(draft / f"{kind}.jsonl", set())),)
         store.close()
-    if kind != "scratch":
+    if kind not in ("scratch", "spam"):
         info = shelf.find(values["base"]) if values.get("base") else shelf.default()[0]
         values["base"] = info.key if info.bundled else str(info.path)
     names = {info.path.name for info in shelf.models()} | {run.wish.name for run in runs.all()}
     values["name"] = values.get("name") or free_name(kind, names)
-    return Wish(kind=kind, **values)  # type: ignore[arg-type]
+    wish = Wish(kind=kind, **values)  # type: ignore[arg-type]
+    return completed(wish, SpamSettings(shelf.paths)) if kind == "spam" else wish
 
 
 async def _previewed(draft: Path) -> Preview:
@@ -155,7 +160,8 @@ def follow(runs: Runs, run: Run) -> None:
     if now.state == "done":
         for line in result_lines(now, replies=False):
             click.echo(line)
-        click.echo(f"To chat with it from now on: homespun train adopt {now.key}")
+        use = "judge mail by it" if now.wish.kind == "spam" else "chat with it"
+        click.echo(f"To {use} from now on: homespun train adopt {now.key}")
 
 
 def run_line(run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from assistant.learning.looking import Preview
 from assistant.learning.runs import Run
 from assistant.models.events import parameters_text, size_text, time_text
+from assistant.text import printable
 
 
 def counts_line(preview: Preview) -> str:
@@ -15,7 +16,8 @@ def counts_line(preview: Preview) -> str:
     if counts:
         why = ", ".join(f"{n} {reason}" for reason, n in counts.items())
         parts.append(f"{sum(counts.values()):,} left out ({why})")
-    parts.append(f"{preview.summary['tokens']:,} tokens, seen {preview.summary['epochs']:g} times")
+    if preview.summary["tokens"]:
+        parts.append(f"{preview.summary['tokens']:,} tokens, seen {preview.summary['epochs']:g} times")
     return " · ".join(parts)
 
 
@@ -44,3 +46,11 @@ def number(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     return f"{value:.0f} %" if unit == "%" else f"{value:.3f} {unit}" if unit else f"{value:.1f}"
+
+
+def result_sentence(run: Run) -> str:
+    """A result's numbers and warnings as sentences."""
+    parts = [
+        f"{name}: {number(old, unit)} before, {number(new, unit)} now." for name, old, new, unit in run.result["rows"]
+    ]
+    return " ".join(printable(str(part)) for part in [*parts, *run.result.get("warnings", [])])

@@ -31,9 +31,8 @@ from assistant.verdicts.examples import Example
 from assistant.verdicts.fine_tuning import FineTuning
 from assistant.verdicts.label_sets import LabelSets
 from assistant.verdicts.labelling import Labeller, readable
-from assistant.verdicts.retraining import Retraining
 from assistant.verdicts.settings import CLASSICAL, SpamSettings
-from engine.email_text.normalise import VERSION, EmailText, normalise
+from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, read_path
 from engine.errors import EngineError
 from engine.protocol import Classify, Verdicts
@@ -48,17 +47,12 @@ class VerdictService:
     def __init__(self, store: Store, client: EngineClient, paths: Paths, tell: Callable[[str], None]) -> None:
         self.store, self.client = store, client
         self.settings, self.sets = SpamSettings(paths), LabelSets(paths)
-        self.retraining, self.tuning = Retraining(self.settings, tell), FineTuning(tell)
+        self.tuning = FineTuning(tell)
         self._labeller: tuple[Path, Labeller] | None = None  # the last one, and the language model it asked
 
     async def close(self) -> None:
         """End what goes on behind the screens."""
-        await self.retraining.close()
         await self.tuning.close()
-
-    def corrections(self) -> list[tuple[str, str]]:
-        """What retraining learns from."""
-        return self.store.corrections(SPAM_TASK, VERSION)
 
     async def read(self, name: str) -> AsyncIterator[Item]:
         """The mails of the file or folder `name`, at most MOST_MAILS, read in a thread, one in memory at a time.

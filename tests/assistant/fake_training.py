@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from engine.email_text.normalise import VERSION
+
 STEPS = 200
 BASE = Path(__file__).parent.parent.parent / "engine" / "bundled" / "homespun-v0"
 stopped = False
@@ -45,6 +47,26 @@ def train(run: Path, pace: float) -> None:
                 sys.exit(3)
             if stopped:
                 return
+
+
+def correct(run: Path, wish: dict[str, object]) -> None:
+    """The spam scorer's run. What it does is told by the text of the first correction."""
+    rows = [json.loads(line) for line in Path(wish["files"][0]).read_text().splitlines()]
+    say(run, "preparing", text="learning from the corrections")
+    if "broken" in rows[0]["text"]:
+        say(run, "failed", text="The corrections cannot be read.")
+        sys.exit(2)
+    if "long" in rows[0]["text"]:
+        time.sleep(60)
+    made = run / "model" / str(wish["name"])
+    made.mkdir(parents=True)
+    (made / "config.json").write_text(json.dumps({"normaliser_version": VERSION, "parent": wish["scorer"]}))
+    worse = "worse" in rows[0]["text"]
+    after = 0.0 if worse else 100.0
+    result = {"rows": [["corrections judged right", 50.0, after, "%"]], "model": str(made), "kind": "spam"}
+    result["warnings"] = ["The new scorer is worse than the old one: better not adopt it."] if worse else []
+    (run / "result.json").write_text(json.dumps(result))
+    say(run, "done")
 
 
 def finish(run: Path, name: str) -> None:
@@ -81,6 +103,9 @@ def main() -> None:
         if not Path(wish["files"][0]).exists():
             say(run, "failed", text="There is no file facts.csv.")
             sys.exit(2)
+        if wish["kind"] == "spam":
+            correct(run, wish)
+            return
         say(run, "training", stage="sft")
         train(run, 0.2 if wish["epochs"] == 99 else 0.02)  # slowly where a test wants time
         finish(run, wish["name"])

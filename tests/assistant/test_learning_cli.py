@@ -12,6 +12,9 @@ from click.testing import CliRunner, Result
 
 from assistant import cli
 from assistant.learning import looking, runs
+from assistant.storage.store import Store
+from assistant.storage.verdicts import SPAM_TASK
+from engine.email_text.normalise import VERSION
 from tests.assistant.test_learning import FAKE
 
 
@@ -48,6 +51,29 @@ def test_a_run_is_previewed_started_followed_adopted_and_taken_back(homespun, tm
     assert homespun("rollback").output == "homespun-v0 is the default again.\n"
     assert "are free again" in homespun("prune").output
     assert homespun("cancel", "boats", "--yes").output.endswith("was deleted.\n")
+
+
+def test_the_spam_check_is_corrected_compared_adopted_and_taken_back(homespun, tmp_path: Path) -> None:
+    said = homespun("spam", "--yes")
+    assert said.exit_code == 2
+    assert "no corrections to learn from yet" in said.output
+    store = Store(tmp_path / "data" / "chats.db")
+    values = {
+        "name": "",
+        "subject": "",
+        "sender": "",
+        "shown": "x",
+        "text": "lunch",
+        "normaliser": VERSION,
+        "raw": None,
+    }
+    store.label_verdict(store.begin_verdict(SPAM_TASK, values, {}), "not spam")
+    store.close()
+    said = homespun("spam", "--yes").output
+    assert "corrections judged right: 50 % before, 100 % now" in said
+    assert "To judge mail by it from now on: homespun train adopt" in said
+    assert "spam-1 judges from now on" in homespun("adopt").output
+    assert "the scorer that comes with homespun judges again" in homespun("rollback", "--spam").output
 
 
 def test_a_detached_run_goes_on_and_is_paused(homespun, tmp_path: Path) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 
 from assistant.learning import looking
 from assistant.screens.learning.form import FormScreen, TypeScreen
 from assistant.screens.learning.menu import MenuScreen
 from assistant.screens.learning.result import ResultScreen
+from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.run import RunScreen
 from assistant.screens.learning.see import SeeScreen
 from assistant.screens.learning.vote import VoteScreen
+from assistant.storage.verdicts import SPAM_TASK
+from assistant.verdicts.settings import SpamSettings
+from engine.email_text.normalise import VERSION
 from tests.assistant.test_learning import FAKE
 
 
@@ -30,7 +35,7 @@ def teaching(opened, monkeypatch):
 
 
 async def to_menu(it) -> MenuScreen:
-    it.screen._runs._command = FAKE
+    it.screen.runs._command = FAKE
     await it.pilot.press("ctrl+l")
     await it.until(lambda: isinstance(it.app.screen, MenuScreen))
     await it.pilot.pause()
@@ -38,7 +43,8 @@ async def to_menu(it) -> MenuScreen:
 
 
 def words(screen, selector: str) -> str:
-    return str(screen.query_one(selector, Static).content)
+    """What stands there; nothing while the screen is being made."""
+    return " ".join(str(found.content) for found in screen.query(selector).results(Static))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (50, 12)])
@@ -61,7 +67,7 @@ async def test_answers_are_taught_compared_adopted_and_taken_back(teaching, tmp_
         await it.until(lambda: isinstance(it.app.screen, RunScreen))
         await it.until(lambda: "step" in words(it.app.screen, "#numbers"))
         await it.until(lambda: isinstance(it.app.screen, ResultScreen))  # by itself, at the end
-        assert "lost 6.0 points" in words(it.app.screen, "#warnings")
+        await it.until(lambda: "lost 6.0 points" in words(it.app.screen, "#warnings"))
         await it.pilot.press("ctrl+s")
         await it.until(lambda: it.screen._service.model.key == "mine")
         assert it.app.shelf.default()[0].key == "mine"
@@ -69,6 +75,38 @@ async def test_answers_are_taught_compared_adopted_and_taken_back(teaching, tmp_
         await it.pilot.press("b")
         await it.until(lambda: it.screen._service.model.key == "homespun-v0")
         assert it.app.shelf.default()[0].key == "homespun-v0"
+
+
+async def test_the_spam_check_learns_from_corrections_in_the_menu(teaching) -> None:
+    async with teaching((120, 40)) as it:
+        menu = await to_menu(it)
+        assert menu._sources["spam"].count() == ""
+        for text in ("buy a watch", "lunch"):
+            values = {"name": "", "subject": "", "sender": "", "shown": text, "text": text, "normaliser": VERSION}
+            verdict = it.app.store.begin_verdict(SPAM_TASK, {**values, "raw": None}, {})
+            it.app.store.label_verdict(verdict, "not spam")
+        menu.query_one(OptionList).highlighted = menu._entries.index(("kind", "spam"))
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, FormScreen))
+        form = it.app.screen
+        assert words(form, "#problem") == "2 corrections (2 not spam)."
+        form.query_one("#review", Button).press()
+        await it.until(lambda: isinstance(it.app.screen, ReviewScreen))
+        assert "buy a watch" in str(it.app.screen.query_one(OptionList).options[0].prompt)
+        await it.pilot.press("space", "escape")
+        await it.until(lambda: it.app.screen is form)
+        assert words(form, "#problem") == "1 correction (1 not spam), 1 left out."
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, ResultScreen))
+        run = menu._runs.all()[0]
+        assert json.loads(Path(run.wish.files[0]).read_text())["text"] == "lunch"
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: "spam-1 judges from now on" in it.notified)
+        await it.until(lambda: it.app.screen is menu)
+        await it.until(
+            lambda: "adopted" in str(menu.query_one(OptionList).options[menu._entries.index(("run", run.key))].prompt)
+        )
+        assert SpamSettings(it.app.shelf.paths).in_use().folder.name == "spam-1"
 
 
 async def test_a_run_goes_on_while_one_chats_and_is_paused_and_deleted_from_the_menu(teaching, tmp_path: Path) -> None:
@@ -121,7 +159,7 @@ async def test_marks_are_kept_shown_and_counted_and_a_bad_reply_may_be_given_a_b
         await it.until(lambda: it.screen.store.mark_of(reply.id) == (-1, "Better so."))
         menu = await to_menu(it)
         line = str(menu.query_one(OptionList).get_option_at_index(3).prompt)
-        assert "1 marks so far" in line
+        assert "1 mark so far" in line
 
 
 async def test_voting_is_blind_and_counts_for_the_right_model(teaching) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from assistant.screens.path import PathScreen
 from assistant.screens.spam.screen import SpamScreen
 from assistant.verdicts.shown import together
 from assistant.widgets.mail_prompt import MailPrompt
-from tests.assistant.test_retraining import CHILD
+from tests.assistant.test_learning import FAKE
 
 LINK = b"""From: "Your Bank" <x@bank.example>
 Reply-To: thief@gmail.com
@@ -247,13 +246,13 @@ async def test_retraining_is_compared_and_adopted_only_on_yes(checking) -> None:
         await it.judge("lunch on Friday")
         await it.pilot.press("f2")
         await it.pilot.pause()
-        it.screen._service.retraining._command = [sys.executable, "-c", CHILD]
+        it.it.screen.runs._command = FAKE
         await it.pilot.press("f9")
         await it.pilot.pause()
         about = it.it.app.screen.query_one("#about", Label)
         assert "1 correction (1 spam)" in str(about.content)
         await it.pilot.press("y")
-        await it.it.until(lambda: "0 were right before and 1 are now" in str(about.content))
+        await it.it.until(lambda: "50 % before, 100 % now" in str(about.content))
         assert it.screen._service.settings.in_use().folder is None
         await it.pilot.press("y")
         await it.it.until(lambda: it.it.app.screen is it.screen)

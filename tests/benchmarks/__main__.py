@@ -8,6 +8,7 @@ import sys
 from tests.benchmarks import (
     app,
     ask,
+    beside,
     decode,
     documents,
     engine,
@@ -27,6 +28,7 @@ ALL = {
     "app": app.main,
     "rendering": rendering.main,
     "ask": ask.main,
+    "beside": beside.main,
     "documents": documents.main,
     "decode": decode.main,
     "engine": engine.main,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,14 @@ import torch
 
 import training
 from engine.catalog import describe, is_adapter
+from engine.email_text.normalise import for_model
 from engine.files.model_folder import load
+from engine.spam.loading import load_judge
 from tests.training.stage_setup import write_base, write_examples
 from training.events import read_events
 from training.recipe_wish import Wish, save_wish
-from training.tuning import measure
+from training.tuning import estimate, measure
+from training.tuning.preview import preview
 from training.tuning.queue import read_state
 from training.tuning.run import Tuning
 
@@ -118,6 +124,77 @@ def test_a_model_is_built_from_raw_text_alone(place: Path, tmp_path: Path, quick
     assert describe(Path(result_of(run)["model"])).parameters
 
 
+def test_a_classifier_that_is_kept_early_is_measured_and_sure_of_itself_all_the_same(
+    place: Path, tmp_path: Path, quick: None
+) -> None:
+    run = run_in(tmp_path / "runs" / "1", wish_of(place, "labels", "labels.csv", epochs=40.0))
+    process = child(run)
+    wait_for(lambda: len(steps(run, "classify")) > 2, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 3
+    done = len(steps(run, "classify"))
+    (run / "keep").touch()
+    assert Tuning(run).go() == "done"
+    assert len(steps(run, "classify")) == done, "it was not trained on"
+    made = Path(result_of(run)["model"])
+    assert describe(made).size > 0
+    assert json.loads((made / "training.json").read_text())["metrics"]["temperature"] != 1.0
+
+
+def test_what_a_model_from_nothing_will_cost_is_measured(place: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(estimate, "SECONDS", 0.5)
+    (place / "stories.txt").write_text(STORIES.read_text()[:60_000])
+    wish = Wish("scratch", (str(place / "stories.txt"),), "born", epochs=0.5, context=64, threads=1)
+    found = []
+    for number, chats in enumerate((True, False)):
+        preview(run_in(tmp_path / str(number), replace(wish, chats=chats)))
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+        found.append(next(row for row in rows if row["kind"] == "estimate"))
+    with_chats, without = found
+    assert with_chats["seconds_per_step"] > 0
+    assert with_chats["steps"] > without["steps"] > 0, "the dialogues come on top"
+
+
+def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_else(tmp_path: Path) -> None:
+    """The wish `spam`: 200 mails of a kind that is called spam, and is none; other mail is judged as before."""
+    mails = [for_model(*quilting(number)) for number in range(240)]
+    wrong = [text for text, p in zip(mails, load_judge(None).probabilities(mails), strict=True) if p >= 0.5]
+    assert len(wrong) > 20, "the mails are no hard case any more"
+    rows = [{"text": text, "label": "not spam"} for text in mails[:200]]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = run_in(tmp_path / "runs" / "1", Wish("spam", (str(tmp_path / "c.jsonl"),), "better", threads=1))
+    assert Tuning(run).go() == "done"
+    result = result_of(run)
+    ((_, before, after, _),) = result["rows"]
+    assert before < after
+    assert after >= 99
+    new = load_judge(Path(result["model"]))
+    assert sum(new.probabilities(mails[200:]) >= 0.5) <= 2, "others of that kind, which were not learned from"
+    known = [for_model(*SPAM)] + [for_model(text) for text in HONEST]
+    assert ((new.probabilities(known) >= 0.5) == (load_judge(None).probabilities(known) >= 0.5)).all()
+
+
+def quilting(number: int) -> tuple[str, str]:
+    """(text, subject) of a newsletter that sells something to people who have asked for it."""
+    luck = random.Random(number)
+    what = luck.choice(["quilt", "thread", "cotton", "needle", "pattern"])
+    offer = luck.choice(["Save 20% on every order", "Free shipping on all orders", "Buy two, get one free"])
+    text = (
+        f"Dear quilter,\n\n{offer} of {what}s this week only! Click here to order now: https://quilts.example/{number}\n"
+        f"Our {what} guild meets on {luck.choice(['Monday', 'Friday'])}. Limited offer, act today.\n"
+        "To unsubscribe click below."
+    )
+    return text, f"{offer}: {what} sale"
+
+
+SPAM = ("Make money fast from home! Guaranteed income, no risk. Viagra and cheap loans, click here now!!!", "FREE $$$")
+HONEST = (
+    "Can you send me the minutes of Tuesday's meeting? I could not make it. Thanks, Ada",
+    "The patch breaks the build on ARM: undefined reference to foo_init. I will look at it tonight.",
+    "Dinner at eight on Saturday? We bring the dessert.",
+)
+
+
 def test_what_was_taught_to_an_adapter_is_merged_with_it(place: Path, tmp_path: Path, quick: None) -> None:
     first = run_in(tmp_path / "runs" / "1", wish_of(place, "answers", "facts.csv", epochs=2.0))
     Tuning(first).go()
@@ -132,8 +209,6 @@ def test_what_was_taught_to_an_adapter_is_merged_with_it(place: Path, tmp_path: 
 
 
 def test_minutes_become_epochs_once(place: Path, tmp_path: Path, quick: None, monkeypatch) -> None:
-    from training.tuning import estimate
-
     monkeypatch.setattr(estimate, "SECONDS", 0.5)
     run = run_in(tmp_path / "runs" / "1", wish_of(place, "answers", "facts.csv", minutes=0.02))
     Tuning(run).go()
@@ -167,8 +242,8 @@ def wait_for(ready, process: subprocess.Popen[bytes] | None = None) -> None:
         time.sleep(0.02)
 
 
-def steps(run: Path) -> list[tuple[int, float]]:
-    return [(e["step"], e["loss"]) for e in read_events(run / "sft" / "events.jsonl") if e["kind"] == "step"]
+def steps(run: Path, stage: str = "sft") -> list[tuple[int, float]]:
+    return [(e["step"], e["loss"]) for e in read_events(run / stage / "events.jsonl") if e["kind"] == "step"]
 
 
 def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_left_alone(place: Path, tmp_path: Path) -> None:
@@ -180,6 +255,12 @@ def test_a_run_that_is_stopped_and_killed_ends_as_one_that_was_left_alone(place:
     assert again.wait(60) == 2
     assert again.stderr is not None
     assert b"in use by another process" in again.stderr.read()
+    process.send_signal(signal.SIGSTOP)  # the laptop sleeps
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGCONT)
+    done = len(steps(cut))
+    wait_for(lambda: len(steps(cut)) > done + 3, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 3
     assert read_state(cut)["state"] == "paused"
@@ -228,3 +309,43 @@ def test_a_base_that_is_gone_is_said_and_nothing_is_lost(place: Path, tmp_path: 
     assert "no weights" in state["text"]
     (tmp_path / "away").rename(base / "model.safetensors")
     assert child(run).wait(200) == 0
+
+
+FULL = """
+set -e
+mount -t tmpfs -o size=100m none "$DISK"
+cp -r "$RUN/." "$DISK"
+"$PYTHON" -m training teach run "$DISK" &
+set +e
+while [ "$(grep -c '"kind": "step"' "$DISK/sft/events.jsonl" 2>/dev/null || echo 0)" -lt 5 ]; do sleep 0.05; done
+dd if=/dev/zero of="$DISK/others" bs=64k 2>/dev/null
+wait $!
+echo $? > "$OUT/first"
+cp "$DISK/state.json" "$OUT/full.json"
+rm "$DISK/others"
+"$PYTHON" -m training teach run "$DISK"
+echo $? > "$OUT/second"
+"""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="a disk of our own that can be full takes a mount namespace",
+)
+def test_a_disk_that_fills_up_in_mid_run_is_said_and_the_run_goes_on_when_there_is_room(
+    place: Path, tmp_path: Path
+) -> None:
+    run = long_run(place, tmp_path / "runs" / "1")
+    (tmp_path / "disk").mkdir()
+    names = {"DISK": str(tmp_path / "disk"), "RUN": str(run), "OUT": str(tmp_path), "PYTHON": sys.executable}
+    alone = {**os.environ, **names, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(["unshare", "-m", "sh", "-c", FULL], env=alone, capture_output=True, check=False, timeout=200)
+    assert (tmp_path / "first").exists(), done.stderr.decode()
+    assert (tmp_path / "first").read_text().strip() == "2"
+    state = json.loads((tmp_path / "full.json").read_text())
+    assert state["state"] == "failed"
+    assert "Make room" in state["text"]
+    assert b"Traceback" not in done.stderr
+    assert (tmp_path / "second").read_text().strip() == "0"

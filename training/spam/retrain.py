@@ -50,6 +50,16 @@ class Comparison:
     adopted: bool  # whether the new scorer was written
     sentence: str
 
+    @property
+    def right(self) -> tuple[int, int]:
+        """Corrections judged right, before and after."""
+        return self.right_before, self.right_after
+
+    @property
+    def worse(self) -> bool:
+        """Fewer corrections are right, or more of the benchmark is lost than may be."""
+        return self.right_after < self.right_before or self.accuracy_after < self.accuracy_before - MOST_LOST
+
 
 def read_corrections(path: Path) -> Rows:
     """JSON lines with `label` ("spam", or "not spam"), and `mail` as it came or `text` as the normaliser made it.

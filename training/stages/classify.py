@@ -129,8 +129,12 @@ def choose_trained(model: Classifier, train: str) -> None:
         model.body.head.requires_grad_(False)  # nothing goes through it
 
 
-def classify(job: Job) -> bool:
-    """Train, calibrate and write `run/classify/model`, a classifier's folder; True when it is done."""
+def classify(job: Job, *, go_on: bool = True) -> bool:
+    """Train, calibrate and write `run/classify/model`, a classifier's folder; True when it is done.
+
+    Args:
+        go_on: False: make it of what the last checkpoint has learned, without training on.
+    """
     recipe = job.recipe.classify
     require("classify", recipe.files)
     start = begin(job.recipe, job.run, "classify")
@@ -144,7 +148,7 @@ def classify(job: Job) -> bool:
         task.validate if examples.valid else None, None, job.device, job.max_minutes,
         layers=list(start.model.blocks), identity=identity_of_start(job, start, [recipe.files, recipe.valid_files]),
     )  # fmt: skip
-    if not train(stage):
+    if go_on and not train(stage):
         return False
     load_weights(checkpoint(job.run, "classify"), task.model)
     model = task.calibrated(task.model.eval())

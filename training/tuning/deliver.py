@@ -17,8 +17,9 @@ from engine.catalog import find, is_adapter, read_json
 from engine.files.model_folder import save
 from engine.text.chat_template import CHATML
 from training.data.vocabulary import open_vocabulary
-from training.recipe import Recipe, RecipeError
+from training.recipe import Recipe
 from training.recipe_wish import Wish
+from training.stages.classify import classify
 from training.stages.job import Job
 from training.stages.results import save_decoder, training_record, write_result
 from training.stages.start import begin, trained
@@ -85,8 +86,8 @@ def _from_nothing(wish: Wish, job: Job, stage: str, folder: Path) -> Path:
 
 def _classifier(job: Job, folder: Path) -> Path:
     made = job.folder("classify") / "model"
-    if not made.is_dir():
-        raise RecipeError("A classifier can be kept when it is done only: its confidence is measured at the end.")
+    if not made.is_dir():  # kept early
+        classify(job, go_on=False)
     shutil.copytree(made, folder)
     return folder
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from training.data.shards import open_shard
 from training.events import read_events
 from training.loop.distributed import world
 from training.recipe import Recipe
@@ -88,7 +89,7 @@ def estimate(wish: Wish, recipe: Recipe, run: Path, threads: int, seconds: float
     start = next(e for e in events if e["kind"] == "start")
     saved = [e["mb"] for e in events if e["kind"] == "checkpoint"]
     return Estimate(
-        steps=start["steps"],
+        steps=start["steps"] + _steps_afterwards(recipe, run),
         seconds_per_step=round(statistics.median(times), 4),
         tokens_per_second=round(statistics.median(e["tokens_per_second"] for e in steps), 1),
         memory_mb=max(e.get("memory_mb", 0) for e in steps),
@@ -97,6 +98,13 @@ def estimate(wish: Wish, recipe: Recipe, run: Path, threads: int, seconds: float
         trained=start["trained"],
         threads=threads,
     )
+
+
+def _steps_afterwards(recipe: Recipe, run: Path) -> int:
+    """Of the stage `sft` behind a pretraining, about: its sources' tokens are those of the pretraining."""
+    later = [source for source in recipe.data.sources if source.sft_epochs > 0]
+    tokens = sum(source.sft_epochs * len(open_shard(run, "train", source.name).tokens) for source in later)
+    return round(tokens / recipe.sft.batch_tokens)
 
 
 def fit_minutes(wish: Wish, recipe: Recipe, run: Path, threads: int = 0) -> Wish:

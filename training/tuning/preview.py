@@ -16,13 +16,13 @@ import click
 import torch
 
 from training.data import vocabulary as vocabularies
-from training.data.shards import write_shards
 from training.recipe import load_recipe
 from training.recipe_wish import Wish, load_wish
 from training.tuning.estimate import estimate
 from training.tuning.laying import lay_out
 from training.tuning.layout import Laid
 from training.tuning.recipes import epochs_of
+from training.tuning.tokens import cut_into_tokens, prepare_documents
 
 MOST_ROWS = 2000  # that are shown; all are counted
 FEW = {"answers": 10, "feedback": 30, "labels": 40}  # below, a person is told that they are few
@@ -31,22 +31,26 @@ FEW = {"answers": 10, "feedback": 30, "labels": 40}  # below, a person is told t
 def preview(folder: Path, *, with_estimate: bool = True) -> None:
     """Lay out `folder/wish.json` and print what came of it."""
     wish = load_wish(folder / "wish.json")
-    for leftover in ("data", "documents", "shards", "data_report.json", "prepared.json", "preparing"):
+    for leftover in ("data", "documents", "shards", "tokenizer.json", "data_report.json", "prepared.json", "preparing"):
         path = folder / leftover
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    laid = lay_out(wish, folder)
+    if wish.kind == "spam":
+        from training.tuning import corrections
+
+        laid = corrections.lay_out(wish)
+    else:
+        laid = lay_out(wish, folder)
     if wish.kind in ("documents", "scratch"):
         _prepared(wish, folder, laid)
     for row in laid.rows[:MOST_ROWS]:
         _print("row", **asdict(row))
     _print("summary", **summary(wish, laid))
-    if with_estimate and wish.kind != "scratch":
+    if with_estimate and wish.kind != "spam":
         threads = wish.threads or os.cpu_count() or 1
         torch.set_num_threads(threads)
         recipe = load_recipe(folder / "recipe.toml")
         if recipe.data.sources:
-            write_shards(recipe, folder, 1)
-            vocabularies.mark_shards(folder, vocabularies.open_vocabulary(folder))
+            cut_into_tokens(wish, recipe, folder)
         _print("estimate", **estimate(wish, recipe, folder, threads).to_dict())
 
 
@@ -55,13 +59,9 @@ def _print(kind: str, **fields: Any) -> None:
 
 
 def _prepared(wish: Wish, folder: Path, laid: Laid) -> None:
-    from training.data import prepare
-    from training.tuning.lay_documents import hold_some_out, rows_of
+    from training.tuning.lay_documents import rows_of
 
-    recipe = load_recipe(folder / "recipe.toml")
-    report = prepare.prepare(recipe.data, folder / "data", folder, 1)
-    if wish.kind == "documents":
-        hold_some_out(folder)
+    report = prepare_documents(wish, load_recipe(folder / "recipe.toml"), folder)
     vocabulary = vocabularies.open_vocabulary(folder, wish.base) if wish.kind == "documents" else None
     laid.rows = rows_of(folder, report, vocabulary, MOST_ROWS)
 

@@ -5,6 +5,7 @@ A run that waits is a process that looks every second whether it is its turn; th
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -23,9 +24,17 @@ LOOK_SECONDS = 1.0
 def write_state(run: Path, state: str, **more: Any) -> None:
     """Say in `run/state.json`, whole or not at all, what the run is doing: one of the names in `runs.py` of the app."""
     data = {"state": state, "pid": os.getpid(), "time": round(time.time(), 1), **more}
-    temporary = run / "state.tmp"
-    temporary.write_text(json.dumps(data, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(run / "state.json")
+    text, path, temporary = json.dumps(data, ensure_ascii=False) + "\n", run / "state.json", run / "state.tmp"
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno != errno.ENOSPC or not path.exists():
+            raise
+        with path.open("r+", encoding="utf-8") as file:  # a full disk still has the block that the old state lies in
+            file.write(text)
+            file.truncate()
 
 
 def read_state(run: Path) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class Amounts:
 
 
 def epochs_of(wish: Wish) -> float:
-    return wish.epochs or SEEN[wish.kind]
+    """How often the data is seen; corrections of the spam scorer once."""
+    return wish.epochs or SEEN.get(wish.kind, 1.0)
 
 
 def recipe_of(wish: Wish, amounts: Amounts, sources: list[dict[str, Any]]) -> str:

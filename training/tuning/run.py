@@ -20,8 +20,6 @@ from typing import Any
 import torch
 
 from engine.catalog import find
-from training.data import vocabulary as vocabularies
-from training.data.shards import write_shards
 from training.events import EventLog
 from training.loop.distributed import world
 from training.recipe import Recipe, load_recipe
@@ -29,11 +27,11 @@ from training.recipe_wish import Wish, load_wish, save_wish
 from training.stages.job import Job
 from training.tuning import deliver, measure
 from training.tuning.estimate import fit_minutes
-from training.tuning.lay_documents import hold_some_out
 from training.tuning.laying import lay_out
 from training.tuning.layout import Laid
 from training.tuning.queue import turn, write_state
 from training.tuning.results import write_result
+from training.tuning.tokens import cut_into_tokens, prepare_documents
 
 
 class Stopped(BaseException):
@@ -62,6 +60,22 @@ class Tuning:
                 return self._pause("stopped")
 
     def _work(self) -> str:
+        return self._corrected() if self.wish.kind == "spam" else self._taught()
+
+    def _corrected(self) -> str:
+        """The spam scorer, which has no training loop."""
+        from training.tuning.corrections import correct
+
+        torch.set_num_threads(self.threads())
+        self._say("preparing", text="learning from the corrections, comparing old and new")
+        self._done(correct(self.run, self.wish)["model"])
+        return "done"
+
+    def _done(self, model: str) -> None:
+        write_state(self.run, "done")
+        self.log.write("done", model=model)
+
+    def _taught(self) -> str:
         torch.set_num_threads(self.threads())
         plan = self._laid_out()
         stages = self._stages()
@@ -87,8 +101,7 @@ class Tuning:
         folder = deliver.deliver(self.wish, self._job(recipe), stages[-1], not (self.run / "keep").exists())
         after = None if self.wish.kind == "labels" else self._measured("after", folder, plan)
         write_result(self.run, self.wish, folder, before, after, stages[-1])
-        write_state(self.run, "done")
-        self.log.write("done", model=str(folder))
+        self._done(str(folder))
         return "done"
 
     def _kept(self, stage: str) -> bool:
@@ -126,18 +139,8 @@ class Tuning:
             return
         self._say("preparing", text="cutting the data into tokens")
         if self.wish.kind in ("documents", "scratch"):
-            from training.data import prepare
-
-            prepare.prepare(recipe.data, self.run / "data", self.run, 1)
-            if self.wish.kind == "documents":
-                hold_some_out(self.run)
-        if self.wish.kind == "scratch":
-            from training.data import tokenizer as tokenizers
-
-            if tokenizers.is_stale(recipe, self.run):
-                tokenizers.train_tokenizer(recipe, self.run)
-        write_shards(recipe, self.run, 1)
-        vocabularies.mark_shards(self.run, vocabularies.open_vocabulary(self.run))
+            prepare_documents(self.wish, recipe, self.run)
+        cut_into_tokens(self.wish, recipe, self.run)
 
     def _fit(self, plan: dict[str, Any], recipe: Recipe) -> Recipe:
         """As many epochs as fit into the minutes, found out once."""

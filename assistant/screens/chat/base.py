@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 from textual.timer import Timer
 from textual.worker import Worker
 
 from assistant.chat_service import ChatService
 from assistant.errors import StorageError
+from assistant.learning.runs import Runs
 from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.screens.chat.loading import LoadingScreen
@@ -39,6 +41,11 @@ class ChatBase(LoadingScreen):
         self._sidebar = config.flag("chat_list")
         self._archived = False  # the list shows the archive
         self._removed: list[Removed] = []  # what can be brought back, the last at the end
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The fine-tuning runs, which outlive this window."""
+        return Runs(self._shelf.paths)
 
     @property
     def store(self) -> Store:

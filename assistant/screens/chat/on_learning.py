@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from textual import work
 
 from assistant.errors import StorageError
+from assistant.learning.corrections import Corrections
 from assistant.learning.feedback import Feedback
-from assistant.learning.runs import Runs
+from assistant.learning.reviewing import Reviewed
 from assistant.screens.chat.base import ChatBase
 from assistant.screens.dialogs import TextScreen
 from assistant.storage.feedback import BAD, GOOD
+from training.recipe_wish import Kind
 
 FOLLOW_SECONDS = 2.0  # between two looks at the runs
 
@@ -19,21 +19,19 @@ FOLLOW_SECONDS = 2.0  # between two looks at the runs
 class OnLearning(ChatBase):
     """Nothing that is marked here is used unasked."""
 
-    @cached_property
-    def _runs(self) -> Runs:
-        return Runs(self._shelf.paths)
-
     async def on_mount(self) -> None:
-        self._states = {run.key: run.state for run in self._runs.all()}
+        self._states = {run.key: run.state for run in self.runs.all()}
         if cut := [key for key, state in self._states.items() if state == "cut off"]:
             many = "A training run was" if len(cut) == 1 else f"{len(cut)} training runs were"
             self.notify(f"{many} cut off. Ctrl+L shows it; p goes on from the last checkpoint.", timeout=10)
         self.set_interval(FOLLOW_SECONDS, self._follow)
 
     def _follow(self) -> None:
-        """Say when a run has ended; look only while there is one."""
+        """Say when a run has ended; one that was begun elsewhere, too."""
+        for key in self.runs.keys() - self._states.keys():
+            self._states[key] = "starting"
         for key in [key for key, state in self._states.items() if state not in ("done", "failed", "paused", "cut off")]:
-            run = self._runs.find(key)
+            run = self.runs.find(key)
             if run is None:
                 del self._states[key]
             elif run.state != self._states[key]:
@@ -47,11 +45,14 @@ class OnLearning(ChatBase):
     async def action_train(self) -> None:
         from assistant.screens.learning.menu import MenuScreen  # not needed to chat
 
-        feedback = Feedback(self._service.store)
+        sources: dict[Kind, Reviewed] = {
+            "feedback": Feedback(self._service.store),
+            "spam": Corrections(self._service.store),
+        }
         chosen = await self.app.push_screen_wait(
-            MenuScreen(self._shelf, self._runs, feedback, self._service.model, self._busy)
+            MenuScreen(self._shelf, self.runs, sources, self._service.model, self._busy)
         )
-        self._states = {run.key: run.state for run in self._runs.all()}
+        self._states = {run.key: run.state for run in self.runs.all()}
         if chosen is not None and chosen.path != self._service.model.path:
             await self.use(chosen)
 

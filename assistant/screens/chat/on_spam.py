@@ -32,6 +32,7 @@ class OnSpam(ChatBase):
 
     def open_spam(self, name: str = "") -> None:
         """Open the check; judge the file `name` at once where there is one."""
+        from assistant.learning.retraining import Retraining
         from assistant.screens.spam.screen import SpamScreen
 
-        self.app.push_screen(SpamScreen(self.verdicts, name))
+        self.app.push_screen(SpamScreen(self.verdicts, Retraining(self.verdicts.settings, self.runs), name))

@@ -16,13 +16,15 @@ from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Collapsible, Footer, Input, Label, Select, Static, TextArea
 
 from assistant.errors import AssistantError
-from assistant.learning.feedback import Feedback
 from assistant.learning.naming import free_name
+from assistant.learning.retraining import completed
+from assistant.learning.reviewing import Reviewed
 from assistant.learning.runs import Run, Runs
 from assistant.models.shelf import Shelf
 from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.see import SeeScreen
 from assistant.text import printable
+from assistant.verdicts.settings import SpamSettings
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
 from training.errors import TrainingError
@@ -35,6 +37,7 @@ EXAMPLES = {
 }
 CHOICES = {"lora": "additions to it (LoRA)", "full": "the whole model"}
 NAMES = {"answers": "mine", "documents": "reader", "feedback": "liked", "labels": "sorter", "scratch": "newborn"}
+GATHERED = {"feedback": "preferences.jsonl", "spam": "corrections.jsonl"}  # data that the app has itself
 
 
 class PathSuggester(Suggester):
@@ -56,7 +59,7 @@ class PathSuggester(Suggester):
 
 
 class FormScreen(Screen[Run | None]):
-    """Ends with the run that was started, or None."""
+    """Ends with the run that was started, or None. `source`: what the app itself has to learn from, for some kinds."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Back"),
@@ -65,11 +68,11 @@ class FormScreen(Screen[Run | None]):
         Binding("ctrl+s", "start", "Start", priority=True),
     ]
 
-    def __init__(self, kind: Kind, shelf: Shelf, runs: Runs, feedback: Feedback, in_use: ModelInfo) -> None:
+    def __init__(self, kind: Kind, shelf: Shelf, runs: Runs, source: Reviewed | None, in_use: ModelInfo) -> None:
         super().__init__()
-        self._kind, self._shelf, self._runs, self._feedback, self._in_use = kind, shelf, runs, feedback, in_use
+        self._kind, self._shelf, self._runs, self._source, self._in_use = kind, shelf, runs, source, in_use
         self._draft: Path | None = None
-        self._left_out: set[str] = set()  # pairs of feedback that are not to be used
+        self._left_out: set[str] = set()  # of what the app has, what is not to be used
 
     def compose(self) -> ComposeResult:
         title, about = TITLES[self._kind]
@@ -77,7 +80,7 @@ class FormScreen(Screen[Run | None]):
         with VerticalScroll(id="form"):
             simple = [f for f in fields_of(self._kind) if not f.metadata["advanced"]]
             for field in simple:
-                if not (self._kind == "feedback" and field.name == "files"):
+                if not (self._source and field.name == "files"):
                     yield self._row(field)
             with Collapsible(title="More"):
                 for field in fields_of(self._kind):
@@ -90,7 +93,7 @@ class FormScreen(Screen[Run | None]):
             yield Button("Start (Ctrl+S)", id="start", variant="primary", compact=True)
             if self._kind in EXAMPLES:
                 yield Button("Type it in (Ctrl+E)", id="type", compact=True)
-            if self._kind == "feedback":
+            if self._source:
                 yield Button("Review", id="review", compact=True)
         yield Footer(show_command_palette=False)
 
@@ -112,7 +115,9 @@ class FormScreen(Screen[Run | None]):
         if isinstance(value, bool):
             return Checkbox("", value, id=name, compact=True)
         if field.name == "name":
-            value = free_name(NAMES[self._kind], {info.path.name for info in self._shelf.models()} | self._taken())
+            value = free_name(
+                NAMES.get(self._kind, self._kind), {info.path.name for info in self._shelf.models()} | self._taken()
+            )
         if field.name == "files":
             return Input(id=name, compact=True, placeholder="a file or a folder", suggester=PathSuggester())
         text = "" if not value else f"{value:g}" if isinstance(value, float) else str(value)
@@ -122,8 +127,8 @@ class FormScreen(Screen[Run | None]):
         return {run.wish.name for run in self._runs.all()}
 
     def on_mount(self) -> None:
-        if self._kind == "feedback":
-            self._say(self._feedback.summary())
+        if self._source:
+            self._say(self._source.summary())
         self.query(Input).first().focus()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -162,9 +167,10 @@ class FormScreen(Screen[Run | None]):
                 values[field.name] = widget.value
         if "base" in values:
             values["base"] = self._shelf_name(values["base"])
-        if self._kind == "feedback":
-            values["files"] = (str(self._feedback.write(self._folder() / "preferences.jsonl", self._left_out)),)
-        return Wish(kind=self._kind, **values)
+        if self._source:
+            values["files"] = (str(self._source.write(self._folder() / GATHERED[self._kind], self._left_out)),)
+        wish = Wish(kind=self._kind, **values)
+        return completed(wish, SpamSettings(self._shelf.paths)) if self._kind == "spam" else wish
 
     def _shelf_name(self, path: str) -> str:
         """The bundled model is found by its name wherever this is installed; others by their path."""
@@ -242,8 +248,9 @@ class FormScreen(Screen[Run | None]):
 
     @work
     async def action_review(self) -> None:
-        self._left_out = await self.app.push_screen_wait(ReviewScreen(self._feedback, self._left_out))
-        self._say(self._feedback.summary(self._left_out))
+        if self._source:
+            self._left_out = await self.app.push_screen_wait(ReviewScreen(self._source, self._left_out))
+            self._say(self._source.summary(self._left_out))
 
 
 class TypeScreen(Screen[str | None]):

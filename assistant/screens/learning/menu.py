@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from rich.text import Text
@@ -15,8 +15,9 @@ from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
 from assistant.learning import adopting
-from assistant.learning.feedback import Feedback
 from assistant.learning.progress import Progress
+from assistant.learning.retraining import Retraining
+from assistant.learning.reviewing import Reviewed
 from assistant.learning.runs import Run, Runs
 from assistant.learning.wording import outcome
 from assistant.models.events import size_text
@@ -26,6 +27,7 @@ from assistant.screens.learning.form import FormScreen
 from assistant.screens.learning.result import ResultScreen
 from assistant.screens.learning.run import RunScreen
 from assistant.text import printable
+from assistant.verdicts.settings import SpamSettings
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
 from training.recipe_wish import TITLES, Kind
@@ -49,7 +51,9 @@ Entry = tuple[str, str]  # ("kind" | "run" | "model", its name)
 
 
 class MenuScreen(Screen[Chosen]):
-    """Ends with the model to chat with from now on, or None. `busy` says why none can be taken now, or nothing."""
+    """Ends with the model to chat with from now on, or None. `busy` says why none can be taken now, or nothing;
+    `sources` is what the app itself has to learn from, by kind.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Chat"),
@@ -62,10 +66,16 @@ class MenuScreen(Screen[Chosen]):
     ]
 
     def __init__(
-        self, shelf: Shelf, runs: Runs, feedback: Feedback, in_use: ModelInfo, busy: Callable[[], str] = str
+        self,
+        shelf: Shelf,
+        runs: Runs,
+        sources: Mapping[Kind, Reviewed],
+        in_use: ModelInfo,
+        busy: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        self._shelf, self._runs, self._feedback, self._in_use, self._busy = shelf, runs, feedback, in_use, busy
+        self._shelf, self._runs, self._sources, self._in_use, self._busy = shelf, runs, sources, in_use, busy
+        self._retraining = Retraining(SpamSettings(shelf.paths), runs)
         self._entries: list[Entry | None] = []
         self._progress: dict[str, Progress] = {}
         self._shown = ""
@@ -120,8 +130,8 @@ class MenuScreen(Screen[Chosen]):
 
     def _kind_line(self, kind: Kind) -> Text:
         title, about = TITLES[kind]
-        if kind == "feedback" and (marks := self._feedback.count()):
-            about = f"{marks} marks so far; what would be used is shown first"
+        if (source := self._sources.get(kind)) and (there := source.count()):
+            about = f"{there} so far; what would be used is shown first"
         return Text(f"  {title:29s}", no_wrap=True, overflow="ellipsis").append(about, style="dim")
 
     def _run_line(self, run: Run) -> Text:
@@ -132,10 +142,13 @@ class MenuScreen(Screen[Chosen]):
             progress.look()
             said = f"learns: {progress.line()}"
         elif run.state == "done":
-            said = outcome(run) + (" · adopted" if adopting.adopted(self._shelf, run) else " · Enter compares")
+            said = outcome(run) + (" · adopted" if self._adopted(run) else " · Enter compares")
         elif run.state in ("failed", "cut off"):
             said += f": {run.text}"
         return line.append(said, style="" if run.busy else "dim")
+
+    def _adopted(self, run: Run) -> bool:
+        return self._retraining.adopted(run) if run.wish.kind == "spam" else bool(adopting.adopted(self._shelf, run))
 
     def _model_line(self, branch: adopting.Branch) -> Text:
         info = branch.info
@@ -186,7 +199,7 @@ class MenuScreen(Screen[Chosen]):
         what, name = entry
         if what == "kind":
             run = await self.app.push_screen_wait(
-                FormScreen(name, self._shelf, self._runs, self._feedback, self._in_use)  # type: ignore[arg-type]
+                FormScreen(name, self._shelf, self._runs, self._sources.get(name), self._in_use)  # type: ignore[arg-type, call-overload]
             )
             if run is not None:
                 await self._watch(run)
@@ -202,7 +215,7 @@ class MenuScreen(Screen[Chosen]):
             await self._compare(now)
 
     async def _compare(self, run: Run) -> None:
-        if await self.app.push_screen_wait(ResultScreen(run, self._shelf)):
+        if await self.app.push_screen_wait(ResultScreen(run, self._shelf, self._adopted(run))):
             self._adopt(run)
 
     def _take(self, info: ModelInfo) -> None:
@@ -216,6 +229,10 @@ class MenuScreen(Screen[Chosen]):
 
     def _adopt(self, run: Run) -> None:
         try:
+            if run.wish.kind == "spam":
+                self.notify(self._retraining.adopt(run), timeout=12)
+                self._list()
+                return
             info = adopting.adopt(self._shelf, run)
         except (AssistantError, EngineError) as error:
             self.notify(str(error), severity="error")

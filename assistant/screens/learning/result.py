@@ -15,7 +15,6 @@ from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from assistant.errors import AssistantError
-from assistant.learning import adopting
 from assistant.learning.looking import Child
 from assistant.learning.runs import Run
 from assistant.learning.wording import number
@@ -34,16 +33,15 @@ class ResultScreen(Screen[bool]):
         Binding("ctrl+b", "vote", "Vote blindly", priority=True),
     ]
 
-    def __init__(self, run: Run, shelf: Shelf) -> None:
+    def __init__(self, run: Run, shelf: Shelf, adopted: bool) -> None:
         super().__init__()
-        self._run, self._shelf = run, shelf
+        self._run, self._shelf, self._adopted = run, shelf, adopted
         self._replies = [dict(row) for row in run.result.get("replies", [])]
         self._child: Child | None = None
 
     def compose(self) -> ComposeResult:
         name = self._run.wish.name
-        here = adopting.adopted(self._shelf, self._run)
-        yield Static(f"{name} is done" + (" and adopted" if here else ""), id="title", markup=False)
+        yield Static(f"{name} is done" + (" and adopted" if self._adopted else ""), id="title", markup=False)
         with VerticalScroll(id="result"):
             yield Static(numbers_table(self._run), id="rows")
             yield Static(warnings_text(self._run), id="warnings")
@@ -54,7 +52,7 @@ class ResultScreen(Screen[bool]):
 
     @property
     def _can_ask(self) -> bool:
-        return self._run.wish.kind not in ("labels", "scratch")
+        return self._run.wish.kind not in ("labels", "scratch", "spam")
 
     def on_mount(self) -> None:
         self.query_one("#result").focus()

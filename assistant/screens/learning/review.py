@@ -1,4 +1,4 @@
-"""The review of feedback: exactly what would be used, pair by pair, each of which can be left out."""
+"""The review of feedback or corrections: exactly what would be used, one by one, each of which can be left out."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from assistant.learning.feedback import Feedback, Pair
+from assistant.learning.reviewing import Choice, Reviewed
 from assistant.text import printable
 
 
 class ReviewScreen(Screen[set[str]]):
-    """Ends with the keys of the pairs that are to be left out."""
+    """Ends with the keys of those that are to be left out."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "done", "Done"),
         Binding("space", "use", "Use / leave out"),
     ]
 
-    def __init__(self, feedback: Feedback, left_out: set[str]) -> None:
+    def __init__(self, source: Reviewed, left_out: set[str]) -> None:
         super().__init__()
-        self._feedback, self._out = feedback, set(left_out)
-        self._pairs = feedback.pairs()
+        self._source, self._out = source, set(left_out)
+        self._choices = source.choices()
 
     def compose(self) -> ComposeResult:
         yield Static("", id="title", markup=False)
-        yield OptionList(*(Option(pair_text(p, p.key not in self._out)) for p in self._pairs), id="rows")
+        yield OptionList(*(Option(choice_text(c, c.key not in self._out)) for c in self._choices), id="rows")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -39,7 +39,7 @@ class ReviewScreen(Screen[set[str]]):
         self.query_one(OptionList).focus()
 
     def _head(self) -> None:
-        self.query_one("#title", Static).update(self._feedback.summary(self._out))
+        self.query_one("#title", Static).update(self._source.summary(self._out))
 
     @on(OptionList.OptionSelected)
     def action_use(self) -> None:
@@ -47,20 +47,20 @@ class ReviewScreen(Screen[set[str]]):
         at = options.highlighted
         if at is None:
             return
-        pair = self._pairs[at]
-        self._out ^= {pair.key}
-        options.replace_option_prompt_at_index(at, pair_text(pair, pair.key not in self._out))
+        choice = self._choices[at]
+        self._out ^= {choice.key}
+        options.replace_option_prompt_at_index(at, choice_text(choice, choice.key not in self._out))
         self._head()
 
     def action_done(self) -> None:
         self.dismiss(self._out)
 
 
-def pair_text(pair: Pair, used: bool) -> Text:
-    """A pair in four lines: whether it is used, the question, the better and the worse reply."""
+def choice_text(choice: Choice, used: bool) -> Text:
+    """Whether it is used, where it comes from, and what it says."""
     text = Text("✓ used" if used else "· left out", style="bold green" if used else "yellow")
-    text.append(f"  {pair.why}\n", style="dim")
+    text.append(f"  {choice.why}\n", style="dim")
     style = "" if used else "dim"
-    for sign, words, colour in (("?", pair.question, ""), ("+", pair.chosen, "green"), ("−", pair.rejected, "red")):
+    for sign, words, colour in choice.lines:
         text.append(f"{sign} ", style="bold").append(f"{printable(words)[:600]}\n", style=style or colour)
     return text

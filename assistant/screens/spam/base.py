@@ -10,6 +10,7 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from assistant.errors import StorageError
+from assistant.learning.retraining import Retraining
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts.service import VerdictService
 from assistant.verdicts.settings import per_cent
@@ -20,9 +21,9 @@ from engine.email_text.sources import Item
 class SpamBase(Screen[None]):
     """The state of the spam screen. `asked` is what is asked of a text: spam, or the name of a label set."""
 
-    def __init__(self, service: VerdictService, first: str = "") -> None:
+    def __init__(self, service: VerdictService, retraining: Retraining, first: str = "") -> None:
         super().__init__()
-        self._service, self._first = service, first
+        self._service, self._retraining, self._first = service, retraining, first
         self.asked = SPAM_TASK
         self._state = ""  # what is going on
         self._judging: Worker[None] | None = None
@@ -44,7 +45,7 @@ class SpamBase(Screen[None]):
         self._state = self._state if state is None else state
         rate = f"at most {per_cent(self._service.settings.rate)} false alarms (F6)"
         asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} (F7)"
-        parts = [self._state, self._service.retraining.line, self._service.tuning.line, asked]
+        parts = [self._state, self._retraining.line(), self._service.tuning.line, asked]
         self.query_one("#status", Static).update("  ·  ".join(part for part in parts if part))
 
     def show(self, verdict: int | None, *, waiting: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import ClassVar
 
 from textual import on
@@ -13,20 +12,26 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
 from assistant.errors import AssistantError
-from assistant.verdicts.retraining import Corrections, Retraining
+from assistant.learning.corrections import Corrections
+from assistant.learning.retraining import Retraining
+from assistant.learning.runs import Run
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
 ABOUT = "The scorer in use learns from that, and is compared with the new one before you decide which of them judges."
-CLOSING = "It goes on when this is closed (Esc); F9 shows how far it is."
+CLOSING = "It goes on when this is closed (Esc), or the app; F9 shows how far it is, and so does the training menu."
 WHAT = {
     "nothing": ("Retrain (y)", "Not now (n)"),
     "busy": ("", "Stop (n)"),
-    "made": ("Adopt (y)", "Discard (n)"),
+    "done": ("Adopt (y)", "Discard (n)"),
 }
 
 
 class RetrainScreen(ModalScreen[str]):
-    """A sentence about what was decided; "" where nothing was."""
+    """A sentence about what was decided; "" where nothing was.
+
+    Raises:
+        StorageError: the corrections cannot be read.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss('')", "Close"),
@@ -37,6 +42,8 @@ class RetrainScreen(ModalScreen[str]):
     def __init__(self, retraining: Retraining, corrections: Corrections) -> None:
         super().__init__()
         self._retraining, self._corrections = retraining, corrections
+        self._offer = corrections.summary() + (f" {ABOUT}" if corrections.used() else "")
+        self._run: Run | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -52,28 +59,25 @@ class RetrainScreen(ModalScreen[str]):
 
     @property
     def _state(self) -> str:
-        return "busy" if self._retraining.busy else "made" if self._retraining.made is not None else "nothing"
+        if self._run is None or self._run.state in ("failed", "paused", "cut off"):
+            return "nothing"
+        return "busy" if self._run.busy else "done"
 
     def _look(self) -> None:
         """Show how far it is."""
-        now = self._retraining
-        about = {"busy": CLOSING, "made": now.comparison, "nothing": self._offer()}[self._state]
+        self._run = run = self._retraining.run
+        state, about, progress = self._state, self._offer, ""
+        if run is not None and state == "done":
+            about = self._retraining.comparison(run)
+        elif run is not None:
+            about = CLOSING if state == "busy" else about
+            progress = self._retraining.line() or run.text
         self.query_one("#about", Label).update(about)
-        self.query_one("#progress", Label).update(now.line or ("" if self._state == "made" else now.failure))
-        for name, label in zip(("yes", "no"), WHAT[self._state], strict=True):
+        self.query_one("#progress", Label).update(progress)
+        for name, label in zip(("yes", "no"), WHAT[state], strict=True):
             button = self.query_one(f"#{name}", Button)
             button.label = label
             button.display = bool(label)
-
-    def _offer(self) -> str:
-        counts = Counter(label for _, label in self._corrections)
-        if not counts:
-            return "There are no corrections to learn from yet: F2 says that a verdict was wrong."
-        parts = ", ".join(f"{count} {label}" for label, count in counts.most_common())
-        total = sum(counts.values())
-        old = self._retraining.old_mail
-        mixed = "Old mail is mixed in." if old.is_dir() else f"No old mail is mixed in: there is none in {old}."
-        return f"{total} correction{'s' * (total != 1)} ({parts}). {ABOUT} {mixed}"
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -81,19 +85,25 @@ class RetrainScreen(ModalScreen[str]):
 
     def action_yes(self) -> None:
         try:
-            if self._state == "made":
-                self.dismiss(self._retraining.adopt())
-            elif self._state == "nothing":
+            if self._state == "done" and self._run is not None:
+                self.dismiss(self._retraining.adopt(self._run))
+                return
+            if self._state == "nothing":
                 self._retraining.start(self._corrections)
         except AssistantError as error:
             self.notify(str(error), severity="warning")
         self._look()
 
     def action_no(self) -> None:
-        if self._state == "busy":
-            self._retraining.stop()
-        elif self._state == "made":
-            self._retraining.discard()
-            self.dismiss("The old scorer stays; the new one was deleted.")
-        else:
+        if self._state == "nothing" or self._run is None:
             self.dismiss("")
+            return
+        try:
+            done = self._state == "done"
+            self._retraining.end(self._run)
+            if done:
+                self.dismiss("The old scorer stays; the new one was deleted.")
+                return
+        except AssistantError as error:
+            self.notify(str(error), severity="error")
+        self._look()

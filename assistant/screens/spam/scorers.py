@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual import work
 
 from assistant.errors import AssistantError, StorageError
+from assistant.learning.corrections import Corrections
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.spam.base import SpamBase
 from assistant.screens.spam.retrain import RetrainScreen
@@ -18,11 +19,11 @@ class OnScorers(SpamBase):
     @work
     async def action_retrain(self) -> None:
         try:
-            corrections = self._service.corrections()
+            screen = RetrainScreen(self._retraining, Corrections(self._service.store))
         except StorageError as error:
             self.complain(error)
             return
-        if said := await self.app.push_screen_wait(RetrainScreen(self._service.retraining, corrections)):
+        if said := await self.app.push_screen_wait(screen):
             self.notify(said, timeout=12)
         self.say("")
 
