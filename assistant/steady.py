@@ -63,7 +63,8 @@ class SteadyApp(App[None]):
         if isinstance(error, WorkerFailed) and isinstance(error.error, EXPECTED):
             self.notify(str(error.error), severity="error")
             return
-        if self._exit and isinstance(error, WorkerFailed) and isinstance(error.error, NoMatches):
+        closing = self._exit or not self._running
+        if closing and isinstance(error, WorkerFailed) and isinstance(error.error, NoMatches):
             return  # what a worker would have shown its news on is gone: the window is being closed
         LOG.critical("".join(traceback.format_exception(error)))
         super()._handle_exception(error)

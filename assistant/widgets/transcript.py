@@ -1,10 +1,10 @@
-"""Transcript: a chat's messages, one of which may be selected. Only some are made: the last ones, at first."""
+"""Transcript: a chat's messages, one of which may be selected. Only some are made: at first, one screenful."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on
 from textual.binding import BindingType
@@ -14,10 +14,14 @@ from textual.widgets import Static
 
 from assistant.screens.keys import MESSAGE_KEYS
 from assistant.storage.rows import Message
-from assistant.widgets.message import MessageView, QuestionView, ReplyView
+from assistant.widgets.message import MessageView, QuestionView
 from assistant.widgets.welcome import Welcome
 
-PAGE = 24  # messages that are made at once
+if TYPE_CHECKING:
+    from assistant.widgets.reply import ReplyView
+
+PAGE = 24  # messages that are made at once when one reads back, and the most that are made at first
+FEWEST = 4  # messages that are made at first, however long
 SETTLE_SECONDS = 0.3  # until replies that have just been made have their height: Markdown comes a little later
 FAR = 4 * PAGE  # messages between here and there that are not worth making on the way
 
@@ -60,6 +64,15 @@ class Transcript(VerticalScroll):
         """The widget of a message, where it has been made."""
         return self._views.get(message)
 
+    def reply(self, message: int) -> ReplyView | None:
+        """The widget of a reply, where it has been made."""
+        view = self._views.get(message)
+        return None if view is None or view.message.role == "user" else cast("ReplyView", view)
+
+    def replies(self) -> list[ReplyView]:
+        """The widgets of all replies that have been made."""
+        return [reply for message in self._views if (reply := self.reply(message)) is not None]
+
     async def show(self, chat: int | None, messages: Sequence[Message], waiting: str = "", *, end: bool = True) -> None:
         """Show a chat. Widgets of messages that stay, stay; `waiting` stands under a reply without a word yet.
 
@@ -76,16 +89,31 @@ class Transcript(VerticalScroll):
             self.select(None)
         if end and messages:
             self.anchor()
+            self.call_after_refresh(self._fill)
         elif not messages:
             self.release_anchor()
             self.scroll_home(animate=False)
 
     def _window(self, messages: Sequence[Message], end: bool) -> tuple[int, int]:
-        """What of `messages` to make: what is made, new ones at the end, and a page at least."""
+        """What of `messages` to make: what is made, new ones at the end, and a screenful at least."""
         far_back = self._made[1] < len(self._history)
         places = [] if end and far_back else [i for i, m in enumerate(messages) if m.id in self._views]
         stop = places[-1] + 1 if far_back and places else len(messages)
-        return min([*places[:1], max(stop - PAGE, 0)]), stop
+        return min([*places[:1], max(stop - self._screenful(messages[:stop]), 0)]), stop
+
+    def _screenful(self, messages: Sequence[Message]) -> int:
+        """How many of the last messages fill the screen, by what their words alone take. Each costs time to make."""
+        rows, width = self.size.height or PAGE, max(self.size.width - 6, 20)
+        for count, message in enumerate(reversed(messages[-PAGE:]), 1):
+            rows -= 2 + sum(1 + len(line) // width for line in message.content.split("\n"))
+            if rows < 0 and count >= FEWEST:
+                return count
+        return PAGE
+
+    async def _fill(self) -> None:
+        """Where the words took less room than they were thought to: what is above them, too."""
+        if self._made[0] and self.max_scroll_y == 0 and self.size.height:
+            await self.more()
 
     async def _fit(self, start: int, stop: int, waiting: str) -> None:
         """Make the widgets be those of the messages from `start` to before `stop`."""
@@ -105,17 +133,14 @@ class Transcript(VerticalScroll):
         for message in messages:
             note = waiting if message.status == "streaming" and not message.content else ""
             if (view := self._views.get(message.id)) is None:
-                view = QuestionView(message) if message.role == "user" else ReplyView(message, note)
+                view = _view(message, note)
                 self._views[message.id] = view
                 new.append(view)
                 continue
             if new:
                 await self.mount_all(new, before=view)  # all at once: one layout, not one for each
                 new = []
-            if isinstance(view, ReplyView):
-                await view.refit(message, note)
-            else:
-                await view.refit(message)
+            await view.refit(message, note)
         await self.mount_all(new)
         if later := len(self._history) - stop:
             await self.mount(Later(f"⋯ {later} later messages; click here, or press End to go there", markup=False))
@@ -223,3 +248,11 @@ class Transcript(VerticalScroll):
         super()._on_mouse_scroll_down(event)
         if self.scroll_y >= self.max_scroll_y - 1 and self.query(Later):
             self.run_worker(self.later(), exclusive=True)
+
+
+def _view(message: Message, waiting: str) -> MessageView:
+    if message.role == "user":
+        return QuestionView(message)
+    from assistant.widgets.reply import ReplyView
+
+    return ReplyView(message, waiting)

@@ -8,8 +8,8 @@ from textual.widgets import Static
 
 from assistant.app import HomespunApp
 from assistant.screens.chat.screen import ChatScreen
-from assistant.widgets.message import ReplyView
 from assistant.widgets.prompt import Prompt
+from assistant.widgets.reply import ReplyView
 from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import Transcript
 

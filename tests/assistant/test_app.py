@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from textual import events
-from textual.widgets import Button, Footer, Input, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from assistant.screens.help import HelpScreen
 from assistant.storage.store import Store
 from assistant.widgets.chat_list import ChatList
+from assistant.widgets.key_line import KeyLine
 from assistant.widgets.message import QuestionView
 from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import Transcript
@@ -31,7 +32,7 @@ async def test_a_question_is_answered_at_any_size(opened, size) -> None:
         assert "50 tok/s" in it.status
         assert "▰▱▱▱▱▱ 14/1,024" in it.status
         assert it.screen.query_one(ChatList).display == (size[0] >= 72)
-        for widget in (it.prompt, it.screen.query_one(StatusLine), it.screen.query_one(Footer)):
+        for widget in (it.prompt, it.screen.query_one(StatusLine), it.screen.query_one(KeyLine)):
             assert widget.region.height >= 1
             assert widget.region.bottom <= size[1]
 
@@ -284,6 +285,7 @@ async def test_kill_minus_nine_in_mid_reply_loses_at_most_the_last_second(model,
 import asyncio, os, pathlib, signal, sys
 os.environ["FAKE_WORKER"] = "slow"
 from assistant.app import HomespunApp
+from assistant.widgets.key_line import KeyLine
 from assistant.widgets.prompt import Prompt
 async def main():
     app = HomespunApp({str(model)!r}, data_dir=pathlib.Path({str(data)!r}), command={command!r})

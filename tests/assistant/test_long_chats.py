@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assistant.widgets.message import MessageView
-from assistant.widgets.transcript import FAR, PAGE, Earlier, Later
+from assistant.widgets.transcript import FAR, PAGE, Earlier, Later, Transcript
 
 
 def made(it) -> list[int]:
@@ -21,10 +21,14 @@ async def test_only_a_page_is_made_and_one_can_go_anywhere(opened) -> None:
     async with opened((100, 30)) as it:
         fill(it.app.store, 120)
         await it.screen.open_chat(1)
-        assert made(it) == list(range(241 - PAGE, 241))
+        first = made(it)
+        assert first == list(range(241 - len(first), 241))
+        assert 6 <= len(first) <= PAGE
+        await it.pilot.pause()
+        assert it.transcript.max_scroll_y > 0, "the screen is full"
         assert not it.transcript.query(Later)
         await it.transcript.more()
-        assert made(it) == list(range(241 - 2 * PAGE, 241))
+        assert made(it) == list(range(241 - len(first) - PAGE, 241))
         await it.transcript.go(5)
         assert it.transcript.selected == 5
         assert made(it) == list(range(1, 5 + PAGE // 2))
@@ -38,7 +42,17 @@ async def test_only_a_page_is_made_and_one_can_go_anywhere(opened) -> None:
         it.transcript.focus()
         await it.pilot.press("end")
         await it.until(lambda: made(it)[-1] == 240)
-        assert made(it) == list(range(241 - PAGE, 241))
+        assert made(it) == first
+
+
+async def test_a_screen_that_is_not_full_is_filled(opened, monkeypatch) -> None:
+    """Where the words take less room than they were thought to."""
+    monkeypatch.setattr(Transcript, "_screenful", lambda *_: 2)
+    async with opened((100, 30)) as it:
+        fill(it.app.store, 20)
+        await it.screen.open_chat(1)
+        await it.until(lambda: len(made(it)) > 2)
+        assert made(it)[-1] == 40
 
 
 async def test_news_at_the_end_do_not_move_a_reader_who_is_far_back(opened) -> None:

@@ -144,7 +144,7 @@ async def test_the_libraries_screen(opened, folder: Path) -> None:
 
 async def test_reading_can_be_stopped(opened, folder: Path) -> None:
     for n in range(400):
-        (folder / f"{n}.txt").write_text("word " * 3000)
+        (folder / f"{n}.txt").write_text("word " * 12_000)  # so that it takes a while
     async with opened() as it:
         await it.send(f"/library {folder}")
         await it.pilot.press("f11")

@@ -25,7 +25,7 @@ theme = "nord"  # at night
 fold_pastes = "many"
 colour = 1
 [keys]
-help = "f3"  # F1 is taken here
+help = "f13"  # F1 is taken here
 """
 
 
@@ -65,7 +65,7 @@ def test_comments_and_what_is_not_ours_survive_a_change(tmp_path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(BY_HAND)
     config = Config(path)
-    assert (config.get("theme"), config.keys) == ("nord", {"help": "f3"})
+    assert (config.get("theme"), config.keys) == ("nord", {"help": "f13"})
     assert config.get("fold_pastes") == OPTIONS["fold_pastes"].default
     assert config.warnings == [
         "In settings.toml, fold_pastes must be a whole number.",
@@ -94,13 +94,13 @@ def test_a_file_that_is_no_toml_is_never_written_over(tmp_path) -> None:
 
 
 def test_keys_that_cannot_be() -> None:
-    assert trouble("help", "f3", {}) == ""
+    assert trouble("help", "f13", {}) == ""
     assert trouble("help", "h", {}).startswith("h alone would be typed")
     assert trouble("help", "ctrl+n", {}) == "Ctrl+N is taken: Begin a new chat."
-    assert trouble("help", "ctrl+n", {"new-chat": "f3"}) == ""
+    assert trouble("help", "ctrl+n", {"new-chat": "f13"}) == ""
     assert trouble("message-edit", "d", {}).startswith("d is taken")
-    good, sentences = usable({"help": "ctrl+n", "nothing": "f3", "search": "f3"})
-    assert good == {"search": "f3"}
+    good, sentences = usable({"help": "ctrl+n", "nothing": "f13", "search": "f13"})
+    assert good == {"search": "f13"}
     assert len(sentences) == 2
     assert len({b.id for b in all_keys()}) == len(all_keys()), "every binding has a name of its own"
     assert all(not trouble(str(b.id), b.key, {}) for b in all_keys()), "none of our own keys is two things"
@@ -145,22 +145,22 @@ async def test_a_key_is_remapped_and_help_footer_and_palette_say_so(opened) -> N
         await it.until(lambda: "F1 is taken: Show this help." in it.notified)
         await choose(it, "Ctrl+N")
         await it.until(lambda: isinstance(it.app.screen, KeyScreen))
-        await it.pilot.press("f3")
-        await it.until(lambda: any(row.startswith("F3") for row in rows(it)))
+        await it.pilot.press("f13")
+        await it.until(lambda: any(row.startswith("F13") for row in rows(it)))
         await it.pilot.press("escape", "escape")
         await it.ask("Hello")
         await it.pilot.press("ctrl+n")
         assert it.replies, "the old key does nothing"
         shown = {b.binding.key for b in it.screen.active_bindings.values() if b.binding.description == "New"}
-        assert shown == {"f3"}
+        assert shown == {"f13"}
         commands = {c.title: c.help for c in it.app.get_system_commands(it.screen)}
-        assert commands["Begin a new chat"] == "F3"
+        assert commands["Begin a new chat"] == "F13"
         await it.pilot.press("f1")
         await it.until(lambda: isinstance(it.app.screen, HelpScreen))
         labels = [str(label.content) for label in it.app.screen.query(Label)]
-        assert labels[labels.index("Begin a new chat") - 1] == "F3"
+        assert labels[labels.index("Begin a new chat") - 1] == "F13"
         assert "/persona" in labels
-        await it.pilot.press("escape", "f3")
+        await it.pilot.press("escape", "f13")
         await it.until(lambda: it.replies == [])
 
 

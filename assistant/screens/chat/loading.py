@@ -11,7 +11,6 @@ from assistant.models.background import Background
 from assistant.models.shelf import Shelf
 from assistant.screens.chat.live import Live
 from assistant.screens.keys import spelt
-from assistant.screens.models import ModelsScreen
 from assistant.steady import SteadyScreen
 from assistant.widgets.status import StatusLine
 from engine.catalog import ModelInfo
@@ -51,6 +50,8 @@ class LoadingScreen(SteadyScreen):
 
     @work(group="models", exclusive=True)
     async def action_models(self) -> None:
+        from assistant.screens.models import ModelsScreen
+
         in_use = self._service.model
         try:
             speeds = self._service.store.speeds()

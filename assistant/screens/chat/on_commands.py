@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual import work
 
 from assistant.prompting.commands import COMMANDS, SETTING_OF
-from assistant.screens.chat.chat_settings import ChatSettingsScreen
 from assistant.screens.chat.on_chats import OnChats
 from assistant.screens.chat.on_spam import OnSpam
 
@@ -75,5 +74,7 @@ class OnCommands(OnChats, OnSpam):
 
     @work
     async def action_chat_settings(self) -> None:
+        from assistant.screens.chat.chat_settings import ChatSettingsScreen
+
         await self.app.push_screen_wait(ChatSettingsScreen(self.settings, self._service, self.chat))
         self.refresh_list()

@@ -6,7 +6,6 @@ from textual import work
 
 from assistant.errors import StorageError
 from assistant.screens.chat.replies import Replies
-from assistant.screens.inspect.screen import InspectScreen
 from assistant.storage.rows import Message
 
 
@@ -15,6 +14,8 @@ class OnInspect(Replies):
 
     @work(group="inspect", exclusive=True)
     async def action_inspect(self) -> None:
+        from assistant.screens.inspect.screen import InspectScreen
+
         message = self.transcript.message
         if message is None:
             self.notify("There is nothing to look inside yet: send a message first.", severity="warning")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import work
 
 from assistant.errors import StorageError
-from assistant.learning.corrections import Corrections
-from assistant.learning.feedback import Feedback
-from assistant.learning.reviewing import Reviewed
 from assistant.screens.chat.base import ChatBase
 from assistant.screens.dialogs import TextScreen
 from assistant.storage.feedback import BAD, GOOD
-from training.recipe_wish import Kind
+
+if TYPE_CHECKING:
+    from assistant.learning.reviewing import Reviewed
+    from training.recipe_wish import Kind
 
 FOLLOW_SECONDS = 2.0  # between two looks at the runs
 
@@ -43,7 +45,9 @@ class OnLearning(ChatBase):
 
     @work(group="learning", exclusive=True)
     async def action_train(self) -> None:
-        from assistant.screens.learning.menu import MenuScreen  # not needed to chat
+        from assistant.learning.corrections import Corrections  # none of these is needed to chat
+        from assistant.learning.feedback import Feedback
+        from assistant.screens.learning.menu import MenuScreen
 
         sources: dict[Kind, Reviewed] = {
             "feedback": Feedback(self._service.store),

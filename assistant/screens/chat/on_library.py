@@ -12,10 +12,7 @@ from assistant.errors import AssistantError, LibraryError, StorageError
 from assistant.library.adding import add, new_name
 from assistant.screens.chat.on_exchange import OnExchange
 from assistant.screens.chat.replies import Replies
-from assistant.screens.chat.sources import SourcesScreen
-from assistant.screens.libraries import LibrariesScreen
 from assistant.storage.rows import Chat
-from assistant.widgets.message import ReplyView
 from assistant.widgets.sources import SourceLines
 
 
@@ -48,6 +45,8 @@ class OnLibrary(OnExchange, Replies):
 
     @work
     async def action_libraries(self) -> None:
+        from assistant.screens.libraries import LibrariesScreen
+
         screen = LibrariesScreen(self._service.store, self._service.refresher, self.library)
         chosen = await self.app.push_screen_wait(screen)
         try:
@@ -103,7 +102,7 @@ class OnLibrary(OnExchange, Replies):
         except StorageError as error:
             self.complain(error)
             return
-        for view in self.transcript.query(ReplyView):
+        for view in self.transcript.replies():
             await view.cite(cited.get(view.message.id, []))
 
     async def action_sources(self) -> None:
@@ -116,6 +115,8 @@ class OnLibrary(OnExchange, Replies):
         self._open_sources(event.message, event.place)
 
     def _open_sources(self, message: int, place: int) -> None:
+        from assistant.screens.chat.sources import SourcesScreen
+
         try:
             sources = self.store.citations(self.chat).get(message, []) if self.chat is not None else []
         except AssistantError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import on, work
+from textual.css.query import NoMatches
 
 from assistant.errors import StorageError
 from assistant.screens.chat.replies import Replies
@@ -10,11 +13,13 @@ from assistant.screens.dialogs import TextScreen
 from assistant.screens.keys import spelt
 from assistant.storage.rows import Removed
 from assistant.text import code_blocks
-from assistant.widgets.code import Fence
 from assistant.widgets.message import RoleLine
 from assistant.widgets.sources import SourceLines
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from assistant.widgets.code import Fence
 
 NEEDS_MESSAGE = {
     "select",
@@ -43,11 +48,12 @@ class OnMessages(Replies):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing here are not shown."""
-        if not self.query(Transcript):
-            return True
         if action == "stop":
             return self._live is not None
-        message = self.transcript.message
+        try:
+            message = self.transcript.message
+        except NoMatches:  # the screen is being made
+            return True
         if action in NEEDS_MESSAGE and message is None:
             return False
         if action == "sources":
@@ -87,8 +93,7 @@ class OnMessages(Replies):
             which = f" {index + 1} of {len(blocks)}" if len(blocks) > 1 else ""
             self.notify(f"Block of code{which} is in the clipboard.")
 
-    @on(Fence.Copied)
-    def _copy_block(self, event: Fence.Copied) -> None:
+    def on_fence_copied(self, event: Fence.Copied) -> None:
         self.app.copy_to_clipboard(event.code)
         self.notify("The block of code is in the clipboard.")
 

@@ -14,7 +14,6 @@ from assistant.screens.chat.base import ChatBase
 from assistant.screens.chat.live import Live
 from assistant.screens.keys import spelt
 from assistant.storage.rows import Message
-from assistant.widgets.message import ReplyView
 from assistant.widgets.prompt import Prompt
 from engine.errors import EngineError
 from engine.protocol import Delta, Done, Started
@@ -79,8 +78,7 @@ class Replies(ChatBase):
                             self.status.started(event)
                     elif isinstance(event, Delta):
                         live.text += event.text
-                        view = self.transcript.view(live.turn.reply)
-                        if isinstance(view, ReplyView):
+                        if (view := self.transcript.reply(live.turn.reply)) is not None:
                             view.grow(live.text)
                     elif isinstance(event, Done) and self.chat == live.turn.chat:
                         self.status.done(event)
@@ -98,8 +96,7 @@ class Replies(ChatBase):
         self.refresh_list()
         if not problem:
             return
-        view = self.transcript.view(live.turn.reply)
-        if isinstance(view, ReplyView):
+        if (view := self.transcript.reply(live.turn.reply)) is not None:
             view.note(problem, error=True)
         self.notify(problem, severity="error", timeout=12)
         if live.asked and not live.text:

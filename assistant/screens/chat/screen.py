@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import ClassVar
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from assistant.screens.chat.on_inspect import OnInspect
 from assistant.screens.chat.on_learning import OnLearning
@@ -17,15 +18,16 @@ from assistant.screens.chat.on_messages import OnMessages
 from assistant.screens.chat.on_prompt import OnPrompt
 from assistant.screens.help import HelpScreen
 from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
-from assistant.screens.settings import SettingsScreen
 from assistant.settings import personas
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.completions import Completions
+from assistant.widgets.key_line import KeyLine
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.status import StatusLine
 from assistant.widgets.transcript import Transcript
 
 LOOK_SECONDS = 0.5  # between two looks at what other windows have written
+SOON_SECONDS = 0.3  # after the first frame
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
@@ -48,7 +50,7 @@ class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
                 yield Static("", id="cost", markup=False)
                 yield Prompt(self._asked, popup, self.arguments, id="prompt")
         yield StatusLine(self._service.model.name)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         self._warn(self._warning)
@@ -58,6 +60,12 @@ class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
         self.prompt.focus()
         self.set_interval(LOOK_SECONDS, self.look)
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
+        self.set_timer(SOON_SECONDS, self._prepare)
+
+    @work(thread=True)
+    def _prepare(self) -> None:
+        """Import what the first reply needs, while one reads and types."""
+        import_module("assistant.widgets.reply")
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < NARROW or not self._sidebar, "-narrow")
@@ -78,6 +86,8 @@ class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
         self.app.push_screen(HelpScreen([*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS], MESSAGE_KEYS, keymap=keymap))
 
     def action_settings(self) -> None:
+        from assistant.screens.settings import SettingsScreen
+
         self.config.read()  # it may have been edited meanwhile
         names = list(personas.library(self._service.store))
         apply = getattr(self.app, "apply_settings", self.apply_settings)

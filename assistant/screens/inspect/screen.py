@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from assistant.chat_service import ChatService
 from assistant.errors import AssistantError
@@ -28,6 +28,7 @@ from assistant.screens.help import HelpScreen
 from assistant.screens.inspect.keys import INSPECT_KEYS, INTRO
 from assistant.storage.rows import Message
 from assistant.widgets.inside import Choices, HeatStrips
+from assistant.widgets.key_line import KeyLine
 from assistant.widgets.tokens import TokenText
 from engine.errors import EngineError
 
@@ -66,7 +67,7 @@ class InspectScreen(Screen[Branch | None]):
         with Horizontal(id="panels"):
             yield Choices()
             yield HeatStrips()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._follow()

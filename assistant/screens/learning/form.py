@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import Screen
 from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Button, Checkbox, Collapsible, Footer, Input, Label, Select, Static, TextArea
+from textual.widgets import Button, Checkbox, Collapsible, Input, Label, Select, Static, TextArea
 
 from assistant.errors import AssistantError
 from assistant.learning.naming import free_name
@@ -25,6 +25,7 @@ from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.see import SeeScreen
 from assistant.text import printable
 from assistant.verdicts.settings import SpamSettings
+from assistant.widgets.key_line import KeyLine
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
 from training.errors import TrainingError
@@ -95,7 +96,7 @@ class FormScreen(Screen[Run | None]):
                 yield Button("Type it in (Ctrl+E)", id="type", compact=True)
             if self._source:
                 yield Button("Review", id="review", compact=True)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def _row(self, field: Any) -> Widget:
         words = field.metadata
@@ -269,7 +270,7 @@ class TypeScreen(Screen[str | None]):
         yield Static("Type or paste it in; Esc is done.", id="title", markup=False)
         with Vertical():
             yield TextArea(self._text, placeholder=self._example, id="typed")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one(TextArea).focus()

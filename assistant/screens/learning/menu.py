@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
@@ -28,6 +28,7 @@ from assistant.screens.learning.result import ResultScreen
 from assistant.screens.learning.run import RunScreen
 from assistant.text import printable
 from assistant.verdicts.settings import SpamSettings
+from assistant.widgets.key_line import KeyLine
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
 from training.recipe_wish import TITLES, Kind
@@ -85,7 +86,7 @@ class MenuScreen(Screen[Chosen]):
         yield Static("Teach the model", id="title", markup=False)
         yield OptionList(id="menu")
         yield Static("", id="note", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._list()

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from assistant.errors import AssistantError
 from assistant.learning.looking import Child
@@ -21,6 +21,7 @@ from assistant.learning.wording import number
 from assistant.models.shelf import Shelf
 from assistant.screens.learning.vote import VoteScreen
 from assistant.text import printable
+from assistant.widgets.key_line import KeyLine
 from engine.errors import ModelFolderError
 
 
@@ -48,7 +49,7 @@ class ResultScreen(Screen[bool]):
             yield Static(replies_table(self._replies), id="replies")
         if self._can_ask:
             yield Input(placeholder="Ask both models something", id="ask", compact=True)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     @property
     def _can_ask(self) -> bool:

@@ -9,11 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.learning.reviewing import Choice, Reviewed
 from assistant.text import printable
+from assistant.widgets.key_line import KeyLine
 
 
 class ReviewScreen(Screen[set[str]]):
@@ -32,7 +33,7 @@ class ReviewScreen(Screen[set[str]]):
     def compose(self) -> ComposeResult:
         yield Static("", id="title", markup=False)
         yield OptionList(*(Option(choice_text(c, c.key not in self._out)) for c in self._choices), id="rows")
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self._head()

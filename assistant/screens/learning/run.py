@@ -9,7 +9,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from assistant.errors import AssistantError
 from assistant.learning.chart import chart
@@ -17,6 +17,7 @@ from assistant.learning.progress import Progress
 from assistant.learning.runs import Run, Runs
 from assistant.models.events import parameters_text, size_text, time_text
 from assistant.screens.dialogs import ConfirmScreen
+from assistant.widgets.key_line import KeyLine
 
 LOOK_SECONDS = 0.5
 HEADS = {
@@ -60,7 +61,7 @@ class RunScreen(Screen[None]):
         yield Static("", id="numbers", markup=False)
         yield Static("", id="samples")
         yield Static("", id="problem", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.set_interval(LOOK_SECONDS, self._look)
@@ -180,5 +181,7 @@ def problem(run: Run) -> str:
     if run.state == "paused":
         return "p goes on, k keeps what it has learned so far, c ends it for good."
     if run.busy:
-        return "It goes on when this screen or the app is closed, at low priority: a chat beside it is a little slower."
+        return (
+            "It goes on when this screen or the app is closed; a chat keeps its speed, and the run waits for replies."
+        )
     return ""

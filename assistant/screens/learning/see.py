@@ -11,12 +11,13 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
 from assistant.learning.looking import Preview, Row, previews
 from assistant.learning.wording import cost_line, counts_line
+from assistant.widgets.key_line import KeyLine
 from training.recipe_wish import Wish
 
 SHOWN = 400  # rows in the list at once; the counts are of all
@@ -44,7 +45,7 @@ class SeeScreen(Screen[bool]):
         yield OptionList(id="rows")
         yield Static("", id="problem", markup=False)
         yield Static("", id="cost", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()

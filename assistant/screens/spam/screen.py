@@ -9,7 +9,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Input, OptionList, Static, TextArea
+from textual.widgets import Input, OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.help import HelpScreen
@@ -21,6 +21,7 @@ from assistant.screens.spam.scorers import OnScorers
 from assistant.screens.spam.verdicts import OnVerdicts
 from assistant.storage.verdicts import Kept
 from assistant.verdicts.service import pasted
+from assistant.widgets.key_line import KeyLine
 from assistant.widgets.mail_prompt import MailPrompt
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.verdict_view import VerdictView
@@ -47,7 +48,7 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
                 yield VerdictView()
                 yield MailPrompt()
         yield Static("", id="status", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self.say)  # what goes on behind the screens

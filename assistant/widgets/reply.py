@@ -1,0 +1,116 @@
+"""ReplyView: what the model says, as Markdown that grows while it is made.
+
+Markdown and its highlighting take a tenth of a second to import: this module is imported when a reply is to be shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from textual.app import ComposeResult
+from textual.widgets import Markdown, Static
+from textual.widgets.markdown import MarkdownStream
+
+from assistant.screens.keys import spelt
+from assistant.storage.libraries import Source
+from assistant.storage.rows import Message
+from assistant.widgets.code import Fence
+from assistant.widgets.message import MessageView
+from assistant.widgets.sources import SourceLines
+
+BATCH_SECONDS = 0.1  # between two growths of a reply on screen
+STILL_SECONDS = 0.5  # the same, for those who want little to move
+
+
+class ReplyMarkdown(Markdown):
+    """Markdown whose blocks of code can be copied."""
+
+    BLOCKS = {**Markdown.BLOCKS, "fence": Fence, "code_block": Fence}  # noqa: RUF012 - Textual's own name and type
+
+
+class ReplyView(MessageView):
+    """What the model said or is saying."""
+
+    def __init__(self, message: Message, waiting: str = "") -> None:
+        super().__init__(message, "reply")
+        text = message.content
+        self._text, self._given = text, len(text)  # the whole reply, and how much of it the Markdown has got
+        self._body = ReplyMarkdown(text, open_links=False, classes="words")
+        self._note = Static("", markup=False, classes="note")
+        self._stream: MarkdownStream | None = None
+        self._growing = asyncio.Lock()
+        self._due = False  # a growth is planned
+        self.note(waiting or note_of(message, spelt(self, "continue")))
+
+    def compose(self) -> ComposeResult:
+        yield self._role
+        yield self._body
+        yield self._note
+
+    async def on_mount(self) -> None:
+        await super().on_mount()
+        await self._catch_up()
+
+    @property
+    def source(self) -> str:
+        """What is on screen."""
+        return self._body.source
+
+    def note(self, text: str, *, error: bool = False) -> None:
+        """The small line below; empty takes it away."""
+        self._note.update(text)
+        self._note.display = bool(text)
+        self._note.set_class(error, "error")
+
+    def grow(self, text: str) -> None:
+        """The reply is now `text`, which begins with what it was. Shown about ten times a second."""
+        if not self._text:
+            self.note("")  # no longer waiting
+        self._text = text
+        if not self._due and self.is_attached:
+            self._due = True
+            self.set_timer(BATCH_SECONDS if self.app.animation_level != "none" else STILL_SECONDS, self._catch_up)
+
+    async def _catch_up(self) -> None:
+        """Give the Markdown what it has not got yet. Before it is mounted it would forget it."""
+        self._due = False
+        async with self._growing:
+            if self._given == len(self._text) or not (self._body.is_mounted and self.is_attached):
+                return
+            self._stream = self._stream or Markdown.get_stream(self._body)
+            new, self._given = self._text[self._given :], len(self._text)
+            await self._stream.write(new)
+
+    async def cite(self, sources: list[Source]) -> None:
+        """List the passages that the reply was given."""
+        lines = next(iter(self.query(SourceLines)), None)
+        if lines is not None and lines.sources != sources:
+            await lines.remove()
+            lines = None
+        if sources and lines is None:
+            await self.mount(SourceLines(self.message.id, sources))
+
+    async def refit(self, message: Message, waiting: str = "") -> None:
+        await super().refit(message)
+        if message.status == "streaming" and self._text.startswith(message.content):
+            pass  # the store is a little behind the screen
+        elif message.content.startswith(self._text):
+            self._text = message.content
+            await self._catch_up()
+        else:
+            self._text, self._given = message.content, len(message.content)
+            await self._body.update(message.content)
+        if message.status != "streaming":
+            stream, self._stream = self._stream, None
+            if stream is not None:
+                await stream.stop()
+        self.note(waiting or note_of(message, spelt(self, "continue")))
+
+
+def note_of(message: Message, key: str) -> str:
+    """What one should know about how a reply ended; `key` goes on with it."""
+    if message.status == "stopped":
+        return f"stopped · {key} goes on with it" if message.content else "stopped"
+    if message.status == "failed":
+        return "not finished"
+    return f"cut at the longest allowed length · {key} goes on with it" if message.finish == "length" else ""
