@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assistant.doctor.findings import Finding
 from assistant.models.events import size_text
-from assistant.storage.database import migrations
+from assistant.storage.database import indexes, migrations
 
 ABOUT = "Chats"
 WAIT = 2.0  # seconds for a lock
@@ -39,7 +39,9 @@ def rebuild_index(path: Path) -> Finding:
     """Make the index of words anew."""
     try:
         with closing(_connect(path)) as db:
-            db.execute("INSERT INTO messages_fts(messages_fts) VALUES ('rebuild')")
+            for index in indexes(db):
+                if index.startswith("messages"):
+                    db.execute(f"INSERT INTO {index}({index}) VALUES ('rebuild')")
     except sqlite3.DatabaseError as error:
         return _failed(error, path)
     return Finding("good", "Search", "The index of words was made anew.")
@@ -86,7 +88,9 @@ def _version(db: sqlite3.Connection) -> Iterator[Finding]:
 def _index(db: sqlite3.Connection) -> Iterator[Finding]:
     db.execute("BEGIN IMMEDIATE")  # the check is written as an INSERT; it changes nothing, and is taken back
     try:
-        db.execute("INSERT INTO messages_fts(messages_fts, rank) VALUES ('integrity-check', 1)")
+        for index in indexes(db):
+            if index.startswith("messages"):
+                db.execute(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)")
     except sqlite3.DatabaseError as error:
         if "locked" in str(error) or "readonly" in str(error):
             raise

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assistant.storage.database import INDEXES, open_database, storage_errors, transaction
+from assistant.storage.database import indexes, open_database, storage_errors, transaction
 
 
 class Base:
@@ -50,7 +50,7 @@ class Base:
         """After a deletion: secure_delete has overwritten the text; here the log that still held it is emptied."""
         with storage_errors(self.path):
             if sqlite3.sqlite_version_info < (3, 42):  # its index has no secure-delete: only a merge drops old words
-                for index in INDEXES:
+                for index in indexes(self._db.conn):
                     self._db.conn.execute(f"INSERT INTO {index}({index}) VALUES ('optimize')")
             self._db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

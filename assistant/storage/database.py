@@ -26,7 +26,7 @@ from assistant.errors import (
 
 BUSY_MILLISECONDS = 5000  # that opening waits for another process: it may be upgrading
 LATER_MILLISECONDS = 500  # that anything later waits: the window stands still meanwhile
-INDEXES = ("messages_fts", "verdicts_fts", "passages_fts")  # of words; what is deleted leaves them, too
+INDEXES = ("messages_fts", "messages_pieces", "verdicts_fts", "passages_fts")  # what is deleted leaves them, too
 
 
 def _sqlite_utils() -> None:
@@ -121,8 +121,15 @@ def _migrate(db: Database, path: Path | None) -> None:
     with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
         migrations.apply(db)
     with suppress(sqlite3.OperationalError):  # SQLite before 3.42 has no such option
-        for index in INDEXES:
+        for index in indexes(db.conn):
             db.conn.execute(f"INSERT INTO {index}({index}, rank) VALUES ('secure-delete', 1)")
+
+
+def indexes(connection: sqlite3.Connection) -> list[str]:
+    """Those of INDEXES that there are: an old SQLite has no index of pieces of words."""
+    found = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'").fetchall()
+    names = {row[0] for row in found}
+    return [index for index in INDEXES if index in names]
 
 
 @contextmanager

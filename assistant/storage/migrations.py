@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("homespun")
@@ -194,5 +196,29 @@ def m007_libraries(db: Database) -> None:
             PRIMARY KEY (message, place)
         )""",
         "CREATE INDEX citations_library ON citations(library)",
+    ):
+        db.conn.execute(statement)
+
+
+@migrations()
+def m008_pieces_of_words(db: Database) -> None:
+    """Every three letters of messages, to find what the index of words cannot: parts of words, pieces of Chinese."""
+    if sqlite3.sqlite_version_info < (3, 34):  # which cannot do that; there, all messages are read through
+        return
+    for statement in (
+        """CREATE VIRTUAL TABLE messages_pieces USING fts5(
+            content, content='messages', content_rowid='id', tokenize='trigram', detail='none'
+        )""",
+        """CREATE TRIGGER messages_pieces_ai AFTER INSERT ON messages BEGIN
+            INSERT INTO messages_pieces(rowid, content) VALUES (new.id, new.content);
+        END""",
+        """CREATE TRIGGER messages_pieces_ad AFTER DELETE ON messages BEGIN
+            INSERT INTO messages_pieces(messages_pieces, rowid, content) VALUES ('delete', old.id, old.content);
+        END""",
+        """CREATE TRIGGER messages_pieces_au AFTER UPDATE OF content ON messages BEGIN
+            INSERT INTO messages_pieces(messages_pieces, rowid, content) VALUES ('delete', old.id, old.content);
+            INSERT INTO messages_pieces(rowid, content) VALUES (new.id, new.content);
+        END""",
+        "INSERT INTO messages_pieces(messages_pieces) VALUES ('rebuild')",
     ):
         db.conn.execute(statement)

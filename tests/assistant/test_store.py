@@ -97,6 +97,27 @@ def test_search_finds_words_pieces_of_cjk_and_shows_the_place(store: Store) -> N
     assert store.search("sprin")[0].title.startswith("I don't")
     assert store.search("  ") == []
     assert store.search("nowhere") == []
+    assert "«prin»" in store.search("prin")[0].snippet
+
+
+@pytest.mark.parametrize("pieces", [True, False], ids=["by three letters", "by reading all"])
+def test_signs_that_sqlite_reads_otherwise_are_found_as_they_stand(store: Store, pieces: bool, monkeypatch) -> None:
+    monkeypatch.setattr(Store, "_has_pieces", pieces)
+    for text in ("made 100% sure", "made 1005 sure", "a snake_case_name", "a snakeXcaseXname", "C:\\new\\table"):
+        turn(store, None, text, "ok")
+    found = {text: [hit.title for hit in store.search(text)] for text in ("00%", "ke_ca", "\\new\\ta", "ADE 100%")}
+    assert found == {
+        "00%": ["made 100% sure"],
+        "ke_ca": ["a snake_case_name"],
+        "\\new\\ta": ["C:\\new\\table"],
+        "ADE 100%": ["made 100% sure"],
+    }
+
+
+def test_a_word_of_one_letter_behind_an_apostrophe_stands_for_itself(store: Store) -> None:
+    turn(store, None, "don't", "ok")
+    turn(store, None, "don talk", "ok")
+    assert [hit.title for hit in store.search("don't")] == ["don't"]
 
 
 def test_deleted_text_is_gone_from_the_index_and_from_the_files(store: Store, path: Path) -> None:
