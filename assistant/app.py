@@ -80,24 +80,28 @@ class HomespunApp(SteadyApp):
         self.service = ChatService(self.store, client, info)
         self.service.refresher.tell = self._tell
         self.service.librarian.tell = lambda said: self._tell(said, False)
-
-    def on_mount(self) -> None:
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.theme = self._wanted_theme()  # before the window is there, or all styles are read twice
+
+    def on_mount(self) -> None:
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
         self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning))
 
     def apply_settings(self) -> None:
         """Have hold what the settings say."""
-        wanted = self.config.get("theme") if self.config.has("theme") else self.store.setting("theme", DARK.name)
-        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.theme = self._wanted_theme()
         self.animation_level = "none" if self.config.flag("reduced_motion") else TEXTUAL_ANIMATIONS
         self.keymap, _ = usable(self.config.keys)
         self.set_keymap(self.keymap)
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):
                 screen.apply_settings()
+
+    def _wanted_theme(self) -> str:
+        wanted = self.config.get("theme") if self.config.has("theme") else self.store.setting("theme", DARK.name)
+        return str(wanted) if wanted in self.available_themes else DARK.name
 
     async def on_unmount(self) -> None:
         await self.adding.close()

@@ -60,7 +60,7 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
         connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
         if copy_of is not None:
             _copy(copy_of, connection)
-        db = Database(connection)
+        db = Database(connection, execute_plugins=False)  # looking for plugins takes longer than opening
         for pragma in (
             f"busy_timeout = {BUSY_MILLISECONDS}",
             "journal_mode = WAL",
