@@ -44,7 +44,7 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 
 # The pictures of all screens that the tests compare with, drawn anew; look at the difference before committing it.
 snapshots: $(VENV)/.installed-test
-	SNAPSHOTS=new $(BIN)/python -m pytest tests/assistant/test_snapshots.py
+	SNAPSHOTS=new $(BIN)/python -m pytest tests/assistant/test_looks_*.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -21,8 +21,9 @@ from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
 from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
+from assistant.screens.bindings import key_name
 from assistant.screens.chat.screen import ChatScreen
-from assistant.screens.keys import APP_KEYS, key_name, usable
+from assistant.screens.keys import APP_KEYS, usable
 from assistant.screens.logs import LogScreen
 from assistant.screens.rows import PickScreen
 from assistant.settings.config import Config

@@ -70,3 +70,9 @@ def find_paths(folder: Path | None = None) -> Paths:
 
         return Paths(user_data_path("homespun", appauthor=False), user_state_path("homespun", appauthor=False))
     return Paths(folder)
+
+
+def homely(path: str | Path) -> str:
+    """`path` as people write it: with ~ for their home."""
+    text, home = str(path), os.path.expanduser("~")
+    return f"~{text[len(home) :]}" if text == home or text.startswith(home.rstrip("/") + "/") else text

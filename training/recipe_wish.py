@@ -18,11 +18,11 @@ Kind = Literal["answers", "documents", "feedback", "labels", "spam", "scratch"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TITLES: dict[Kind, tuple[str, str]] = {
     "answers": ("Teach it answers", "questions and answers, from a file or typed in"),
-    "documents": ("Teach it my documents", "a text, or a folder of texts, that it goes on reading"),
-    "feedback": ("Learn from my feedback", "replies marked good or bad, better ones that were written"),
+    "documents": ("Teach it my documents", "a text or a folder that it goes on reading"),
+    "feedback": ("Learn from my feedback", "what you marked good or bad, or wrote better"),
     "labels": ("Make a classifier", "texts and their labels, from a table"),
-    "spam": ("Correct the spam check", "verdicts that you called wrong; the scorer learns from them"),
-    "scratch": ("Build a model from raw text", "a vocabulary, then a model of its own that reads the text"),
+    "spam": ("Correct the spam check", "verdicts that you called wrong"),
+    "scratch": ("Build a model from raw text", "a vocabulary, then a model that reads the text"),
 }
 STAGES: dict[Kind, str] = {  # which stage of the lab trains it
     "answers": "sft",

@@ -13,7 +13,7 @@ from assistant.storage.store import Store
 from assistant.storage.verdicts import SPAM_TASK
 from engine.email_text.normalise import VERSION
 
-NONE_YET = "There are no corrections to learn from yet: in the spam check (Ctrl+S), F2 says that a verdict was wrong"
+NONE_YET = "There are no corrections to learn from yet: the spam check takes them, where a verdict was wrong"
 
 
 class Corrections:

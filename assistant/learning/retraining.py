@@ -70,7 +70,7 @@ class Retraining:
             shutil.rmtree(folder, ignore_errors=True)
             raise StorageError(f"{folder} cannot be written: {error.strerror or error}.") from error
         self._settings.adopt(folder)
-        return f"{folder.name} judges from now on. F10 in the spam check goes back to the scorer before."
+        return f"{folder.name} judges from now on; the spam check can go back to the scorer before."
 
     def adopted(self, run: Run) -> bool:
         """Whether what `run` has made is among the scorers that one can roll back through."""

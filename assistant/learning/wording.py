@@ -7,6 +7,34 @@ from assistant.learning.runs import Run
 from assistant.models.events import parameters_text, size_text, time_text
 from assistant.text import printable
 
+# What a run is doing: in a list, and behind its name.
+STATES = {
+    "starting": "starts",
+    "waiting": "waits for its turn",
+    "preparing": "is being prepared",
+    "measuring before": "asks the old model",
+    "training": "learns",
+    "keeping": "is written",
+    "measuring after": "asks the new model",
+    "paused": "paused",
+    "failed": "failed",
+    "cut off": "was cut off",
+    "done": "done",
+}
+HEADS = {
+    "starting": "starts",
+    "waiting": "waits until the run before it is done",
+    "preparing": "reads the data",
+    "measuring before": "asks the old model",
+    "training": "learns",
+    "keeping": "writes the model",
+    "measuring after": "asks the new model",
+    "paused": "is paused",
+    "failed": "has failed",
+    "cut off": "was cut off",
+    "done": "is done",
+}
+
 
 def counts_line(preview: Preview) -> str:
     """ "40 learned from · 2 left out (1 no answer, 1 the same as …) · 1,353 tokens"."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from assistant.models.events import parameters_text, size_text
+from assistant.paths import homely
 from assistant.text import printable
 from engine.catalog import BYTES_PER_WEIGHT, ModelInfo
 
@@ -95,7 +96,7 @@ def rows(info: ModelInfo, *, default: bool) -> list[tuple[str, str]]:
         ("Licence", info.licence or "unknown: ask where it comes from"),
         ("Source", f"{source}{revision}"),
         ("Added", str(facts.get("added") or "")[:16].replace("T", " ") + (" UTC" if facts.get("added") else "")),
-        ("Folder", str(info.path)),
+        ("Folder", homely(info.path)),
     ]
     sums = facts.get("sha256")
     for name, checksum in sums.items() if isinstance(sums, dict) else ():

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList
 
 from assistant.screens.keys import spelt
+from assistant.screens.list_dialog import ListDialog
 from assistant.widgets.prompt import Prompt
 
 
@@ -42,7 +43,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.dismiss(yes)
 
 
-class ChoiceScreen(ModalScreen[str | None]):
+class ChoiceScreen(ListDialog[str | None]):
     """Asks which of `choices`; None when it was called off."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Cancel")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from assistant.prompting.commands import COMMANDS
-from assistant.screens.keys import listed
+from assistant.screens.bindings import listed
 
 INTRO = """\
 Everything happens on this computer: no account, and no network unless you add a model from there. Chats are kept in \
@@ -30,7 +30,7 @@ SHORT_OF_KEYS = (
 class HelpScreen(ModalScreen[None]):
     """Lists keys and what they do; below them the commands, then the keys of the messages."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("escape,f1,q", "dismiss(None)", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,f1,q,enter", "dismiss(None)", "Close")]
 
     def __init__(
         self,
@@ -38,19 +38,22 @@ class HelpScreen(ModalScreen[None]):
         on_messages: Iterable[Binding] = (),
         intro: str = INTRO,
         typing: Iterable[tuple[str, str]] = SHORT_OF_KEYS,
-        keymap: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self._intro = intro
-        self._rows = [*listed(bindings, keymap or {}), *typing]
-        if messages := listed(on_messages, keymap or {}):  # it is about the chat
-            self._rows += [(f"/{name}", what[:1].upper() + what[1:]) for name, (_, what) in COMMANDS.items()]
-            self._rows += [("", ""), ("", ON_MESSAGES), *messages]
+        self._intro, self._keys, self._on_messages, self._typing = intro, bindings, on_messages, typing
+
+    def _rows(self) -> list[tuple[str, str]]:
+        keymap = getattr(self.app, "keymap", {})
+        rows = [*listed(self._keys, keymap), *self._typing]
+        if messages := listed(self._on_messages, keymap):  # it is about the chat
+            rows += [(f"/{name}", what[:1].upper() + what[1:]) for name, (_, what) in COMMANDS.items()]
+            rows += [("", ""), ("", ON_MESSAGES), *messages]
+        return rows
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog wide help"):
             yield Label(self._intro, markup=False)
-            for key, what in self._rows:
+            for key, what in self._rows():
                 with Horizontal(classes="row"):
                     yield Label(key, markup=False, classes="key")
                     yield Label(what, markup=False, classes="what")

@@ -1,28 +1,25 @@
 """The keys and what each is for. The footer, the help and the command palette are made from these lists.
 
 A binding's id is what the settings call it; `spelt` gives the key that holds now, so that no sentence is wrong.
+Those of other screens than the chat lie beside them (spam/keys.py, inspect/keys.py, learning/keys.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from textual.binding import Binding
 from textual.dom import DOMNode
 
+from assistant.screens import bindings
+from assistant.screens.bindings import key_name, keys_of, spell
+from assistant.screens.inspect.keys import INSPECT_KEYS
+from assistant.screens.learning import keys as learning
+from assistant.screens.spam.keys import SPAM_KEYS
 
-def _key(
-    keys: str, action: str, name: str, tooltip: str, *, show: bool = False, priority: bool = False, group: str = ""
-) -> Binding:
-    return Binding(keys, action, name, show=show, tooltip=tooltip, priority=priority, id=group + _id(action))
-
-
-def _id(action: str) -> str:
-    """`screen.step(-1)` → step-before."""
-    for end, word in (("(-1)", "-before"), ("(1)", "-after")):
-        action = action.replace(end, word)
-    return action.removeprefix("screen.").replace("_", "-")
-
+_key = bindings.key
 
 CHAT_KEYS = (
     _key("escape", "stop", "Stop", "Stop the reply; what there is of it stays", show=True),
@@ -51,29 +48,26 @@ CHAT_KEYS = (
 )
 
 
-def _on_message(keys: str, action: str, name: str, tooltip: str, *, show: bool = True) -> Binding:
-    return _key(keys, f"screen.{action}", name, tooltip, show=show, group="message-")
-
-
+_on_message = partial(bindings.key, show=True, group="message-")
 # In the transcript, for the message that is selected; from the palette, for that one or the last.
 MESSAGE_KEYS = (
-    _on_message("k", "select(-1)", "Up", "Select the message before"),
-    _on_message("j", "select(1)", "Down", "Select the message after"),
-    _on_message("e", "edit", "Edit", "Change the message: that makes a branch"),
-    _on_message("r", "again", "Again", "Make the reply anew; the old one stays beside it"),
-    _on_message("c", "continue", "Continue", "Go on with the reply, which ended early"),
-    _on_message("left,h", "step(-1)", "‹", "Go to the branch before"),
-    _on_message("right,l", "step(1)", "›", "Go to the branch after"),
-    _on_message("plus", "mark(1)", "Good", "Mark the reply as good, or no longer"),
-    _on_message("minus", "mark(-1)", "Bad", "Mark the reply as bad, and say what would be better"),
-    _on_message("i", "inspect", "Inside", "Look inside: each token, how likely it was, what it looked at"),
-    _on_message("y", "copy", "Copy", "Copy the message"),
-    _on_message("x", "copy_code", "Code", "Copy a block of code; again for the next one"),
-    _on_message("f", "fork", "Fork", "Begin a chat of its own with everything up to the message"),
-    _on_message("d", "remove_branch", "Delete", "Delete the message and all that follows it"),
-    _on_message("D", "remove_one", "Delete one", "Delete only the message; what follows stays", show=False),
-    _on_message("enter", "sources", "Sources", "Show the passages that the reply was given"),
-    _on_message("u", "undo", "Undo", "Bring back what was deleted last"),
+    _on_message("k", "screen.select(-1)", "Up", "Select the message before"),
+    _on_message("j", "screen.select(1)", "Down", "Select the message after"),
+    _on_message("e", "screen.edit", "Edit", "Change the message: that makes a branch"),
+    _on_message("r", "screen.again", "Again", "Make the reply anew; the old one stays beside it"),
+    _on_message("c", "screen.continue", "Continue", "Go on with the reply, which ended early"),
+    _on_message("left,h", "screen.step(-1)", "‹", "Go to the branch before"),
+    _on_message("right,l", "screen.step(1)", "›", "Go to the branch after"),
+    _on_message("plus", "screen.mark(1)", "Good", "Mark the reply as good, or no longer"),
+    _on_message("minus", "screen.mark(-1)", "Bad", "Mark the reply as bad, and say what would be better"),
+    _on_message("i", "screen.inspect", "Inside", "Look inside: each token, how likely it was, what it looked at"),
+    _on_message("y", "screen.copy", "Copy", "Copy the message"),
+    _on_message("x", "screen.copy_code", "Code", "Copy a block of code; again for the next one"),
+    _on_message("f", "screen.fork", "Fork", "Begin a chat of its own with everything up to the message"),
+    _on_message("d", "screen.remove_branch", "Delete", "Delete the message and all that follows it"),
+    _on_message("D", "screen.remove_one", "Delete one", "Delete only the message; what follows stays", show=False),
+    _on_message("enter", "screen.sources", "Sources", "Show the passages that the reply was given"),
+    _on_message("u", "screen.undo", "Undo", "Bring back what was deleted last"),
 )
 PROMPT_KEYS = (
     _key("enter", "send", "Send", "Send the message", show=True, group="prompt-"),
@@ -91,30 +85,44 @@ APP_KEYS = (
     _key("ctrl+q", "quit", "Quit", "Leave; drafts and chats stay", show=True),
     _key("ctrl+p", "command_palette", "Commands", "All commands, themes too", show=True, priority=True),
 )
-# What can be live at the same time: a key must not be two things in one of these.
-SCOPES = ((*APP_KEYS, *CHAT_KEYS, *PROMPT_KEYS), (*APP_KEYS, *CHAT_KEYS, *MESSAGE_KEYS))
+LIST = ("up", "down", "enter", "home", "end", "pageup", "pagedown")  # what a list needs to be gone through
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where bindings are live together: `own` and `shared`; no key may be two things there.
+
+    `typing`: letters go into a text, so that none can be a key. `fixed`: keys that are needed for something else.
+    """
+
+    title: str
+    own: tuple[Binding, ...]
+    shared: tuple[Binding, ...] = APP_KEYS
+    typing: bool = False
+    fixed: tuple[str, ...] = ()
+
+
+PLACES = (
+    Place("In the prompt", PROMPT_KEYS, (*APP_KEYS, *CHAT_KEYS), typing=True),
+    Place("In a chat", CHAT_KEYS, (*APP_KEYS, *PROMPT_KEYS), typing=True),
+    Place("Everywhere", APP_KEYS, (), typing=True),
+    Place("On a message", MESSAGE_KEYS, (*APP_KEYS, *CHAT_KEYS)),
+    Place("Spam check", SPAM_KEYS, (*APP_KEYS, *PROMPT_KEYS), typing=True),
+    Place("Inside a reply", INSPECT_KEYS),
+    Place("Teaching: the menu", learning.MENU_KEYS, fixed=LIST),
+    Place("Teaching: the form", learning.FORM_KEYS, typing=True),
+    Place("Teaching: typing examples in", learning.TYPE_KEYS, typing=True),
+    Place("Teaching: the preview", learning.SEE_KEYS, fixed=LIST),
+    Place("Teaching: a run", learning.RUN_KEYS),
+    Place("Teaching: the comparison", learning.RESULT_KEYS, typing=True),
+    Place("Teaching: your marks", learning.REVIEW_KEYS, fixed=LIST),
+    Place("Teaching: voting", learning.VOTE_KEYS),
+)
 
 
 def all_keys() -> list[Binding]:
     """Every binding that can be given other keys."""
-    return [*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS, *MESSAGE_KEYS]
-
-
-def keys_of(binding: Binding, keymap: Mapping[str, str]) -> list[str]:
-    """The keys that `binding` has now."""
-    return [key.strip() for key in keymap.get(binding.id or "", binding.key).split(",")]
-
-
-def key_name(binding: Binding, keymap: Mapping[str, str] | None = None) -> str:
-    """How a keyboard spells the first of the binding's keys: "Ctrl+N", "Esc", "e", "D"."""
-    return spell(keys_of(binding, keymap or {})[0])
-
-
-def spell(key: str) -> str:
-    if len(key) == 1:
-        return key
-    names = {"escape": "Esc", "ctrl": "Ctrl", "shift": "Shift", "left": "←", "right": "→", "plus": "+", "minus": "-"}
-    return "+".join(names.get(part, part.upper() if len(part) < 4 else part.capitalize()) for part in key.split("+"))
+    return [binding for place in PLACES for binding in place.own]
 
 
 def spelt(node: DOMNode, name: str) -> str:
@@ -127,16 +135,24 @@ def trouble(name: str, keys: str, keymap: Mapping[str, str]) -> str:
     """Why the binding `name` cannot have `keys`; "" when it can."""
     if name not in {b.id for b in all_keys()}:
         return f"There is no binding called {name}."
-    on_message = name.startswith("message-")
     for key in keys.split(","):
-        if len(key) == 1 and not on_message:
-            return f"{spell(key)} alone would be typed into the prompt: take it with Ctrl, or a function key."
-        for scope in SCOPES:
-            if name not in {b.id for b in scope}:
-                continue
-            for other in scope:
-                if other.id != name and key in keys_of(other, keymap):
-                    return f"{spell(key)} is taken: {other.tooltip}."
+        for place in PLACES:
+            together = (*place.own, *place.shared)
+            if name in {b.id for b in together} and (why := _trouble(name, key, place, together, keymap)):
+                return why
+    return ""
+
+
+def _trouble(name: str, key: str, place: Place, together: tuple[Binding, ...], keymap: Mapping[str, str]) -> str:
+    if len(key) == 1 and place.typing:
+        return f"{spell(key)} alone would be typed: take it with Ctrl, or a function key."
+    if key in ("tab", "shift+tab"):
+        return f"{spell(key)} is taken: it goes from one part of the window to the next."
+    if key in place.fixed:
+        return f"{spell(key)} is taken: it is needed in the list."
+    for other in together:
+        if other.id != name and key in keys_of(other, keymap):
+            return f"{spell(key)} is taken: {other.tooltip}."
     return ""
 
 
@@ -149,8 +165,3 @@ def usable(keymap: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
             sentences.append(why)
             del good[name]
     return good, sentences
-
-
-def listed(bindings: Iterable[Binding], keymap: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(key, what it does) for people."""
-    return [(key_name(b, keymap), b.tooltip or b.description) for b in bindings]

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, ItemGrid, Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Button, Label, OptionList
+from textual.containers import Vertical
+from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
 from assistant.library.adding import add, new_name
 from assistant.library.refreshing import Refresher
+from assistant.paths import homely
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.list_dialog import ListDialog
+from assistant.screens.stock import StockScreen
 from assistant.storage.libraries import Libraries, Library
 from assistant.text import printable
 
-LOOK_SECONDS = 0.25  # between two looks at what is being read
 WISH = "Add which folder or file? Text, Markdown, HTML, PDF and Word (.docx) are read."
 NONE = "There are no documents here yet. a adds a folder or a file; they stay where they are."
 
 
-class LibrariesScreen(ModalScreen[str | None]):
+class LibrariesScreen(StockScreen[Library, str | None]):
     """The name of the library this chat is to answer from, "" for none; None leaves it as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,81 +40,43 @@ class LibrariesScreen(ModalScreen[str | None]):
         Binding("delete,backspace", "remove", "Remove"),
         Binding("s", "stop", "Stop"),
     ]
+    buttons = (
+        ("use", "Use (↵)"),
+        ("without", "Use none (n)"),
+        ("add", "Add (a)"),
+        ("read", "Read anew (r)"),
+        ("documents", "Documents (d)"),
+        ("remove", "Remove (Del)"),
+    )
+    narrowest = 20
+    nothing = NONE
 
     def __init__(self, store: Libraries, refresher: Refresher, in_use: str) -> None:
-        super().__init__()
+        super().__init__(in_use)
         self._store, self._refresher, self._in_use = store, refresher, in_use
-        self._libraries: list[Library] = []
-        self._finished = refresher.finished
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog wide models"):
-            yield Label(NONE, markup=False, id="none")
-            yield OptionList()
-            with Horizontal(id="coming"):
-                yield Label("", markup=False, id="progress")
-                yield Button("Stop (s)", compact=True, id="stop")
-            with ItemGrid(classes="buttons", min_column_width=14):
-                yield Button("Use (↵)", variant="primary", compact=True, id="use")
-                yield Button("Use none (n)", compact=True, id="without")
-                yield Button("Add (a)", compact=True, id="add")
-                yield Button("Read anew (r)", compact=True, id="read")
-                yield Button("Documents (d)", compact=True, id="documents")
-                yield Button("Remove (Del)", compact=True, id="remove")
+    def entries(self) -> Sequence[Library]:
+        return self._store.libraries()
 
-    def on_mount(self) -> None:
-        self._list(self._in_use)
-        self.query_one(OptionList).focus()
-        self._look()
-        self.set_interval(LOOK_SECONDS, self._look)
+    def name_of_entry(self, entry: Library) -> str:
+        return entry.name
 
-    def _list(self, wanted: str = "") -> None:
-        """Show what there is; the cursor stays where it was, or goes to `wanted`."""
-        options, here = self.query_one(OptionList), self._chosen()
-        try:
-            self._libraries = self._store.libraries()
-        except AssistantError as error:
-            self.notify(str(error), severity="error")
-        options.clear_options()
-        options.add_options(Option(self._line(library)) for library in self._libraries)
-        names = [library.name for library in self._libraries]
-        wanted = wanted or (here.name if here else "")
-        options.highlighted = names.index(wanted) if wanted in names else 0 if names else None
-        options.display, self.query_one("#none").display = bool(names), not names
-        if names:
-            options.focus()
-
-    def _line(self, library: Library) -> Text:
-        line = Text(printable(library.name), style="bold", no_wrap=True, overflow="ellipsis")
-        line.append("  · in use here" if library.name == self._in_use else "", style="not bold")
-        problems = f", {library.problems:,} that cannot be used" if library.problems else ""
-        counts = f"{library.documents:,} documents, {library.passages:,} passages{problems}"
-        places = ", ".join(printable(source) for source in library.sources)
+    def lines_of(self, entry: Library) -> Text:
+        line = Text(printable(entry.name), style="bold", no_wrap=True, overflow="ellipsis")
+        line.append("  · in use here" if entry.name == self._in_use else "", style="not bold")
+        problems = f", {entry.problems:,} cannot be used" if entry.problems else ""
+        counts = f"{_count(entry.documents, 'document')}, {_count(entry.passages, 'passage')}{problems}"
+        places = ", ".join(printable(homely(source)) for source in entry.sources)
         return line.append(f"\n{counts} · {places}", style="not bold dim")
 
-    def _look(self) -> None:
-        """At what is being read."""
+    def coming(self) -> tuple[str, int]:
         lines = [f"{printable(name)}: {line}" for name, line in self._refresher.lines.items()]
-        self.query_one("#coming").display = bool(lines)
-        self.query_one("#progress", Label).update(" · ".join(lines))
-        if self._finished != self._refresher.finished:
-            self._finished = self._refresher.finished
-            self._list()
-
-    def _chosen(self) -> Library | None:
-        place = self.query_one(OptionList).highlighted
-        return self._libraries[place] if place is not None and place < len(self._libraries) else None
+        return " · ".join(lines), self._refresher.finished
 
     # What one can do
 
-    @on(Button.Pressed)
-    async def _pressed(self, event: Button.Pressed) -> None:
-        await self.run_action(str(event.button.id))
-        self.query_one(OptionList).focus()
-
-    @on(OptionList.OptionSelected)
     def action_use(self) -> None:
-        if library := self._chosen():
+        if library := self.chosen:
             self.dismiss(library.name)
 
     def action_without(self) -> None:
@@ -123,12 +87,12 @@ class LibrariesScreen(ModalScreen[str | None]):
         wish = await self.app.push_screen_wait(LineScreen(WISH, "", max_length=4096))
         if not wish:
             return
-        suggested = self._chosen()
-        name = new_name(Path(wish), {library.name for library in self._libraries})
+        suggested = self.chosen
+        name = new_name(Path(wish), {library.name for library in self._listed})
         question = "Into which library? A new name makes a new one."
         if suggested is not None:
-            question += f" There {'is' if len(self._libraries) == 1 else 'are'} " + ", ".join(
-                printable(library.name) for library in self._libraries
+            question += f" There {'is' if len(self._listed) == 1 else 'are'} " + ", ".join(
+                printable(library.name) for library in self._listed
             )
         chosen = await self.app.push_screen_wait(LineScreen(question, name))
         if chosen is None:
@@ -139,10 +103,10 @@ class LibrariesScreen(ModalScreen[str | None]):
             self.notify(str(error), severity="error")
             return
         self._refresher.start(chosen)
-        self._list(chosen)
+        self.fill(chosen)
 
     def action_read(self) -> None:
-        if library := self._chosen():
+        if library := self.chosen:
             self._refresher.start(library.name)
 
     def action_stop(self) -> None:
@@ -151,13 +115,13 @@ class LibrariesScreen(ModalScreen[str | None]):
 
     @work
     async def action_documents(self) -> None:
-        if library := self._chosen():
+        if library := self.chosen:
             await self.app.push_screen_wait(DocumentsScreen(self._store, library.name))
-            self._list()
+            self.fill()
 
     @work
     async def action_remove(self) -> None:
-        if (library := self._chosen()) is None:
+        if (library := self.chosen) is None:
             return
         question = f"Remove the library “{printable(library.name)}”? What was read of its documents is overwritten on "
         question += "disk, also under replies. The documents themselves stay."
@@ -167,10 +131,10 @@ class LibrariesScreen(ModalScreen[str | None]):
                 self._store.remove_library(library.name)
             except AssistantError as error:
                 self.notify(str(error), severity="error")
-            self._list()
+            self.fill()
 
 
-class DocumentsScreen(ModalScreen[None]):
+class DocumentsScreen(ListDialog[None]):
     """What is in one library: its folders and files, and what was read of them; those with a problem come first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -196,12 +160,13 @@ class DocumentsScreen(ModalScreen[None]):
         options = self.query_one(OptionList)
         options.clear_options()
         self._sources = self._store.sources(self._library)
-        options.add_options(Option(Text(f"added: {printable(path)}", style="bold")) for path in self._sources)
+        options.add_options(Option(Text(f"added: {printable(homely(path))}", style="bold")) for path in self._sources)
         for document in self._store.documents(self._library):
-            said = document.problem or f"{document.passages:,} passages"
-            line = Text(printable(document.path), no_wrap=True, overflow="ellipsis")
+            said = document.problem or _count(document.passages, "passage")
+            line = Text(printable(homely(document.path)), no_wrap=True, overflow="ellipsis")
             options.add_option(Option(line.append(f"\n{printable(said)}", style="dim")))
         options.highlighted = 0 if options.option_count else None
+        self.fit()
 
     @work
     async def action_remove(self) -> None:
@@ -210,10 +175,14 @@ class DocumentsScreen(ModalScreen[None]):
             self.notify("What was added stands first; of a folder's files none can be taken out alone.")
             return
         path = self._sources[place]
-        question = f"Take {printable(path)} out of “{printable(self._library)}”? The files themselves stay."
+        question = f"Take {printable(homely(path))} out of “{printable(self._library)}”? The files themselves stay."
         if await self.app.push_screen_wait(ConfirmScreen(question, "Take out")):
             try:
                 self._store.remove_source(self._library, path)
             except AssistantError as error:
                 self.notify(str(error), severity="error")
             self._list()
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, TextArea
 
 from assistant.logs import tail
+from assistant.paths import homely
 
 LOOK_SECONDS = 1.0
 NAMES = ("homespun.log", "engine.log")
@@ -39,7 +40,7 @@ class LogScreen(ModalScreen[None]):
     def look(self) -> None:
         """Show what has been added; the reader's place stays unless it was the end."""
         area, path = self.query_one("#log", TextArea), self._folder / self._shown
-        self.query_one("#where", Label).update(str(path))
+        self.query_one("#where", Label).update(homely(path))
         text = tail(path) or "Nothing has been logged."
         if text != area.text:
             at_end = area.scroll_y >= area.max_scroll_y

@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from assistant.prompting.path_completion import candidates, completed
+from assistant.screens.list_dialog import ListDialog
 
 
 class PathInput(Input):
@@ -36,7 +36,7 @@ class PathInput(Input):
             await super()._on_key(event)
 
 
-class PathScreen(ModalScreen[str | None]):
+class PathScreen(ListDialog[str | None]):
     """The path, as it was typed; None when it was called off."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -67,6 +67,7 @@ class PathScreen(ModalScreen[str | None]):
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(Option(name) for name in candidates(typed, self._endings))
+        self.fit()
 
     @on(PathInput.Tab)
     def _complete(self, event: PathInput.Tab) -> None:

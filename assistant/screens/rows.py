@@ -14,10 +14,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option
 
+from assistant.screens.list_dialog import ListDialog
 from assistant.text import printable
 
 Result = TypeVar("Result")
@@ -25,15 +25,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Row:
-    """A line: its id, what it is, how it is set, and what there is to know about it."""
+    """A line: its id, what it is, how it is set, and what there is to know about it; or a heading over others."""
 
     id: str
     name: str
     value: str = ""
     tells: str = ""
+    heading: bool = False
 
 
-class RowsScreen(ModalScreen[Result]):
+class RowsScreen(ListDialog[Result]):
     """Has `rows()`, and does `chosen(id)` when one is picked. `heading` stands above, what a row tells below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss(None)", "Close")]
@@ -64,8 +65,9 @@ class RowsScreen(ModalScreen[Result]):
         ids = [row.id for row in self._shown]
         before = here if here is not None else self.current
         options.clear_options()
-        options.add_options(Option(self._line(row)) for row in self._shown)
-        options.highlighted = ids.index(before) if before in ids else 0 if ids else None
+        options.add_options(Option(self._line(row), disabled=row.heading) for row in self._shown)
+        first = next((place for place, row in enumerate(self._shown) if not row.heading), None)
+        options.highlighted = ids.index(before) if before in ids else first
 
     @property
     def current(self) -> str | None:
@@ -75,6 +77,8 @@ class RowsScreen(ModalScreen[Result]):
         return rows[place].id if place is not None and place < len(rows) else None
 
     def _line(self, row: Row) -> Text:
+        if row.heading:
+            return Text(row.name, style="bold")
         value = " ".join(printable(row.value).split())
         line = Text(printable(row.name).ljust(self.wide) if value else printable(row.name), no_wrap=True)
         line.overflow = "ellipsis"
@@ -85,6 +89,7 @@ class RowsScreen(ModalScreen[Result]):
         row = next((r for r in self._shown if r.id == self.current), None)
         told = f"{row.tells[:1].upper()}{row.tells[1:]}." if row and row.tells else ""
         self.query_one(".note", Label).update("\n".join(line for line in (told, self.end) if line))
+        self.fit()
         if row is not None:
             self.highlighted(row.id)
 

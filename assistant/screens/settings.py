@@ -13,8 +13,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from assistant.errors import SettingsError
+from assistant.paths import homely
+from assistant.screens.bindings import key_name
 from assistant.screens.dialogs import LineScreen
-from assistant.screens.keys import all_keys, key_name, trouble
+from assistant.screens.keys import PLACES, all_keys, trouble
 from assistant.screens.rows import PickScreen, Row, RowsScreen
 from assistant.settings.config import OPTIONS, Config
 
@@ -34,7 +36,7 @@ class SettingsScreen(RowsScreen[None]):
         listed = [Row(name, option.title, self._value(name), option.tells) for name, option in OPTIONS.items()]
         changed = len(self._config.keys)
         keys = f"{changed} changed" if changed else "as they came"
-        file = str(self._config.path)
+        file = homely(self._config.path)
         return [
             *listed,
             Row("keys", "Keys", keys, "which key does what"),
@@ -115,13 +117,17 @@ class KeysScreen(RowsScreen[None]):
         self._config, self._apply = config, apply
 
     def rows(self) -> Sequence[Row]:
-        return [self._row(binding) for binding in all_keys()]
+        rows = []
+        for place in PLACES:
+            rows.append(Row(f"heading {place.title}", place.title, heading=True))
+            rows += [self._row(binding) for binding in place.own]
+        return rows
 
     def _row(self, binding: Binding) -> Row:
-        name, where = str(binding.id), " (in the messages)" if str(binding.id).startswith("message-") else ""
+        name = str(binding.id)
         mark = "  · changed" if name in self._config.keys else ""
         tells = f"in the file of settings it is called {name}"
-        return Row(name, key_name(binding, self._config.keys), f"{binding.tooltip}{where}{mark}", tells)
+        return Row(name, key_name(binding, self._config.keys), f"{binding.tooltip}{mark}", tells)
 
     @work
     async def _capture(self, row: str) -> None:

@@ -117,7 +117,7 @@ class LabelSets:
             UsageError: it is a model from elsewhere.
         """
         if made.folder.parent != self.folder:
-            raise UsageError(f"{made.name} is in the models folder; Ctrl+O in the chat removes it.")
+            raise UsageError(f"{made.name} is in the models folder: the list of models removes it.")
         shutil.rmtree(made.folder, ignore_errors=True)
 
     def _read(self, name: str, folder: Path) -> LabelSet:

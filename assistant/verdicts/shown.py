@@ -15,6 +15,7 @@ from assistant.verdicts.settings import per_cent
 
 HEAD_SHOWN, TAIL_SHOWN = 8000, 2600  # characters of a long mail; a little more than the classifier reads
 MOST_FINDINGS, MOST_PASSAGES = 14, 8
+MUTED = "$foreground 60%"
 LEAST = 0.05  # log-odds; passages that moved less are not pointed out
 COLOURS = {"spam": "$text-error", "not spam": "$text-success", "unsure": "$text-warning"}
 NAMES = {"spam": "SPAM", "not spam": "not spam", "unsure": "unsure", "": "not judged"}
@@ -39,7 +40,7 @@ def bar(probability: float, threshold: float | None, width: int, style: str) -> 
     filled = round(probability * width)
     if 0 < probability < 1:
         filled = min(max(filled, 1), width - 1)
-    line = Content.assemble(Content.styled("█" * filled, style), Content.styled("░" * (width - filled), "$text-muted"))
+    line = Content.assemble(Content.styled("█" * filled, style), Content.styled("░" * (width - filled), MUTED))
     if threshold is None:
         return line
     mark = min(round(threshold * width), width - 1)
@@ -59,7 +60,7 @@ def under_the_bar(kept: Kept) -> Content:
             said = f"{NAMES[beside['answer']]} {per_cent(beside['probability'])}"
             by += f" · beside it {beside['kind']}: {said}"
         lines.append(by)
-    return Content.styled("\n".join(lines), "$text-muted")
+    return Content.styled("\n".join(lines), MUTED)
 
 
 def bars_of_labels(kept: Kept, width: int) -> Content:
@@ -68,29 +69,30 @@ def bars_of_labels(kept: Kept, width: int) -> Content:
     longest = min(max((len(label) for label, _ in rows), default=0), 20)
     lines = []
     for place, (label, probability) in enumerate(rows):
-        style = "$text-primary" if place == 0 else "$text-muted"
+        style = "$text-primary" if place == 0 else MUTED
         name = f"{label[:20]:{longest}s} {per_cent(probability):>7s} "
         lines.append(Content.assemble(Content.styled(name, style), bar(probability, None, width - len(name), style)))
     return Content("\n").join(lines)
 
 
-def reasons(kept: Kept) -> Content:
-    """Notes, findings with their weights, and the passages that spoke most for and against."""
+def reasons(kept: Kept, again: str = "") -> Content:
+    """Notes, findings with their weights, and the passages that spoke most for and against; `again` is a key."""
     lines: list[Content] = []
     details = kept.details
     if details.get("error"):
-        lines.append(Content.styled(f"It could not be judged: {details['error']} F5 tries again.", "$text-error"))
+        tries = f" {again} tries again." if again else ""
+        lines.append(Content.styled(f"It could not be judged: {details['error']}{tries}", "$text-error"))
     notes = [*([details["scorer_note"]] if details.get("scorer_note") else []), *details.get("notes", [])]
     told = details.get("label_notes", [])
     if kept.task != SPAM_TASK:
         notes = [*(note for note in notes if "the classifier has learned" not in note), *filter(_warns, told)]
     lines += [Content.styled(f"! {note}", "$text-warning") for note in notes]
-    lines += [Content.styled(note, "$text-muted") for note in told if not _warns(note)]
+    lines += [Content.styled(note, MUTED) for note in told if not _warns(note)]
     if kept.task == SPAM_TASK:
         findings = together(details.get("findings", []))
         lines += [Content.assemble(_dots(weight), " ", sentence) for sentence, weight in findings[:MOST_FINDINGS]]
         if len(findings) > MOST_FINDINGS:
-            lines.append(Content.styled(f"    and {len(findings) - MOST_FINDINGS} more findings", "$text-muted"))
+            lines.append(Content.styled(f"    and {len(findings) - MOST_FINDINGS} more findings", MUTED))
     for sign, title, style in ((1, "For spam:", "$text-error"), (-1, "Against: ", "$text-success")):
         words = _passages(kept, sign)
         if words:
@@ -119,9 +121,7 @@ def together(findings: list[list[Any]]) -> list[tuple[str, float]]:
 
 def _dots(weight: float) -> Content:
     count = 3 if weight >= 0.7 else 2 if weight >= 0.4 else 1
-    return Content.assemble(
-        Content.styled("●" * count, "$text-error"), Content.styled("○" * (3 - count), "$text-muted")
-    )
+    return Content.assemble(Content.styled("●" * count, "$text-error"), Content.styled("○" * (3 - count), MUTED))
 
 
 def _passages(kept: Kept, sign: int) -> list[str]:
@@ -173,10 +173,10 @@ def line(listed: Listed) -> Content:
     title = listed.subject or " ".join(listed.shown.split()) or listed.name or "nothing"
     mark = NAMES.get(listed.answer, listed.answer)
     said = f" → {listed.label}" if listed.label and listed.label != listed.answer else ""
-    style = COLOURS.get(listed.answer, "$text-primary" if listed.answer else "$text-muted")
+    style = COLOURS.get(listed.answer, "$text-primary" if listed.answer else MUTED)
     second = Content.assemble(
         Content.styled(mark, style),
         Content.styled(said, "$text-accent"),
-        Content.styled(f" · {ago(listed.created)}", "$text-muted"),
+        Content.styled(f" · {ago(listed.created)}", MUTED),
     )
     return Content.assemble(Content(title[:80]), "\n", second)

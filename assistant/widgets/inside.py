@@ -83,7 +83,7 @@ class HeatStrips(Static):
         for row in self._shown:
             label = f"{'▸' if row == inspection.row else ' '}{row.name}".ljust(LABEL)
             strip = blocks(relative(squeezed(heat.weights(row), width)))
-            style = "$text-accent" if row == inspection.row else "$text-muted"
+            style = "$text-accent" if row == inspection.row else "$foreground 60%"
             lines.append(Content.assemble((label, "bold" if row == inspection.row else ""), (strip, style)))
         self.update(Content("\n").join(lines))
 
@@ -110,4 +110,5 @@ def _ruler(inspection: Inspection, width: int) -> str:
     places = inspection.cursor + 1
     columns = min(places, width)
     begins = column_of(min(inspection.prompt, places - 1), places, width) if inspection.prompt < places else columns
-    return " " * LABEL + ("prompt".ljust(begins, "·")[:begins] + "reply".ljust(columns, "─")[: columns - begins])
+    parts = ("prompt", "·", begins), ("reply", "─", columns - begins)
+    return " " * LABEL + "".join((name if len(name) <= room else "").ljust(room, line) for name, line, room in parts)

@@ -7,17 +7,19 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from assistant.screens.keys import spelt
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts import shown
 
 WELCOME = """\
 {question}
 
-Paste a mail below, with its headers or only its words, and press Enter.
-Ctrl+O opens a file: a text, an .eml, an mbox or a Maildir.
+Paste a mail below, with its headers or only its words, and press {judge}.
+{open} opens a file: a text, an .eml, an mbox or a Maildir.
 
-It is judged on this computer and kept in the list until you delete it (F8).
-Esc goes back to the chat."""
+It is judged on this computer and kept in the list until you delete it ({delete}).
+{back} goes back to the chat."""
+KEYS = {"judge": "prompt-send", "open": "spam-open", "delete": "spam-delete", "back": "spam-back"}
 QUESTION = "Is it spam?"
 WIDEST_BAR = 60  # cells
 
@@ -33,7 +35,7 @@ class VerdictView(VerticalScroll):
         self._waiting = False
 
     def compose(self) -> ComposeResult:
-        yield Static(WELCOME.format(question=QUESTION), markup=False, id="begin")
+        yield Static("", markup=False, id="begin")
         for part in ("heading", "bar", "under", "reasons", "mail"):
             yield Static("", markup=False, id=f"verdict-{part}", classes="part")
 
@@ -42,13 +44,13 @@ class VerdictView(VerticalScroll):
         other = (kept and kept.id) != (self.kept and self.kept.id)
         self.kept, self._waiting = kept, waiting
         begin = self.query_one("#begin", Static)
-        begin.update(WELCOME.format(question=question))
+        begin.update(WELCOME.format(question=question, **{name: spelt(self, key) for name, key in KEYS.items()}))
         begin.display = kept is None
         for part in self.query(".part"):
             part.display = kept is not None
         if kept is not None:
             self._part("heading", "being judged …" if waiting else shown.heading(kept))
-            self._part("reasons", shown.reasons(kept))
+            self._part("reasons", shown.reasons(kept, spelt(self, "spam-again")))
             self._part("mail", shown.mail(kept))
             self._bar()
         if other:

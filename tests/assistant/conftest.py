@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from assistant.app import HomespunApp
+from tests.assistant.album import Album
 from tests.assistant.driver import Driver
+from tests.assistant.model_files import hollow
 
 FAKE = Path(__file__).parent / "fake_worker.py"
 
@@ -45,3 +47,30 @@ def opened(model: Path, data: Path, command: list[str]):
             yield Driver(app, pilot)
 
     return opened
+
+
+@pytest.fixture
+def album(tmp_path: Path, data: Path, command: list[str], monkeypatch: pytest.MonkeyPatch):
+    """A window whose pictures are taken: nothing in it tells the day, the machine or the model that is bundled."""
+    bundled = tmp_path / "bundled"
+    hollow(bundled / "homespun-v0", 25_200_000, parameters=12_600_000, licence="Apache-2.0")
+    for where in ("engine.catalog", "assistant.models.shelf"):
+        monkeypatch.setattr(f"{where}.BUNDLED", bundled)
+    for where in ("widgets.chat_list", "verdicts.shown"):
+        monkeypatch.setattr(f"assistant.{where}.ago", lambda _: "now")
+    monkeypatch.setattr(HomespunApp, "_remember_theme", lambda *_: None)  # each picture is taken in two
+    monkeypatch.setenv("HOME", str(tmp_path))  # so that every path begins with ~
+    monkeypatch.chdir(tmp_path)
+
+    @asynccontextmanager
+    async def album(size: tuple[int, int], *, wait: bool = True) -> AsyncIterator[Album]:
+        app = HomespunApp(None, data_dir=data, command=command)
+        async with app.run_test(size=size) as pilot:
+            app.animation_level = "none"
+            it = Album(app, pilot)
+            await it.until(lambda: not wait or app.service.client.loaded is not None)
+            await pilot.pause()
+            yield it
+        it.compare()
+
+    return album

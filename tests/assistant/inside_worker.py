@@ -1,6 +1,6 @@
 """A worker without a model that tells tokens: "one two three", each word a token, with known probabilities.
 
-INSIDE_WORKER=slow waits between the words, which are many more, until it is cancelled.
+INSIDE_WORKER=slow waits between the words, which are many more, until it is cancelled; =wait waits behind the second.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from engine.protocol import (
     encode,
 )
 
-SLOW = os.environ.get("INSIDE_WORKER") == "slow"
+SLOW, WAITS = (os.environ.get("INSIDE_WORKER") == mode for mode in ("slow", "wait"))
 END = 99
 WORDS = {1: "one", 2: " two", 3: " three", 4: " four", 5: "\n", 6: "\x1b[31m", END: "<|im_end|>"}
 SAID = [1, 2, 6, 3, 5]
@@ -63,6 +63,8 @@ def generate(job: Generate) -> None:
         if job.request in cancelled:
             send(Done(job.request, "cancelled", index, 50.0, 0.1, 4 + index))
             return
+        while WAITS and index == 2 and job.request not in cancelled:
+            time.sleep(0.05)
         send(Tokens(job.request, (told(token),)))
         send(Delta(job.request, WORDS[token]))
         time.sleep(0.05 if SLOW else 0)

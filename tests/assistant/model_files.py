@@ -40,3 +40,14 @@ def write(folder: Path, contents: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
+
+
+def hollow(folder: Path, size: int, **training: object) -> Path:
+    """A model folder that can be listed: its weights are `size` bytes of nothing, `training` is in its card."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3", "max_position_embeddings": 1024}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    (folder / "training.json").write_text(json.dumps({"name": folder.name, **training}))
+    with (folder / "model.safetensors").open("wb") as file:
+        file.truncate(size)
+    return folder

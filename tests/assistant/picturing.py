@@ -7,12 +7,10 @@ held still by whoever asks for a picture.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
+from functools import cache
 from itertools import groupby
 
-from rich.console import Console
-from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
 
@@ -21,19 +19,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def cells(app: App) -> list[list[tuple[str, str]]]:
     """The screen's lines: characters, each with its style in words."""
-    width, height = app.size
-    console = Console(
-        width=width,
-        height=height,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",
-        record=True,
-        legacy_windows=False,
-    )
-    console.print(app.screen._compositor.render_update(full=True, screen_stack=app._background_screens))
-    lines = Segment.split_lines(segment for segment in console._record_buffer if not segment.control)
-    return [[(char, _words(segment.style)) for segment in line for char in segment.text] for line in lines][:height]
+    drawn = app.screen._compositor.render_update(full=True, screen_stack=app._background_screens)
+    words = cache(_words)
+    rows = ([segment for strip in row for segment in strip] for row in drawn.strips)
+    return [[(char, words(style)) for text, style, _ in row for char in text] for row in rows]
 
 
 def picture(dark: list[list[tuple[str, str]]], light: list[list[tuple[str, str]]]) -> str:

@@ -10,12 +10,13 @@ import pytest
 from textual.widgets import Button, Input, OptionList, Static
 
 from assistant.learning import looking
-from assistant.screens.learning.form import FormScreen, TypeScreen
+from assistant.screens.learning.form import FormScreen
 from assistant.screens.learning.menu import MenuScreen
 from assistant.screens.learning.result import ResultScreen
 from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.run import RunScreen
 from assistant.screens.learning.see import SeeScreen
+from assistant.screens.learning.typed import TypeScreen
 from assistant.screens.learning.vote import VoteScreen
 from assistant.storage.verdicts import SPAM_TASK
 from assistant.verdicts.settings import SpamSettings
@@ -59,7 +60,7 @@ async def test_answers_are_taught_compared_adopted_and_taken_back(teaching, tmp_
         it.app.screen.query_one("#f-files", Input).value = str(tmp_path / "facts.csv")
         await it.pilot.press("ctrl+r")
         await it.until(lambda: isinstance(it.app.screen, SeeScreen))
-        await it.until(lambda: "1 min 1 s" in words(it.app.screen, "#cost"))
+        await it.until(lambda: "1 min 1 s" in words(it.app.screen, "#estimate"))
         assert "1 learned from · 1 left out (1 no answer)" in words(it.app.screen, "#title")
         await it.pilot.press("d")
         assert it.app.screen.query_one(OptionList).option_count == 1
@@ -67,6 +68,7 @@ async def test_answers_are_taught_compared_adopted_and_taken_back(teaching, tmp_
         await it.until(lambda: isinstance(it.app.screen, RunScreen))
         await it.until(lambda: "step" in words(it.app.screen, "#numbers"))
         await it.until(lambda: isinstance(it.app.screen, ResultScreen))  # by itself, at the end
+        await it.pilot.pause()
         await it.until(lambda: "lost 6.0 points" in words(it.app.screen, "#warnings"))
         await it.pilot.press("ctrl+s")
         await it.until(lambda: it.screen._service.model.key == "mine")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import pytest
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets import Button, Input, Label, OptionList, Static
 
 from assistant.errors import SettingsError, UsageError
+from assistant.screens.bindings import key_name
 from assistant.screens.chat.chat_settings import ChatSettingsScreen, PersonasScreen
 from assistant.screens.dialogs import LineScreen, TextScreen
 from assistant.screens.help import HelpScreen
-from assistant.screens.keys import all_keys, key_name, trouble, usable
+from assistant.screens.keys import all_keys, trouble, usable
+from assistant.screens.learning.form import FormScreen
+from assistant.screens.learning.menu import MenuScreen
+from assistant.screens.learning.typed import TypeScreen
+from assistant.screens.path import PathScreen
 from assistant.screens.rows import PickScreen, RowsScreen
 from assistant.screens.settings import KeyScreen, KeysScreen, SettingsScreen
+from assistant.screens.spam.screen import SpamScreen
 from assistant.settings import personas
 from assistant.settings.config import OPTIONS, Config
 from assistant.storage.store import Store
@@ -106,6 +112,24 @@ def test_keys_that_cannot_be() -> None:
     assert all(not trouble(str(b.id), b.key, {}) for b in all_keys()), "none of our own keys is two things"
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "why"),
+    [
+        ("spam-open", "f2", "F2 is taken: Say what it really is"),
+        ("spam-open", "ctrl+j", "Ctrl+J is taken: New line"),
+        ("spam-open", "x", "x alone would be typed"),
+        ("result-vote", "ctrl+q", "Ctrl+Q is taken: Leave"),
+        ("inspect-ids", "a", "a is taken: Show what the token looks at"),
+        ("teach-pause", "enter", "Enter is taken: it is needed in the list."),
+        ("run-log", "tab", "Tab is taken"),
+        ("run-log", "a", ""),
+        ("inspect-ids", "f2", ""),
+    ],
+)
+def test_clashes_are_found_screen_by_screen(name: str, key: str, why: str) -> None:
+    assert trouble(name, key, {}).startswith(why) if why else not trouble(name, key, {})
+
+
 # The screens
 
 
@@ -162,6 +186,38 @@ async def test_a_key_is_remapped_and_help_footer_and_palette_say_so(opened) -> N
         assert "/persona" in labels
         await it.pilot.press("escape", "f13")
         await it.until(lambda: it.replies == [])
+
+
+async def test_the_keys_of_other_screens_are_remapped_and_every_sentence_says_so(opened, data) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_text('[keys]\nspam-open = "f4"\nteach-help = "z"\nform-type = "ctrl+y"\n')
+
+    def helps() -> list[str]:
+        return [str(label.content) for label in it.app.screen.query(Label)]
+
+    async with opened((120, 40)) as it:
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SpamScreen))
+        await it.pilot.pause()
+        assert "\nF4 opens a file" in str(it.app.screen.query_one("#begin", Static).content)
+        await it.pilot.press("ctrl+o")
+        assert isinstance(it.app.screen, SpamScreen), "the old key does nothing"
+        await it.pilot.press("f1")
+        await it.until(lambda: isinstance(it.app.screen, HelpScreen))
+        assert helps()[helps().index("Judge a file: a text, an .eml, an mbox or a Maildir") - 1] == "F4"
+        await it.pilot.press("escape", "f4")
+        await it.until(lambda: isinstance(it.app.screen, PathScreen))
+        await it.pilot.press("escape", "escape", "ctrl+l")
+        await it.until(lambda: isinstance(it.app.screen, MenuScreen))
+        await it.pilot.press("z")
+        await it.until(lambda: isinstance(it.app.screen, HelpScreen))
+        assert helps()[helps().index("Show these keys") - 1] == "z"
+        await it.pilot.press("escape", "enter")
+        await it.until(lambda: isinstance(it.app.screen, FormScreen))
+        await it.pilot.pause()
+        assert "Type it in (Ctrl+Y)" in [str(button.label) for button in it.app.screen.query(Button)]
+        await it.pilot.press("ctrl+y")
+        await it.until(lambda: isinstance(it.app.screen, TypeScreen))
 
 
 async def test_enter_can_make_a_new_line_instead_of_sending(opened, data) -> None:

@@ -31,7 +31,7 @@ class LoadingScreen(SteadyScreen):
             await self._service.client.load()
         except (EngineError, AssistantError) as error:
             self.query_one(StatusLine).failed("the model could not be loaded")
-            self._warn(str(error))
+            self._warn(f"{error} {spelt(self, 'models')} takes another model.")
         else:
             self._model_is_there()
 

@@ -9,7 +9,6 @@ from assistant.screens.chat.on_chats import OnChats
 from assistant.screens.chat.on_spam import OnSpam
 
 ACTIONS = {
-    "inspect": "inspect",
     "model": "models",
     "train": "train",
     "new": "new_chat",

@@ -12,6 +12,12 @@ from assistant.storage.rows import Message
 class OnInspect(Replies):
     """The message is the one that is selected, or the last one."""
 
+    async def carry_out(self, name: str, rest: str) -> None:
+        if name == "inspect":
+            self.action_inspect()
+        else:
+            await super().carry_out(name, rest)
+
     @work(group="inspect", exclusive=True)
     async def action_inspect(self) -> None:
         from assistant.screens.inspect.screen import InspectScreen

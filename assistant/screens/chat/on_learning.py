@@ -9,6 +9,7 @@ from textual import work
 from assistant.errors import StorageError
 from assistant.screens.chat.base import ChatBase
 from assistant.screens.dialogs import TextScreen
+from assistant.screens.keys import spelt
 from assistant.storage.feedback import BAD, GOOD
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class OnLearning(ChatBase):
         self._states = {run.key: run.state for run in self.runs.all()}
         if cut := [key for key, state in self._states.items() if state == "cut off"]:
             many = "A training run was" if len(cut) == 1 else f"{len(cut)} training runs were"
-            self.notify(f"{many} cut off. Ctrl+L shows it; p goes on from the last checkpoint.", timeout=10)
+            keys = spelt(self, "train"), spelt(self, "teach-pause")
+            self.notify(f"{many} cut off. {keys[0]} shows it; {keys[1]} goes on from the last checkpoint.", timeout=10)
         self.set_interval(FOLLOW_SECONDS, self._follow)
 
     def _follow(self) -> None:
@@ -39,7 +41,8 @@ class OnLearning(ChatBase):
             elif run.state != self._states[key]:
                 self._states[key] = run.state
                 if run.state == "done":
-                    self.app.notify(f"{run.wish.name} is done. Ctrl+L compares it with the old model.", timeout=12)
+                    key = spelt(self, "train")
+                    self.app.notify(f"{run.wish.name} is done. {key} compares it with the old model.", timeout=12)
                 elif run.state == "failed":
                     self.app.notify(f"{run.wish.name}: {run.text}", severity="error", timeout=12)
 

@@ -30,6 +30,7 @@ NEEDS_MESSAGE = {
     "remove_branch",
     "remove_one",
     "mark",
+    "inspect",
     "again",
     "copy",
     "continue",

@@ -17,6 +17,7 @@ from assistant.screens.chat.on_library import OnLibrary
 from assistant.screens.chat.on_messages import OnMessages
 from assistant.screens.chat.on_prompt import OnPrompt
 from assistant.screens.help import HelpScreen
+from assistant.screens.keyed import Keyed
 from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
 from assistant.settings import personas
 from assistant.widgets.chat_list import ChatList
@@ -31,10 +32,11 @@ SOON_SECONDS = 0.3  # after the first frame
 NARROW = 72  # columns; with fewer, the list of chats goes
 
 
-class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
+class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS, Binding("escape", "to_prompt", show=False)]
+    keys = (*CHAT_KEYS, *MESSAGE_KEYS)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -73,17 +75,8 @@ class ChatScreen(OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
     async def on_unmount(self) -> None:
         self.save_draft()
 
-    def commands(self) -> list[Binding]:
-        """Everything that has a key and can be done now: for the palette."""
-        return [b for b in (*CHAT_KEYS, *MESSAGE_KEYS) if self._possible(b)]
-
-    def _possible(self, binding: Binding) -> bool:
-        name, _, rest = binding.action.removeprefix("screen.").partition("(")
-        return bool(self.check_action(name, (int(rest[:-1]),) if rest else ()))
-
     def action_help(self) -> None:
-        keymap = getattr(self.app, "keymap", {})
-        self.app.push_screen(HelpScreen([*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS], MESSAGE_KEYS, keymap=keymap))
+        self.app.push_screen(HelpScreen([*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS], MESSAGE_KEYS))
 
     def action_settings(self) -> None:
         from assistant.screens.settings import SettingsScreen

@@ -10,15 +10,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from assistant.errors import StorageError
+from assistant.screens.list_dialog import ListDialog
 from assistant.storage.rows import Hit
 
 
-class SearchScreen(ModalScreen[tuple[int, int] | None]):
+class SearchScreen(ListDialog[tuple[int, int] | None]):
     """The chat and the message that were chosen, or None. `search` is asked at every key."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,7 +34,7 @@ class SearchScreen(ModalScreen[tuple[int, int] | None]):
         with Vertical(classes="dialog wide"):
             yield Input(placeholder="Search all chats")
             yield OptionList()
-            yield Label("", markup=False, classes="note")
+            yield Label("Words, or a “phrase in quotes”, of all chats", markup=False, classes="note")
 
     @on(Input.Changed)
     def _look(self, event: Input.Changed) -> None:
@@ -46,7 +46,9 @@ class SearchScreen(ModalScreen[tuple[int, int] | None]):
             note.update(str(error))
             return
         places.add_options(Option(_line(hit), id=f"{hit.chat}-{hit.message}") for hit in hits)
-        note.update("" if hits or not event.value.strip() else "Nothing found.")
+        found = "Enter opens the first · ↓ goes to the list · Esc closes" if hits else "Nothing found."
+        note.update(found if event.value.strip() else "Words, or a “phrase in quotes”, of all chats")
+        self.fit()
 
     @on(Input.Submitted)
     def _first(self) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.library.grounding import line
+from assistant.paths import homely
 from assistant.storage.libraries import Source
 from assistant.text import printable
 
@@ -48,7 +49,7 @@ class SourcesScreen(ModalScreen[None]):
     def _show(self, event: OptionList.OptionHighlighted) -> None:
         source = self._sources[event.option_index]
         page = f"page {source.page}" if source.page is not None else ""
-        where = [printable(part) for part in (source.path, source.heading, page) if part]
+        where = [printable(part) for part in (homely(source.path), source.heading, page) if part]
         self.query_one("#passage", Static).update("\n".join([*where, "", printable(source.text)]))
         self.query_one(VerticalScroll).scroll_home(animate=False)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding
+from functools import partial
 
 from assistant.inspecting.pieces import ALTERNATIVES
+from assistant.screens.bindings import key
 
-
-def _key(keys: str, action: str, name: str, tooltip: str, *, show: bool = True, display: str | None = None) -> Binding:
-    return Binding(keys, action, name, show=show, tooltip=tooltip, key_display=display)
-
+_key = partial(key, group="inspect-", show=True)
 
 INTRO = """\
 Striped are the tokens of the prompt. The stronger a token of the reply is shaded, the less likely the model found \
@@ -23,12 +21,19 @@ INSPECT_KEYS = (
     _key("right,l", "go(1)", "Token", "Go to the token after", show=False),
     _key("up,k", "row(-1)", "Row", "Go to the line above, in the attention to the row above", display="↑↓"),
     _key("down,j", "row(1)", "Row", "Go to the line below, in the attention to the row below", show=False),
-    _key("home,g", "go_to(0)", "Begin", "Go to the beginning of the prompt", show=False),
+    _key("home,g", "go_to(0)", "Begin", "Go to the beginning of the prompt", show=False, id="begin"),
     _key("r", "go_reply", "Reply", "Go to the beginning of the reply", show=False),
-    _key("end,G", "go_to(-1)", "End", "Go behind the last token", show=False),
+    _key("end,G", "go_to(-1)", "End", "Go behind the last token", show=False, id="end"),
     _key("n", "surprise(1)", "Unsure", "Go to the next token that was less likely than not"),
     _key("N,p", "surprise(-1)", "Unsure", "Go to the one before that was less likely than not", show=False),
-    _key("1", "branch(1)", "Branch", "Branch: a reply that takes this choice and goes on", display=f"1–{ALTERNATIVES}"),
+    _key(
+        "1",
+        "branch(1)",
+        "Branch",
+        "Branch from choice 1: a reply that takes it and goes on",
+        id="branch-1",
+        display=f"1–{ALTERNATIVES}",
+    ),
     *(
         _key(str(n), f"branch({n})", "Branch", f"Branch from choice {n}", show=False)
         for n in range(2, ALTERNATIVES + 1)

@@ -14,7 +14,6 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Static
 
 from assistant.chat_service import ChatService
@@ -24,8 +23,8 @@ from assistant.inspecting.heat import relative
 from assistant.inspecting.inspection import Inspection
 from assistant.inspecting.pieces import Piece
 from assistant.inspecting.shades import digit, surprise_level, weight_level
-from assistant.screens.help import HelpScreen
 from assistant.screens.inspect.keys import INSPECT_KEYS, INTRO
+from assistant.screens.keyed import Keyed
 from assistant.storage.rows import Message
 from assistant.widgets.inside import Choices, HeatStrips
 from assistant.widgets.key_line import KeyLine
@@ -45,10 +44,11 @@ class Branch:
     pieces: list[Piece]
 
 
-class InspectScreen(Screen[Branch | None]):
+class InspectScreen(Keyed[Branch | None]):
     """Look inside `message`. `now` gives it as it has become; `may_begin` says whether a branch can begin."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*INSPECT_KEYS]
+    keys, intro = INSPECT_KEYS, INTRO
 
     def __init__(
         self, service: ChatService, message: Message, now: Callable[[], Message | None], may_begin: Callable[[], bool]
@@ -233,9 +233,6 @@ class InspectScreen(Screen[Branch | None]):
             self.notify(wanted, severity="warning")
         elif self._may_begin():
             self.dismiss(Branch(self._message, self.inspection.begun(number)))
-
-    def action_help(self) -> None:
-        self.app.push_screen(HelpScreen(INSPECT_KEYS, intro=INTRO, typing=()))
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import Screen
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
 from textual.suggester import Suggester
 from textual.widget import Widget
-from textual.widgets import Button, Checkbox, Collapsible, Input, Label, Select, Static, TextArea
+from textual.widgets import Button, Checkbox, Collapsible, Input, Label, Select, Static
 
 from assistant.errors import AssistantError
 from assistant.learning.naming import free_name
@@ -21,8 +20,12 @@ from assistant.learning.retraining import completed
 from assistant.learning.reviewing import Reviewed
 from assistant.learning.runs import Run, Runs
 from assistant.models.shelf import Shelf
+from assistant.screens.keyed import Keyed
+from assistant.screens.keys import spelt
+from assistant.screens.learning.keys import FORM_INTRO, FORM_KEYS
 from assistant.screens.learning.review import ReviewScreen
 from assistant.screens.learning.see import SeeScreen
+from assistant.screens.learning.typed import TypeScreen
 from assistant.text import printable
 from assistant.verdicts.settings import SpamSettings
 from assistant.widgets.key_line import KeyLine
@@ -59,15 +62,11 @@ class PathSuggester(Suggester):
         return None if name is None else value[: len(value) - len(begun)] + printable(name)
 
 
-class FormScreen(Screen[Run | None]):
+class FormScreen(Keyed[Run | None]):
     """Ends with the run that was started, or None. `source`: what the app itself has to learn from, for some kinds."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Back"),
-        Binding("ctrl+e", "type", "Type it in", priority=True),
-        Binding("ctrl+r", "preview", "Preview", priority=True),
-        Binding("ctrl+s", "start", "Start", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*FORM_KEYS]
+    keys, intro = FORM_KEYS, FORM_INTRO
 
     def __init__(self, kind: Kind, shelf: Shelf, runs: Runs, source: Reviewed | None, in_use: ModelInfo) -> None:
         super().__init__()
@@ -90,10 +89,10 @@ class FormScreen(Screen[Run | None]):
         yield Static("", id="help", markup=False)
         yield Static("", id="problem", markup=False)
         with Horizontal(classes="buttons"):
-            yield Button("Preview (Ctrl+R)", id="preview", compact=True)
-            yield Button("Start (Ctrl+S)", id="start", variant="primary", compact=True)
+            yield Button(f"Preview ({spelt(self, 'form-preview')})", id="preview", compact=True)
+            yield Button(f"Start ({spelt(self, 'form-start')})", id="start", variant="primary", compact=True)
             if self._kind in EXAMPLES:
-                yield Button("Type it in (Ctrl+E)", id="type", compact=True)
+                yield Button(f"Type it in ({spelt(self, 'form-type')})", id="type", compact=True)
             if self._source:
                 yield Button("Review", id="review", compact=True)
         yield KeyLine()
@@ -140,6 +139,7 @@ class FormScreen(Screen[Run | None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < 100, "-slim")
+        self.set_class(event.size.width < 60, "-tiny")  # the line of keys has what the buttons have
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._kind in EXAMPLES if action == "type" else True
@@ -252,31 +252,6 @@ class FormScreen(Screen[Run | None]):
         if self._source:
             self._left_out = await self.app.push_screen_wait(ReviewScreen(self._source, self._left_out))
             self._say(self._source.summary(self._left_out))
-
-
-class TypeScreen(Screen[str | None]):
-    """Examples typed in, kept however it is left."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "done", "Done"),  # what was typed is never thrown away
-        Binding("ctrl+s", "done", "Done", priority=True, show=False),
-    ]
-
-    def __init__(self, text: str, example: str) -> None:
-        super().__init__()
-        self._text, self._example = text, example
-
-    def compose(self) -> ComposeResult:
-        yield Static("Type or paste it in; Esc is done.", id="title", markup=False)
-        with Vertical():
-            yield TextArea(self._text, placeholder=self._example, id="typed")
-        yield KeyLine()
-
-    def on_mount(self) -> None:
-        self.query_one(TextArea).focus()
-
-    def action_done(self) -> None:
-        self.dismiss(printable(self.query_one(TextArea).text))
 
 
 def _files(text: str) -> tuple[str, ...]:

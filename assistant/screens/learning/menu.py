@@ -8,8 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.binding import BindingType
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -19,11 +18,14 @@ from assistant.learning.progress import Progress
 from assistant.learning.retraining import Retraining
 from assistant.learning.reviewing import Reviewed
 from assistant.learning.runs import Run, Runs
-from assistant.learning.wording import outcome
+from assistant.learning.wording import STATES, outcome
 from assistant.models.events import size_text
 from assistant.models.shelf import Shelf
 from assistant.screens.dialogs import ConfirmScreen
+from assistant.screens.keyed import Keyed
+from assistant.screens.keys import spelt
 from assistant.screens.learning.form import FormScreen
+from assistant.screens.learning.keys import MENU_INTRO, MENU_KEYS
 from assistant.screens.learning.result import ResultScreen
 from assistant.screens.learning.run import RunScreen
 from assistant.text import printable
@@ -34,37 +36,17 @@ from engine.errors import EngineError
 from training.recipe_wish import TITLES, Kind
 
 LOOK_SECONDS = 1.0
-STATES = {
-    "starting": "starts",
-    "waiting": "waits for its turn",
-    "preparing": "is being prepared",
-    "measuring before": "asks the old model",
-    "training": "learns",
-    "keeping": "is written",
-    "measuring after": "asks the new model",
-    "paused": "paused",
-    "failed": "failed",
-    "cut off": "was cut off",
-    "done": "done",
-}
 Chosen = ModelInfo | None
 Entry = tuple[str, str]  # ("kind" | "run" | "model", its name)
 
 
-class MenuScreen(Screen[Chosen]):
+class MenuScreen(Keyed[Chosen]):
     """Ends with the model to chat with from now on, or None. `busy` says why none can be taken now, or nothing;
     `sources` is what the app itself has to learn from, by kind.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Chat"),
-        Binding("p", "pause", "Pause/resume"),
-        Binding("k", "keep", "Stop and keep"),
-        Binding("a", "adopt", "Adopt"),
-        Binding("b", "roll_back", "Roll back"),
-        Binding("x", "prune", "Free disk"),
-        Binding("delete,backspace", "remove", "Delete", key_display="Del"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*MENU_KEYS]
+    keys, intro = MENU_KEYS, MENU_INTRO
 
     def __init__(
         self,
@@ -126,7 +108,9 @@ class MenuScreen(Screen[Chosen]):
         options.highlighted = self._entries.index(wanted)
         options.scroll_to(y=top, animate=False)
         before = adopting.before(self._shelf)
-        self.query_one("#note", Static).update(f"b goes back to {before}" if before else "")
+        self.query_one("#note", Static).update(
+            f"{spelt(self, 'teach-roll-back')} goes back to {before}" if before else ""
+        )
         self.refresh_bindings()
 
     def _kind_line(self, kind: Kind) -> Text:
@@ -242,7 +226,7 @@ class MenuScreen(Screen[Chosen]):
             self.notify(f"{info.key} is in the models folder: {info.path}")
             self._list()
             return
-        self.app.notify(f"{info.key} is the default now. b in this menu goes back.")
+        self.app.notify(f"{info.key} is the default now. {spelt(self, 'teach-roll-back')} in this menu goes back.")
         self._list()
         self._take(info)
 

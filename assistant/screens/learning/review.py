@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.binding import BindingType
+from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.learning.reviewing import Choice, Reviewed
+from assistant.screens.keyed import Keyed
+from assistant.screens.learning.keys import REVIEW_INTRO, REVIEW_KEYS
 from assistant.text import printable
 from assistant.widgets.key_line import KeyLine
 
+LEFT_OUT = "$foreground 60%"
+COLOURS = {"": "", "green": "$text-success", "red": "$text-error"}
 
-class ReviewScreen(Screen[set[str]]):
+
+class ReviewScreen(Keyed[set[str]]):
     """Ends with the keys of those that are to be left out."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "done", "Done"),
-        Binding("space", "use", "Use / leave out"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*REVIEW_KEYS]
+    keys, intro = REVIEW_KEYS, REVIEW_INTRO
 
     def __init__(self, source: Reviewed, left_out: set[str]) -> None:
         super().__init__()
@@ -57,11 +59,11 @@ class ReviewScreen(Screen[set[str]]):
         self.dismiss(self._out)
 
 
-def choice_text(choice: Choice, used: bool) -> Text:
+def choice_text(choice: Choice, used: bool) -> Content:
     """Whether it is used, where it comes from, and what it says."""
-    text = Text("✓ used" if used else "· left out", style="bold green" if used else "yellow")
-    text.append(f"  {choice.why}\n", style="dim")
-    style = "" if used else "dim"
+    head = Content.styled("✓ used" if used else "· left out", "bold $text-success" if used else "bold $text-warning")
+    parts = [head, Content.styled(f"  {choice.why}\n", LEFT_OUT)]
     for sign, words, colour in choice.lines:
-        text.append(f"{sign} ", style="bold").append(f"{printable(words)[:600]}\n", style=style or colour)
-    return text
+        style = COLOURS[colour] if used else LEFT_OUT
+        parts += [Content.styled(f"{sign} ", "bold"), Content.styled(f"{printable(words)[:600]}\n", style)]
+    return Content.assemble(*parts)

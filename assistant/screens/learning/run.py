@@ -7,44 +7,45 @@ from typing import ClassVar
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.binding import BindingType
 from textual.widgets import Static
 
 from assistant.errors import AssistantError
 from assistant.learning.chart import chart
 from assistant.learning.progress import Progress
 from assistant.learning.runs import Run, Runs
+from assistant.learning.wording import HEADS
 from assistant.models.events import parameters_text, size_text, time_text
 from assistant.screens.dialogs import ConfirmScreen
+from assistant.screens.keyed import Keyed
+from assistant.screens.keys import spelt
+from assistant.screens.learning.keys import RUN_INTRO, RUN_KEYS
 from assistant.widgets.key_line import KeyLine
 
 LOOK_SECONDS = 0.5
-HEADS = {
-    "starting": "starts",
-    "waiting": "waits until the run before it is done",
-    "preparing": "reads the data",
-    "measuring before": "asks the old model",
-    "training": "learns",
-    "keeping": "writes the model",
-    "measuring after": "asks the new model",
-    "paused": "is paused",
-    "failed": "has failed",
-    "cut off": "was cut off",
-    "done": "is done",
-}
 
 
-class RunScreen(Screen[None]):
+class Chart(Static):
+    """The curves, drawn as large as there is room."""
+
+    def __init__(self) -> None:
+        super().__init__("", id="chart")
+        self._progress: Progress | None = None
+
+    def show(self, progress: Progress) -> None:
+        self._progress = progress
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        if (now := self._progress) is not None:
+            self.update(chart(now.train, now.valid, now.valid_name, self.size.width, self.size.height))
+
+
+class RunScreen(Keyed[None]):
     """Follows the run called `key`. Leaving it leaves the run alone."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave it running"),
-        Binding("p", "pause", "Pause/resume"),
-        Binding("k", "keep", "Stop and keep"),
-        Binding("c", "cancel", "Cancel"),
-        Binding("l", "log", "Log"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*RUN_KEYS]
+    keys, intro = RUN_KEYS, RUN_INTRO
 
     def __init__(self, runs: Runs, key: str) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class RunScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Static("", id="title", markup=False)
-        yield Static("", id="chart")
+        yield Chart()
         yield Static("", id="numbers", markup=False)
         yield Static("", id="samples")
         yield Static("", id="problem", markup=False)
@@ -66,9 +67,6 @@ class RunScreen(Screen[None]):
     def on_mount(self) -> None:
         self.set_interval(LOOK_SECONDS, self._look)
         self.call_after_refresh(self._look)
-
-    def on_resize(self) -> None:
-        self._look()
 
     def _look(self) -> None:
         """Show how it stands; a run that has come to its end closes the screen by itself."""
@@ -81,7 +79,7 @@ class RunScreen(Screen[None]):
         if run.state == "done" and before is not None and before.state != "done":
             self.dismiss(None)
             return
-        seen = (run.state, run.text, self._log, self.size)
+        seen = (run.state, run.text, self._log)
         if not news and seen == self._seen:
             return
         self._seen = seen
@@ -89,11 +87,10 @@ class RunScreen(Screen[None]):
         if run.busy and run.text and run.text != "training":
             head += f": {run.text}"
         self.query_one("#title", Static).update(head)
-        place = self.query_one("#chart", Static)
-        place.update(chart(progress.train, progress.valid, progress.valid_name, place.size.width, place.size.height))
+        self.query_one(Chart).show(progress)
         self.query_one("#numbers", Static).update(numbers(progress, run))
         self.query_one("#samples", Static).update(self._words())
-        self.query_one("#problem", Static).update(problem(run))
+        self.query_one("#problem", Static).update(self._problem(run))
         self.refresh_bindings()
 
     def _words(self) -> Text:
@@ -117,6 +114,17 @@ class RunScreen(Screen[None]):
             return run.state in ("training", "paused", "cut off", "failed")
         return True
 
+    def _problem(self, run: Run) -> str:
+        """What a person should know or do."""
+        resume, keep, cancel = (spelt(self, f"run-{name}") for name in ("pause", "keep", "cancel"))
+        if run.state in ("failed", "cut off"):
+            return f"{run.text} {resume} goes on from the last checkpoint, {keep} keeps what there is."
+        if run.state == "paused":
+            return f"{resume} goes on, {keep} keeps what it has learned so far, {cancel} ends it for good."
+        if run.busy:
+            return "It goes on when this or the app is closed; a chat keeps its speed: the run waits for replies."
+        return ""
+
     # What one can do
 
     def action_log(self) -> None:
@@ -129,7 +137,7 @@ class RunScreen(Screen[None]):
         try:
             if self._run.busy:
                 self._runs.pause(self._run)
-                self.notify("It saves and pauses after this step. p goes on.")
+                self.notify(f"It saves and pauses after this step. {spelt(self, 'run-pause')} goes on.")
             else:
                 self._runs.resume(self._run)
         except AssistantError as error:
@@ -146,7 +154,8 @@ class RunScreen(Screen[None]):
     @work
     async def action_cancel(self) -> None:
         run = self._run
-        question = "End this run and delete what it has learned? To keep that, press k instead."
+        keep = spelt(self, "run-keep")
+        question = f"End this run and delete what it has learned? To keep that, press {keep} instead."
         if run is not None and await self.app.push_screen_wait(ConfirmScreen(question, "End it")):
             try:
                 self._runs.cancel(run)
@@ -166,22 +175,9 @@ def numbers(progress: Progress, run: Run) -> str:
     if progress.valid:
         parts.append(f"held out {progress.valid[-1][1]:.3f} {progress.valid_name}")
     if run.state == "training" and progress.left is not None:
-        parts.append(f"{time_text(progress.left)} left, then it is measured")
-    more = [f"{progress.speed:,.0f} tokens/s", f"learning rate {progress.rate:.2g}"]
+        parts.append(f"{time_text(progress.left)} left")
+    more = [f"{progress.speed:,.0f} tokens/s", f"rate {progress.rate:.2g}"]
     if progress.memory:
         more.append(f"{size_text(progress.memory * 1e6)} of memory")
-    more.append(f"{parameters_text(progress.trained)} of {parameters_text(progress.parameters)} parameters")
+    more.append(f"{parameters_text(progress.trained)} of {parameters_text(progress.parameters)} learn")
     return " · ".join(parts) + "\n" + " · ".join(more)
-
-
-def problem(run: Run) -> str:
-    """What a person should know or do."""
-    if run.state in ("failed", "cut off"):
-        return f"{run.text} p goes on from the last checkpoint, k keeps what there is."
-    if run.state == "paused":
-        return "p goes on, k keeps what it has learned so far, c ends it for good."
-    if run.busy:
-        return (
-            "It goes on when this screen or the app is closed; a chat keeps its speed, and the run waits for replies."
-        )
-    return ""

@@ -6,33 +6,30 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.binding import BindingType
+from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
 from assistant.learning.looking import Preview, Row, previews
 from assistant.learning.wording import cost_line, counts_line
+from assistant.screens.keyed import Keyed
+from assistant.screens.learning.keys import SEE_INTRO, SEE_KEYS
 from assistant.widgets.key_line import KeyLine
 from training.recipe_wish import Wish
 
 SHOWN = 400  # rows in the list at once; the counts are of all
-LEARNED, GIVEN, DROPPED = "bold green", "dim", "yellow"
+LEARNED, GIVEN, DROPPED = "bold $text-success", "$foreground 60%", "$text-warning"
 
 
-class SeeScreen(Screen[bool]):
+class SeeScreen(Keyed[bool]):
     """True when the run is to start."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(False)", "Back"),
-        Binding("d", "dropped", "Only what is left out"),
-        Binding("t", "tokens", "Tokens apart"),
-        Binding("ctrl+s", "start", "Start", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*SEE_KEYS]
+    keys, intro = SEE_KEYS, SEE_INTRO
 
     def __init__(self, wish: Wish, draft: Path) -> None:
         super().__init__()
@@ -44,7 +41,7 @@ class SeeScreen(Screen[bool]):
         yield Static("Preview: reading the data …", id="title", markup=False)
         yield OptionList(id="rows")
         yield Static("", id="problem", markup=False)
-        yield Static("", id="cost", markup=False)
+        yield Static("", id="estimate", markup=False)
         yield KeyLine()
 
     def on_mount(self) -> None:
@@ -53,7 +50,7 @@ class SeeScreen(Screen[bool]):
 
     @work(exclusive=True)
     async def _look(self) -> None:
-        cost = self.query_one("#cost", Static)
+        cost = self.query_one("#estimate", Static)
         try:
             async with aclosing(previews(self._draft)) as found:
                 async for preview in found:
@@ -76,7 +73,7 @@ class SeeScreen(Screen[bool]):
     def _problem(self, sentence: str) -> None:
         self._preview.failed = sentence
         self.query_one("#problem", Static).update(sentence)
-        self.query_one("#cost", Static).update("")
+        self.query_one("#estimate", Static).update("")
         self._head()
 
     def _warn(self) -> None:
@@ -99,7 +96,7 @@ class SeeScreen(Screen[bool]):
         options.clear_options()
         options.add_options(Option(row_text(row, self._apart)) for row in rows[:SHOWN])
         if len(rows) > SHOWN:
-            options.add_option(Option(Text(f"… and {len(rows) - SHOWN} more", style="dim"), disabled=True))
+            options.add_option(Option(Content.styled(f"… and {len(rows) - SHOWN} more", GIVEN), disabled=True))
         if rows:
             options.highlighted = min(here or 0, len(rows) - 1)
 
@@ -121,17 +118,17 @@ class SeeScreen(Screen[bool]):
         event.stop()
 
 
-def row_text(row: Row, apart: bool = False) -> Text:
-    """A row: where it is from, its tokens (green: learned; grey: given), and why it is left out."""
-    text = Text(f"{row.place}  {row.tokens} tokens" if row.tokens else row.place, style="bold dim")
+def row_text(row: Row, apart: bool = False) -> Content:
+    """A row: where it is from, its tokens (coloured: learned; grey: given), and why it is left out."""
+    head = f"{row.place}  {row.tokens} tokens" if row.tokens else row.place
+    parts = [Content.styled(head, "bold")]
     if row.problem:
-        text.append(f"  left out: {row.problem}", style=DROPPED)
+        parts.append(Content.styled(f"  left out: {row.problem}", DROPPED))
     if row.note:
-        text.append(f"  {row.note}", style="cyan")
-    text.append("\n")
+        parts.append(Content.styled(f"  {row.note}", "italic"))
+    parts.append(Content("\n"))
     for index, (part, learned) in enumerate(row.parts):
-        style = (LEARNED if learned else GIVEN) if not row.problem else GIVEN
         if apart and index:
-            text.append("│", style="blue")
-        text.append(part.replace("\n", "⏎ "), style=style)
-    return text
+            parts.append(Content.styled("│", "$text-accent"))
+        parts.append(Content.styled(part.replace("\n", "⏎ "), LEARNED if learned and not row.problem else GIVEN))
+    return Content.assemble(*parts)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
+from assistant.screens.keys import spelt
+from assistant.screens.learning.keys import VOTE_KEYS
 from assistant.text import printable
 
 Tally = tuple[int, int, int]  # for the old model, the new one, neither
@@ -20,12 +22,7 @@ Tally = tuple[int, int, int]  # for the old model, the new one, neither
 class VoteScreen(ModalScreen[Tally | None]):
     """The tally, also of fewer votes when it is left early; None without any."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "end", "End"),
-        Binding("a,left", "vote(0)", "A is better"),
-        Binding("b,right", "vote(1)", "B is better"),
-        Binding("space,equals_sign", "vote(2)", "Neither"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*VOTE_KEYS]
 
     def __init__(self, pairs: Sequence[dict[str, Any]], chance: random.Random | None = None) -> None:
         super().__init__()
@@ -36,9 +33,12 @@ class VoteScreen(ModalScreen[Tally | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
             yield Label("", id="prompt-voted", markup=False)
-            yield Static("", id="reply-a", markup=False, classes="voted")
-            yield Static("", id="reply-b", markup=False, classes="voted")
-            yield Label("a: A is better · b: B is better · Space: neither · Esc: enough", markup=False, classes="note")
+            for reply in ("reply-a", "reply-b"):
+                with VerticalScroll(classes="voted", can_focus=False):
+                    yield Static("", id=reply, markup=False)
+            a, b, neither, end = (spelt(self, f"vote-{name}") for name in ("a", "b", "neither", "end"))
+            note = f"{a}: A is better · {b}: B is better · {neither}: neither · {end}: enough"
+            yield Label(note, markup=False, classes="note")
 
     def on_mount(self) -> None:
         self._show()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import Worker
 
 from assistant.errors import StorageError
 from assistant.learning.retraining import Retraining
+from assistant.screens.keyed import Keyed
+from assistant.screens.keys import spelt
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts.service import VerdictService
 from assistant.verdicts.settings import per_cent
@@ -18,7 +19,7 @@ from assistant.widgets.verdict_view import QUESTION, VerdictView
 from engine.email_text.sources import Item
 
 
-class SpamBase(Screen[None]):
+class SpamBase(Keyed[None]):
     """The state of the spam screen. `asked` is what is asked of a text: spam, or the name of a label set."""
 
     def __init__(self, service: VerdictService, retraining: Retraining, first: str = "") -> None:
@@ -43,8 +44,8 @@ class SpamBase(Screen[None]):
     def say(self, state: str | None = None) -> None:
         """The status line: what is going on (as before, where it is None), and what holds."""
         self._state = self._state if state is None else state
-        rate = f"at most {per_cent(self._service.settings.rate)} false alarms (F6)"
-        asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} (F7)"
+        rate = f"at most {per_cent(self._service.settings.rate)} false alarms ({spelt(self, 'spam-rate')})"
+        asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} ({spelt(self, 'spam-labels')})"
         parts = [self._state, self._retraining.line(), self._service.tuning.line, asked]
         self.query_one("#status", Static).update("  ·  ".join(part for part in parts if part))
 
@@ -56,10 +57,15 @@ class SpamBase(Screen[None]):
             self.complain(error)
             return
         spam = self.asked == SPAM_TASK
-        question = QUESTION if spam else f"Which of the labels of “{self.asked}” does it have? (F7 asks for others)"
+        question = (
+            QUESTION
+            if spam
+            else f"Which of the labels of “{self.asked}” does it have? ({spelt(self, 'spam-labels')} asks for others)"
+        )
         self.query_one(VerdictView).show(kept, waiting=waiting, question=question)
         nothing = "Spam check" if spam else self.asked
         self.query_one("#title", Static).update((kept.name or "Pasted text") if kept else nothing)
+        self.refresh_bindings()
 
     def refresh_list(self) -> None:
         raise NotImplementedError

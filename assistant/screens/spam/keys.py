@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from textual.binding import Binding
 
+from assistant.screens.bindings import key
 
-def _key(keys: str, action: str, name: str, tooltip: str, *, show: bool = False, priority: bool = False) -> Binding:
-    return Binding(keys, action, name, show=show, tooltip=tooltip, priority=priority)
+INTRO = """\
+It is judged on this computer; nothing of a mail goes anywhere. Every mail is kept in the list with its verdict \
+until you delete it. What is marked in the mail moved the verdict: the number behind it says how much, for spam or \
+against it. When a verdict is wrong, say so: the scorer learns from that when you want it to."""
+TYPING = (("Enter", "Judge what stands in the prompt"), ("Tab", "Go to the verdicts and back"))
 
+_key = partial(key, group="spam-")
 
 SPAM_KEYS: tuple[Binding, ...] = (
     _key("escape", "back", "Back", "Stop what is being judged; else go back to the chat", show=True),

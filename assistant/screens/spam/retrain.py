@@ -15,11 +15,13 @@ from assistant.errors import AssistantError
 from assistant.learning.corrections import Corrections
 from assistant.learning.retraining import Retraining
 from assistant.learning.runs import Run
+from assistant.screens.keys import spelt
 
 LOOK_SECONDS = 0.5
 ABOUT = "The scorer in use learns from that, and is compared with the new one before you decide which of them judges."
-CLOSING = "It goes on when this is closed (Esc), or the app; F9 shows how far it is, and so does the training menu."
+CLOSING = "It goes on when this is closed (Esc), or the app; {} shows how far it is, and so does the training menu."
 WHAT = {
+    "none": ("", "Close (n)"),
     "nothing": ("Retrain (y)", "Not now (n)"),
     "busy": ("", "Stop (n)"),
     "done": ("Adopt (y)", "Discard (n)"),
@@ -60,7 +62,7 @@ class RetrainScreen(ModalScreen[str]):
     @property
     def _state(self) -> str:
         if self._run is None or self._run.state in ("failed", "paused", "cut off"):
-            return "nothing"
+            return "nothing" if self._corrections.used() else "none"
         return "busy" if self._run.busy else "done"
 
     def _look(self) -> None:
@@ -70,10 +72,11 @@ class RetrainScreen(ModalScreen[str]):
         if run is not None and state == "done":
             about = self._retraining.comparison(run)
         elif run is not None:
-            about = CLOSING if state == "busy" else about
+            about = CLOSING.format(spelt(self, "spam-retrain")) if state == "busy" else about
             progress = self._retraining.line() or run.text
         self.query_one("#about", Label).update(about)
         self.query_one("#progress", Label).update(progress)
+        self.query_one("#progress").display = bool(progress)
         for name, label in zip(("yes", "no"), WHAT[state], strict=True):
             button = self.query_one(f"#{name}", Button)
             button.label = label
@@ -95,7 +98,7 @@ class RetrainScreen(ModalScreen[str]):
         self._look()
 
     def action_no(self) -> None:
-        if self._state == "nothing" or self._run is None:
+        if self._state in ("none", "nothing") or self._run is None:
             self.dismiss("")
             return
         try:

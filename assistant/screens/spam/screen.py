@@ -7,15 +7,14 @@ from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
-from assistant.screens.help import HelpScreen
-from assistant.screens.keys import APP_KEYS
+from assistant.screens.keys import spelt
 from assistant.screens.path import PathScreen
-from assistant.screens.spam.keys import SPAM_KEYS
+from assistant.screens.spam.keys import INTRO, SPAM_KEYS, TYPING
 from assistant.screens.spam.labels import OnLabels
 from assistant.screens.spam.scorers import OnScorers
 from assistant.screens.spam.verdicts import OnVerdicts
@@ -37,6 +36,7 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
     """One verdict on screen, the others at the side. `first`: a file to judge at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*SPAM_KEYS]
+    keys, intro, typing = SPAM_KEYS, INTRO, TYPING
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -74,15 +74,6 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
     def prompt(self) -> MailPrompt:
         return self.query_one(MailPrompt)
 
-    def commands(self) -> list[Binding]:
-        """Everything that has a key: for the palette."""
-        return list(SPAM_KEYS)
-
-    def action_help(self) -> None:
-        keymap = getattr(self.app, "keymap", {})
-        typing = (("Enter", "Judge what stands in the prompt"), ("Tab", "Go to the verdicts and back"))
-        self.app.push_screen(HelpScreen([*SPAM_KEYS, *APP_KEYS], typing=typing, keymap=keymap))
-
     def action_sidebar(self) -> None:
         self._sidebar = self.has_class("-narrow")
         self.toggle_class("-narrow")
@@ -92,7 +83,9 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
     @on(Prompt.Submitted, "#pasted")
     def _submitted(self, event: Prompt.Submitted) -> None:
         if not event.text.strip():
-            self.notify("There is nothing to judge yet: paste a mail first, or open a file with Ctrl+O.")
+            self.notify(
+                f"There is nothing to judge yet: paste a mail first, or open a file with {spelt(self, 'spam-open')}."
+            )
         elif self._may_judge():
             self.judge(_one(pasted(event.text)), typed=event.text)
 
@@ -106,7 +99,7 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
 
     def _may_judge(self) -> bool:
         if self._judging is not None:
-            self.notify("A mail is being judged. Esc stops it.")
+            self.notify(f"A mail is being judged. {spelt(self, 'spam-back')} stops it.")
         return self._judging is None
 
     def judge(self, items: AsyncIterator[Item], *, typed: str = "") -> None:

@@ -8,15 +8,23 @@ from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.dialogs import ChoiceScreen, ConfirmScreen
+from assistant.screens.keys import spelt
 from assistant.screens.spam.base import SpamBase
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts import shown
+from assistant.widgets.verdict_view import VerdictView
 
 OPPOSITE = {"spam": "not spam", "not spam": "spam"}
 
 
 class OnVerdicts(SpamBase):
     """The verdict is the one on screen."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing here are not shown."""
+        if action in ("wrong", "delete", "again") and self.query(VerdictView):
+            return self.kept is not None
+        return True
 
     # The list
 
@@ -79,7 +87,11 @@ class OnVerdicts(SpamBase):
             return
         self.show(kept.id)
         self.refresh_list()
-        learns = "F9 retrains from this." if kept.task == SPAM_TASK else "It is one more example."
+        learns = (
+            f"{spelt(self, 'spam-retrain')} retrains from this."
+            if kept.task == SPAM_TASK
+            else "It is one more example."
+        )
         self.notify(f"Kept: it is {label}. {learns}" if label else "Your word on it is taken back.")
 
     async def _ask_label(self, kept: Kept) -> str:
