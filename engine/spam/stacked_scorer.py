@@ -38,13 +38,14 @@ class StackedScorer(SpamJudge):
     kind: Literal["classical", "neural"] = "neural"
 
     def __init__(self, name: str, network: TextClassifier, classical: HashedScorer, config: dict[str, Any]) -> None:
-        """`config`: `stack` with a weight for each of the two and a `bias`, and `thresholds`."""
+        """`config`: `stack` with a weight for each of the two, a `bias` and a `head_bias` (of the network's log-odds,
+        whose head has none), and `thresholds`."""
         self.name, self.config = name, config
         self.network, self.classical = network, classical
         self._spam = network.labels.index("spam")
         stack = config["stack"]
         self.weights = np.array([float(stack[NEURAL]), float(stack[CLASSICAL])])
-        self.bias = float(stack["bias"])
+        self.bias, self.head_bias = float(stack["bias"]), float(stack["head_bias"])
 
     @classmethod
     def load(cls, folder: Path) -> StackedScorer:
@@ -55,7 +56,7 @@ class StackedScorer(SpamJudge):
         """
         config = read_json(folder / "config.json")
         check_version(config, folder)
-        network, classical = TextClassifier.load(folder / NEURAL), HashedScorer.load(folder / CLASSICAL)
+        classical, network = HashedScorer.load(folder / CLASSICAL), TextClassifier.load(folder / NEURAL)
         try:
             scorer = cls(folder.name, network, classical, config)
             threshold_for(DEFAULT_FALSE_ALARMS, config["thresholds"])
@@ -71,8 +72,7 @@ class StackedScorer(SpamJudge):
         others = np.delete(logits, self._spam, axis=1)
         most = others.max(axis=1)
         neural = logits[:, self._spam] - most - np.log(np.exp(others - most[:, None]).sum(axis=1))
-        classical = self.classical.slope * self.classical.margins(texts) + self.classical.offset
-        return np.stack([neural, classical], axis=1).clip(-CLEAR, CLEAR)
+        return np.stack([neural + self.head_bias, self.classical.margins(texts)], axis=1).clip(-CLEAR, CLEAR)
 
     def margins(self, texts: Sequence[str]) -> np.ndarray:
         """[texts], float64: log-odds of both together."""

@@ -15,9 +15,11 @@ import pytest
 from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
 from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
-from engine.spam.hashed_scorer import GROUPS, HashedScorer, features, letter_columns, word_columns
+from engine.spam.features import GROUPS, features, letter_groups, mixed, read
+from engine.spam.hashed_scorer import PASSAGES, VIEWS, HashedScorer
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
+from engine.spam.structure import structure
 from engine.worker import Worker
 
 SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")
@@ -26,42 +28,73 @@ HAM = for_model(
 )
 
 
-def tiny(weights: dict[str, float]) -> HashedScorer:
+def tiny(weights: dict[str, float], views: dict[str, float] | None = None) -> HashedScorer:
     """A scorer of 2**12 columns in which each given word has a weight and nothing else has."""
     table = np.zeros(2**12, dtype=np.float32)
     for word, weight in weights.items():
-        table[word_columns(word, 12)[0][0]] = weight
-    config = {"bits": 12, "bias": -1.0, "slope": 2.0, "offset": 0.5, "thresholds": [[0.0, 0.9], [0.01, 0.7]]}
-    return HashedScorer("tiny", table, np.ones(2**12, dtype=np.float32), config)
+        table[read(word, 12).words[0][0]] = weight
+    mix = dict.fromkeys(VIEWS, 0.0) | (views or {"whole": 2.0})
+    config = {"bits": 12, "bias": -1.0, "views": mix, "offset": 0.5, "thresholds": [[0.0, 0.9], [0.01, 0.7]]}
+    return HashedScorer("tiny", table, config)
 
 
 def test_letter_groups_are_those_of_a_plain_loop() -> None:
     """Equal groups share a column wherever they stand; a text has as many as a loop counts."""
-    text = "abcab"
+    groups = letter_groups("abcab")
     padded = " abcab "
-    expected = sum(len(padded) - size + 1 for size in GROUPS)
-    columns = letter_columns(text, 16)
-    assert len(columns) == expected
-    assert len(set(columns.tolist())) == len({padded[i : i + s] for s in GROUPS for i in range(len(padded) - s + 1)})
-    assert len(set(letter_columns("xabcx", 16).tolist()) & set(columns.tolist())) == 1, (
-        "of all groups only abc is shared"
-    )
+    for size, found in zip(GROUPS, groups, strict=True):
+        expected = [padded[start : start + size] for start in range(len(padded) - size + 1)]
+        assert len(found) == len(expected)
+        assert len(set(found.tolist())) == len(set(expected))
+    columns, others = (mixed(np.concatenate(letter_groups(text)), 16) for text in ("abcab", "xabcx"))
+    assert len(set(columns.tolist()) & set(others.tolist())) == 1, "of all groups only abc is shared"
+
+
+def test_features_see_neither_case_nor_kind_of_space_but_for_the_observations() -> None:
+    one, other = read("Buy  cheap\nPILLS now", 16), read("buy cheap pills now", 16)
+    for name in ("words", "letters"):
+        for left, right in zip(getattr(one, name), getattr(other, name), strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert set(one.seen) != set(other.seen)
+    assert len(one.seen) == len(read("", 16).seen)
+    assert np.square(features("a few words", 16).values).sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_observations_tell_what_a_text_looks_like() -> None:
+    found = dict(item.rsplit(":", 1) for item in structure("Re: FREE <url 1.2.3.4 figures>!!\n> wrote\n<money 4>"))
+    for name in ("link", "money", "odd links", "shout", "first reply", "quoted", "capital words"):
+        assert int(found[name]) > 0, name
+    plain = dict(item.rsplit(":", 1) for item in structure("see you at lunch"))
+    assert all(int(plain[name]) == 0 for name in ("link", "money", "shout", "first reply", "quoted", "capitals"))
+    assert len(structure("")) == len(found)
 
 
 def test_the_probability_is_that_of_the_formula() -> None:
     scorer = tiny({"pills": 3.0})
     found = features("pills pills for you", 12)
-    values = 1 + np.log(found.counts)
-    margin = scorer.weights[found.columns] @ values / np.sqrt((values**2).sum()) - 1.0
-    expected = 1 / (1 + np.exp(-(2.0 * margin + 0.5)))
-    assert scorer.probabilities(["pills pills for you"])[0] == pytest.approx(expected)
+    margin = scorer.weights[found.columns] @ found.values - 1.0
+    assert scorer.probabilities(["pills pills for you"])[0] == pytest.approx(1 / (1 + np.exp(-(2.0 * margin + 0.5))))
+
+
+def test_spam_is_found_in_a_passage_of_a_long_mail() -> None:
+    scorer = tiny({"pills": 30.0, "lunch": -5.0}, {"strongest of 300": 1.0})
+    honest = "we meet for lunch on the green hill " * 60
+    padded = f"{honest} pills pills pills {honest}"
+    whole, strongest, mean = scorer.views([padded])[0][:3]
+    assert strongest > 1 > max(whole, mean)
+    assert scorer.views([honest])[0][1] < 0
+    assert scorer.margins([padded])[0] == pytest.approx(strongest + 0.5)
+    short = scorer.views(["pills"])[0]
+    assert short.tolist() == [short[0]] * len(VIEWS), "a short text is its own passage"
+    assert scorer.views(["x " * (PASSAGES[0] // 2 + 5)]).shape == (1, len(VIEWS))
 
 
 def test_evidence_points_at_the_word_that_weighs() -> None:
     text = "these pills are not for the meeting"
     found = tiny({"pills": 5.0, "meeting": -4.0}).evidence(text)
-    assert [text[e.start : e.end] for e in found[:2]] == ["pills", "meeting"]
-    assert found[0].weight > 0 > found[1].weight
+    assert "pills" in text[found[0].start : found[0].end]
+    assert found[0].weight > 0
+    assert min(found, key=lambda e: e.weight).weight < 0
 
 
 def test_three_answers() -> None:
@@ -94,6 +127,17 @@ def test_the_scorers_that_ship(folder: Path, most: int) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     for word in ("SpamAssassin", "2006", "Licence", "false alarms"):
         assert word in card
+
+
+def test_a_scorer_of_an_earlier_homespun_is_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "scorer"
+    shutil.copytree(BUNDLED, folder)
+    path = folder / "classical" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["features_version"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=r"made by an earlier homespun.* learn from your corrections again"):
+        load_judge(folder)
 
 
 @pytest.mark.parametrize("damage", ["version", "weights", "config", "architecture"])

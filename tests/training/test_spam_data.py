@@ -17,7 +17,8 @@ from training.errors import TrainingError
 from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenised, vary
 from training.spam.corpora import read_corpus
 from training.spam.measures import calibration_error, measure, threshold_at
-from training.spam.prepare import prepare
+from training.spam.english import english
+from training.spam.prepare import KINDS, prepare
 from training.spam.rewrites import REWRITES
 from training.spam.splits import NAMES, Corpora, rewritten
 from training.spam.table import main as spam_table
@@ -154,8 +155,10 @@ def test_training_files(folder: Path, tmp_path: Path) -> None:
     rows = {name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "valid")}
     assert not {r["text"] for r in rows["train"]} & {r["text"] for r in rows["valid"]}
     assert {r["label"] for r in rows["train"]} == {"spam", "not spam"}
-    assert {r["accent"] for r in rows["train"]} == {0, 1, 2, 3}
-    assert {r["accent"] for r in rows["valid"]} == {0}
+    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary"}
+    assert {r["kind"] for r in rows["valid"]} == {"plain"}
+    assert {r["fold"] for r in rows["valid"]} == {0}
+    assert {r["fold"] for r in rows["train"]} == {1, 2, 3, 4}
     assert {r["source"] for r in rows["train"]} == {"spamassassin", "enron", "sms"}
     texts = [r["text"] for r in rows["train"]]
     assert len(texts) == len(set(texts))
@@ -166,6 +169,36 @@ def test_training_files_leave_a_split_out(folder: Path, tmp_path: Path) -> None:
     prepare(folder, tmp_path, split="time", accents=0, disguised=0.0, most=1000, seed=1)
     made = {json.loads(line)["text"] for name in ("train", "valid") for line in (tmp_path / f"{name}.jsonl").open()}
     assert not made & {e.text for e in Corpora(folder).split("time").test}
+
+
+def test_padding_is_of_the_same_fold(folder: Path, tmp_path: Path) -> None:
+    """Else a held-out honest mail would have been seen as a part of spam."""
+    prepare(folder, tmp_path, split="random-1", accents=1, disguised=1.0, most=1000, seed=1)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").open()]
+    folds: dict[str, set[int]] = {}
+    for row in rows:
+        if row["kind"] in ("plain", "padded"):
+            for line in row["text"].split("\n"):
+                folds.setdefault(line, set()).add(row["fold"])
+    assert sum(row["kind"] == "padded" for row in rows) > 20
+    assert all(len(found) == 1 for line, found in folds.items() if len(line) > 60)
+
+
+def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "chat").mkdir()
+    blog = "A title\n\n" + "We write about plain words every week. " * 40
+    (tmp_path / "raw" / "us_gov_blogs.txt").write_text("<|endoftext|>".join([blog] * 5))
+    talk = {"messages": [{"role": "user", "content": "have you seen it"}, {"role": "assistant", "content": "not yet"}]}
+    for name in ("self_dialogue", "byu_chitchat"):
+        (tmp_path / "chat" / f"{name}.jsonl").write_text(f"{json.dumps(talk)}\n" * 5)
+    mails = english(tmp_path, 40)
+    assert len(mails) == 40
+    assert not any(mail.spam for mail in mails)
+    assert {"have you seen it", "not yet"} & {mail.text for mail in mails}
+    assert any(mail.subject == "A title" for mail in mails)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        english(tmp_path / "none")
 
 
 def test_the_table(folder: Path, tmp_path: Path) -> None:

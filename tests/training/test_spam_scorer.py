@@ -66,7 +66,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(prepared: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "scorer"
-    measures = stack(prepared, network, out, {"notes": ["Made for a test."]})
+    measures = stack(prepared, out, {"notes": ["Made for a test."]}, network)
     assert measures.accuracy > 0.97
     return out
 
@@ -79,8 +79,9 @@ def test_the_folder_opens_and_says_what_its_parts_say(made: Path, prepared: Path
     logits = judge.network.logits(texts).numpy() / judge.network.config.temperature
     classical = load_judge(made / CLASSICAL)
     assert isinstance(classical, HashedScorer)
-    hashed = (classical.slope * classical.margins(texts) + classical.offset).clip(-12, 12)
-    margin = stacked["neural"] * (logits[:, 1] - logits[:, 0]) + stacked["classical"] * hashed + stacked["bias"]
+    neural = (logits[:, 1] - logits[:, 0] + stacked["head_bias"]).clip(-12, 12)
+    hashed = classical.margins(texts).clip(-12, 12)
+    margin = stacked["neural"] * neural + stacked["classical"] * hashed + stacked["bias"]
     np.testing.assert_allclose(judge.probabilities(texts), 1 / (1 + np.exp(-margin)), atol=1e-5)
     one_by_one = np.concatenate([judge.probabilities([text]) for text in texts])
     np.testing.assert_allclose(judge.probabilities(texts), one_by_one, atol=1e-5)
@@ -103,7 +104,7 @@ def test_the_card_tells_the_numbers(made: Path) -> None:
     card = (made / "README.md").read_text()
     held = json.loads((made / "training.json").read_text())["held_out"]
     assert f"{held['accuracy']:.2%}" in card
-    for words in ("Made for a test.", "2006", "training/recipes/homespun-spam.toml", "CC BY 4.0"):
+    for words in ("Made for a test.", "2006", "python -m training spam stack", "CC BY 4.0"):
         assert words in card
 
 

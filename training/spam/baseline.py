@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.catalog import read_json
-from engine.spam.hashed_scorer import ARCHITECTURE, BITS, HashedScorer, features
+from engine.spam.hashed_scorer import ARCHITECTURE
 from engine.spam.loading import STACKED, load_judge
 from training.errors import TrainingError
 from training.spam.splits import Example
@@ -58,41 +58,16 @@ class TfIdf:
 
 
 class Hashed:
-    """The hashed scorer (engine/spam/hashed_scorer.py), on the normaliser's text."""
+    """The hashed scorer (engine/spam/hashed_scorer.py), on the normaliser's text, without a network beside it."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self.scorer = fit_hashed([e.text for e in examples], np.array([e.spam for e in examples]))
+        from training.spam.fitting import fit_hashed
+        from training.spam.pipeline import rows_of
+
+        self.scorer = fit_hashed(rows_of(examples)).scorer
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray:
         return self.scorer.probabilities([e.text for e in examples])
-
-
-def fit_hashed(
-    texts: Sequence[str], spam: np.ndarray, weights: np.ndarray | None = None, bits: int = BITS
-) -> HashedScorer:
-    """A hashed scorer of `texts`, of which `spam` [N] says the label; not calibrated beyond what the regression does.
-
-    Args:
-        weights: [N], how much each text counts; None: all the same.
-    """
-    from scipy.sparse import csr_matrix
-
-    found = [features(text, bits) for text in texts]
-    seen = np.zeros(2**bits, dtype=np.int32)
-    for each in found:
-        seen[each.columns] += 1
-    idf = (np.log((1 + len(texts)) / (1 + seen)) + 1).astype(np.float32)
-    rows = []
-    for each in found:
-        values = (1 + np.log(each.counts)) * idf[each.columns]
-        rows.append((values / np.sqrt(np.square(values).sum())).astype(np.float32))
-    ends = np.cumsum([0, *(len(row) for row in rows)])
-    columns = np.concatenate([each.columns for each in found]).astype(np.int32)
-    matrix = csr_matrix((np.concatenate(rows), columns, ends), shape=(len(texts), 2**bits))
-    model = sklearn("linear_model").LogisticRegression(C=30, solver="liblinear", class_weight="balanced")
-    model.fit(matrix, spam, sample_weight=weights)
-    config = {"bits": bits, "bias": float(model.intercept_[0]), "slope": 1.0, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
-    return HashedScorer("hashed", model.coef_[0].astype(np.float32), idf, config)
 
 
 class Folder:

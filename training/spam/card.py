@@ -11,8 +11,8 @@ def card(name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
     Args:
         config: the scorer's config.json.
-        facts: `mails`, `held_out` and `alone` (measures, see `stacking.py`); perhaps `tables`, what `spam-table --out`
-            wrote, one object a scorer, and `notes`, sentences.
+        facts: `mails`, `texts`, `held_out` and `alone` (measures, see `stacking.py`); perhaps `tables`, what
+            `spam-table --out` wrote, one object a scorer, and `notes`, sentences.
     """
     stack, held = config["stack"], facts["held_out"]
     rows = [("both together", held), *((f"the {part} one alone", m) for part, m in facts["alone"].items())]
@@ -20,6 +20,7 @@ def card(name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return TEXT.format(
         name=name,
         mails=facts["mails"],
+        texts=facts["texts"],
         neural=stack["neural"],
         classical=stack["classical"],
         held=held,
@@ -49,19 +50,21 @@ def _of(table: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
 TEXT = """\
 # {name}
 
-Says how likely an e-mail or a text message is to be spam. Two scorers whose log-odds are added: a small network, made
-from the lower blocks of homespun's bundled language model and fine-tuned (weight {neural:.2f}), and hashed words, pairs
-of words and groups of letters with logistic regression (weight {classical:.2f}). The second ships by itself, too, as
-`homespun-spam-classical`: the field's yardstick.
+Says how likely an e-mail or a text message is to be spam. Two scorers whose log-odds are added: hashed words, pairs of
+words, groups of letters and observations of a text's shape with logistic regression (weight {classical:.2f}), and the
+lowest block of homespun's bundled language model with a head that was fitted on mail (weight {neural:.2f}). The first
+looks at a mail as a whole and at its passages, so that honest text around spam hides little. It ships by itself, too,
+as `homespun-spam-classical`: the field's yardstick.
 
 ## Numbers
 
-Trained on {mails:,} texts: mails of SpamAssassin's public corpus, Enron-Spam and the SMS Spam Collection, each as it is
-and with other accents (case, spacing, quoting, cutting, with and without a subject), and a part of the spam disguised
-as spammers do. *Caught* is the share of spam above the threshold that at most 0.1 % of the honest mail reaches (0.1 %
-false alarms); *ECE* is the calibration error over 15 bins.
+Trained on {mails:,} mails of SpamAssassin's public corpus, Enron-Spam and the SMS Spam Collection, and on 3,000 pieces
+of ordinary English (blogs and conversations) as honest text; in {texts:,} texts: each as it is, with another accent
+(case, spacing, quoting, cutting, with and without a subject), in part, and the spam disguised as spammers do.
+*Caught* is the share of spam above the threshold that at most 0.1 % of the honest mail reaches (0.1 % false alarms);
+*ECE* is the calibration error over 15 bins.
 
-On {held[spam]:,} spam and {held[ham]:,} honest mails that were held out at random from the same corpora:
+All {held[spam]:,} spam and {held[ham]:,} honest texts, each judged by scorers that had not seen it (five folds):
 
 | scorer | accuracy | caught | ECE |
 |---|---|---|---|
@@ -75,7 +78,7 @@ On the splits of `python -m training spam-table`. On each a scorer is trained on
 
 ## What it cannot do
 
-These corpora are from 2001 to 2006 and in English. On mail of other years, people and languages it is less sure and
+The mail is from 2001 to 2006, and all is in English. On mail of other years, people and languages it is less sure and
 more often wrong than these numbers say; what it is wrong about can be corrected and learned from. The network reads the
 first and last tokens of a long mail, the other scorer up to 8,000 characters. It does not look at sender, headers or
 attachments: these are told beside the verdict, as findings.
@@ -83,10 +86,14 @@ attachments: these are told beside the verdict, as findings.
 ## Made by
 
 ```
-python -m training spam prepare --data DATA --out spam-data --accents 1 --most 6000
-python -m training classify training/recipes/homespun-spam.toml --data spam-data --run runs/homespun-spam
-python -m training spam stack --data spam-data --network runs/homespun-spam/classify/model --out {name}
+python -m training spam prepare --data DATA/spam --english DATA --out spam-data
+python -m training spam stack --data spam-data --out {name}
+python -m training spam-table --data DATA/spam --english DATA --scorer stacked --out stacked.json
+python -m training spam-table --data DATA/spam --scorer characters --out characters.json
+python -m training spam card --scorer {name} --figures figures.json
 ```
+
+The last one puts the tables of the two before it, and notes, into this card.
 
 ## Data and licences
 
@@ -95,6 +102,9 @@ python -m training spam stack --data spam-data --network runs/homespun-spam/clas
 | SpamAssassin public corpus (2002) | as its senders published it; for testing and training filters |
 | Enron-Spam (Metsis et al. 2006) | public record and its authors' collection |
 | SMS Spam Collection (Almeida et al. 2011) | CC BY 4.0 |
+| US government blogs (digital.gov, 18F) | public domain |
+| self-dialogue corpus (Fainberg et al. 2018) | BSD-3-Clause |
+| BYU chitchat dataset | MIT |
 
 Licence: Apache-2.0, of the weights.
 """

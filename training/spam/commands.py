@@ -53,26 +53,15 @@ def table(arguments: tuple[str, ...]) -> None:
 
 @spam.command()
 @click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote.")
-@click.option("--network", type=FOLDER, required=True, help="The classifier that was trained on it.")
 @click.option("--out", type=FOLDER, required=True, help="Where the scorer goes.")
-@click.option("--hashed", type=FOLDER, help="A hashed scorer of the same files [default: fit one].")
+@click.option("--network", type=FOLDER, help="A classifier to take instead of the base model's lowest block.")
 @click.option("--figures", type=FILE, help="JSON for its card: `tables` (from `table --out`) and `notes`.")
-def stack(data: Path, network: Path, out: Path, hashed: Path | None, figures: Path | None) -> None:
-    """Put a trained network and a hashed scorer together: the scorer that ships."""
+def stack(data: Path, out: Path, network: Path | None, figures: Path | None) -> None:
+    """Fit the hashed scorer and the network's head, and put them together: the scorer that ships."""
     from training.spam.stacking import stack as make
 
     more = json.loads(figures.read_text(encoding="utf-8")) if figures else {}
-    click.echo(json.dumps(asdict(make(data, network, out, more, hashed)), indent=1))
-
-
-@spam.command()
-@click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote.")
-@click.option("--out", type=FOLDER, required=True, help="Where the scorer goes.")
-def hashed(data: Path, out: Path) -> None:
-    """Fit the hashed scorer, the yardstick, alone."""
-    from training.spam.stacking import fit_alone
-
-    click.echo(json.dumps(asdict(fit_alone(data, out)), indent=1))
+    click.echo(json.dumps(asdict(make(data, out, more, network)), indent=1))
 
 
 @spam.command()

@@ -1,14 +1,16 @@
-"""Writes the training files of the spam classifier: `python -m training.spam.prepare --data FOLDER --out FOLDER`.
+"""Writes the training files of the spam scorer: `python -m training spam prepare --data FOLDER --out FOLDER`.
 
-Each row of `train.jsonl` and `valid.jsonl` has `text` (the normaliser's), `label` ("spam" or "not spam"), `source` and
-`accent` (0: as it was sent). Labels are balanced within each source. With --split the mails of that split's test part
-are left out of both, so that the model can be measured on it (`python -m training spam-table --split NAME`).
+Each row of `train.jsonl` and `valid.jsonl` has `text` (the normaliser's), `label` ("spam" or "not spam"), `source`,
+`fold` (rows made of one mail share it, and no row is made of mails of two), `kind` (see KINDS) and `count` (how much it
+counts). `valid.jsonl` is fold 0, as it was sent. With --split the mails of that split's test part are left out of both.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,57 +21,95 @@ import click
 from engine.email_text.normalise import VERSION, for_model
 from training.errors import TrainingError
 from training.spam.accent import vary
-from training.spam.classical import held_out
 from training.spam.corpora import CORPORA
-from training.spam.rewrites import REWRITES
-from training.spam.splits import NAMES, Corpora, Example, sample
+from training.spam.english import SOURCE, english
+from training.spam.fitting import FOLDS
+from training.spam.rewrites import REWRITES, Rewrite
+from training.spam.splits import NAMES, Corpora, Example, example, sample
 
 LABELS = {True: "spam", False: "not spam"}
+KINDS = {  # and how much each counts
+    "plain": 1.0,
+    "accent": 1.0,
+    "passage": 0.5,
+    "padded": 1.0,
+    "disguised": 0.3,
+    "ordinary": 0.15,  # English that is no mail
+}
+PASSAGE = (40, 100)  # words
+PADDING = "good words"
+DISGUISES = sorted(set(REWRITES) - {PADDING})
 
 
-def balanced(examples: Sequence[Example], seed: int) -> list[Example]:
-    """`examples` of one source with as many of one label as of the other: the rarer are repeated, at most three times,
-    the commoner drawn from."""
-    rng = random.Random(seed)
-    kinds = {spam: [e for e in examples if e.spam == spam] for spam in (True, False)}
-    few, many = sorted(kinds.values(), key=len)
-    few = (few * 3)[: max(len(few), min(len(many), 3 * len(few)))]
-    chosen = few + rng.sample(many, min(len(many), len(few)))
-    rng.shuffle(chosen)
-    return chosen
+def fold_of(mail: Example) -> int:
+    """The fold of `mail`, a pure function of its text."""
+    return zlib.crc32(mail.body.encode("utf-8", "replace")) % FOLDS
 
 
 def rows(examples: Sequence[Example], accents: int, disguised: float, seed: int) -> Iterator[dict[str, Any]]:
-    """The rows of `examples`: each as it is, `accents` variations, and a share `disguised` of the spam rewritten.
-
-    A double text stays out: an example that `balanced` repeats comes back only in other accents.
-    """
-    rng = random.Random(seed)
-    ham = [e.body for e in examples if not e.spam] or ["See you tomorrow."]
+    """The rows of `examples`: each as it is, `accents` variations, a passage, and of spam a share `disguised` that is
+    rewritten twice: with honest text of the same fold around it, and in one of the other ways. No text comes twice."""
+    ham = {fold: [e.body for e in examples if not e.spam and fold_of(e) == fold] for fold in range(FOLDS)}
     seen: set[str] = set()
-    for number, example in enumerate(examples):
-        made = [(example.text, 0)]
+    for mail in examples:
+        fold, mark = fold_of(mail), seed + zlib.crc32(mail.body.encode("utf-8", "replace"))
+        rng = random.Random(mark)  # a mail's rows do not depend on what other mails there are, but for its padding
+        made = [(mail.text, "plain")]
         for accent in range(1, accents + 1):
-            made.append((for_model(*vary(example.body, example.subject, seed + number * 101 + accent)), accent))
-        if example.spam and rng.random() < disguised:
-            rewrite = REWRITES[rng.choice(sorted(REWRITES))]
-            body, subject, html = rewrite(example.body, example.subject, rng, ham)
-            made.append((Example(body, True, example.source, html, subject, body).text, accents + 1))
-        for text, accent in made:
+            made.append((for_model(*vary(mail.body, mail.subject, mark + accent)), "accent"))
+        if accents:
+            made.append((passage(mail.text, rng), "passage"))
+        if mail.spam and rng.random() < disguised:
+            for kind, name in (("padded", PADDING), ("disguised", rng.choice(DISGUISES))):
+                made.append((_rewritten(mail, REWRITES[name], rng, ham[fold] or ["See you tomorrow."]).text, kind))
+        for text, kind in made:
+            kind = "ordinary" if mail.source == SOURCE else kind
             if text.strip() and text not in seen:
                 seen.add(text)
-                yield {"text": text, "label": LABELS[example.spam], "source": example.source, "accent": accent}
+                yield {
+                    "text": text,
+                    "label": LABELS[mail.spam],
+                    "source": mail.source,
+                    "fold": fold,
+                    "kind": kind,
+                    "count": KINDS[kind],
+                }
+
+
+def _rewritten(mail: Example, rewrite: Rewrite, rng: random.Random, ham: Sequence[str]) -> Example:
+    body, subject, html = rewrite(mail.body, mail.subject, rng, ham)
+    return Example(body, True, mail.source, html, subject, body)
+
+
+def passage(text: str, rng: random.Random) -> str:
+    """Some neighbouring words of `text`; "" when it has no more than that."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    length = rng.choice(PASSAGE)
+    if len(words) <= length:
+        return ""
+    start = rng.randint(0, len(words) - length)
+    return text[words[start][0] : words[start + length - 1][1]]
 
 
 def prepare(
-    data: Path, out: Path, *, split: str | None, accents: int, disguised: float, most: int, seed: int
+    data: Path,
+    out: Path,
+    *,
+    split: str | None,
+    accents: int,
+    disguised: float,
+    most: int,
+    seed: int,
+    plain: Path | None = None,
 ) -> dict[str, Any]:
     """Write the files into `out` and return the report that stands beside them as report.json."""
     corpora = Corpora(data)
     if split is None:
-        examples = [e for source in CORPORA for e in sample(corpora.mails(source), most, seed)]
+        examples = [e for source in CORPORA for e in sample(corpora.mails(source), most)]
     else:
         examples = corpora.split(split).train
+    if plain is not None:
+        examples += [example(mail) for mail in english(plain)]
     return write_files(examples, out, split=split, accents=accents, disguised=disguised, seed=seed)
 
 
@@ -80,12 +120,10 @@ def write_files(
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"normaliser_version": VERSION, "split": split, "seed": seed, "accents": accents}
     for name, wanted in (("train", False), ("valid", True)):
-        part = [e for e in examples if held_out(e) == wanted]
-        if wanted:  # held-out mail is measured as it is: no accents, no balance
+        part = [e for e in examples if (fold_of(e) == 0) == wanted]
+        if wanted:  # held-out mail is measured as it is
             made = list(rows(part, 0, 0.0, seed))
         else:
-            sources = sorted({e.source for e in part})
-            part = [e for source in sources for e in balanced([e for e in part if e.source == source], seed)]
             made = list(rows(part, accents, disguised, seed))
             random.Random(seed).shuffle(made)
         with (out / f"{name}.jsonl").open("w", encoding="utf-8") as file:
@@ -95,18 +133,26 @@ def write_files(
     return report
 
 
+FOLDER = click.Path(path_type=Path)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The folder of the spam corpora.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where train.jsonl and valid.jsonl go.")
+@click.option("--data", type=FOLDER, required=True, help="The folder of the spam corpora.")
+@click.option("--english", "plain", type=FOLDER, help="A folder with raw/ and chat/: ordinary English, as honest text.")
+@click.option("--out", type=FOLDER, required=True, help="Where train.jsonl and valid.jsonl go.")
 @click.option("--split", type=click.Choice(NAMES), help="Leave this split's test part out.")
-@click.option("--accents", default=2, show_default=True, help="Variations of each mail besides itself.")
-@click.option("--disguised", default=0.5, show_default=True, help="Share of the spam that is rewritten as spammers do.")
-@click.option("--most", default=10_000, show_default=True, help="Mails of one source at most.")
+@click.option("--accents", default=1, show_default=True, help="Variations of each mail besides itself.")
+@click.option("--disguised", default=1.0, show_default=True, help="Share of the spam that is rewritten as spammers do.")
+@click.option("--most", default=8000, show_default=True, help="Mails of one source at most.")
 @click.option("--seed", default=1, show_default=True)
-def main(data: Path, out: Path, split: str | None, accents: int, disguised: float, most: int, seed: int) -> None:
-    """Write the training files of the spam classifier."""
+def main(
+    data: Path, plain: Path | None, out: Path, split: str | None, accents: int, disguised: float, most: int, seed: int
+) -> None:
+    """Write the training files of the spam scorer."""
     try:
-        report = prepare(data, out, split=split, accents=accents, disguised=disguised, most=most, seed=seed)
+        report = prepare(
+            data, out, split=split, accents=accents, disguised=disguised, most=most, seed=seed, plain=plain
+        )
     except TrainingError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(report, indent=1))

@@ -19,13 +19,15 @@ from safetensors.torch import load_file, save_file
 
 from engine.email_text.normalise import normalise
 from engine.run.classifier import HEAD
-from engine.spam.hashed_scorer import HashedScorer, features
+from engine.spam.features import features
+from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, NEURAL, StackedScorer, ends
 from training.errors import TrainingError
+from training.spam.fitting import Rows
 from training.spam.measures import measure
 from training.spam.refit import refit
-from training.spam.stacking import Rows, read_rows, thresholds
+from training.spam.stacking import read_rows, thresholds
 
 REPLAYED = 3000  # old mails that are played back
 WEIGHT = 4.0  # a correction counts as much as so many of them
@@ -83,7 +85,12 @@ def read_corrections(path: Path) -> Rows:
         ) from None
     if not texts:
         raise TrainingError(f"{path} holds no corrections.")
-    return Rows(texts, np.array(spam), [""] * len(texts))
+    return _rows(texts, np.array(spam), [""] * len(texts))
+
+
+def _rows(texts: list[str], spam: np.ndarray, sources: list[str]) -> Rows:
+    count = len(texts)
+    return Rows(texts, spam, sources, np.zeros(count, int), np.ones(count), np.full(count, "plain"))
 
 
 def retrain(
@@ -101,7 +108,7 @@ def retrain(
     """
     learned = read_corrections(corrections)
     old, new = _open(scorer), _open(scorer)
-    replay = _sample(read_rows(data / "train.jsonl"), REPLAYED) if data else Rows([], np.zeros(0, bool), [])
+    replay = _sample(read_rows(data / "train.jsonl"), REPLAYED) if data else _rows([], np.zeros(0, bool), [])
     held = read_rows(data / "valid.jsonl") if data else None
     texts = [*learned.texts, *replay.texts]
     spam = np.concatenate([learned.spam, replay.spam])
@@ -142,29 +149,27 @@ def _folder(folder: Path | None) -> Path:
 def _sample(rows: Rows, most: int) -> Rows:
     if len(rows.texts) <= most:
         return rows
-    chosen = np.random.default_rng(1).permutation(len(rows.texts))[:most]
-    return Rows([rows.texts[i] for i in chosen], rows.spam[chosen], [rows.sources[i] for i in chosen])
+    return rows.take(np.random.default_rng(1).permutation(len(rows.texts))[:most])
 
 
 def _refit_hashed(
     scorer: HashedScorer, texts: list[str], spam: np.ndarray, counts: np.ndarray, spring: float
 ) -> None:  # fmt: skip
-    """Move `scorer`'s weights, in place."""
+    """Move `scorer`'s weights, in place. Every view is taken to move as the whole text does: its passages are of it."""
     places, columns, values = [], [], []
+    share = float(scorer.mix.sum())
     for index, text in enumerate(texts):
         found = features(text, scorer.bits)
-        value = (1 + np.log(found.counts)) * scorer.idf[found.columns]
         columns.append(found.columns.astype(np.int64))
-        values.append(scorer.slope * value / (float(np.sqrt(np.square(value).sum())) or 1.0))
-        places.append(np.full(len(value), index, dtype=np.int64))
+        values.append(share * found.values)
+        places.append(np.full(len(found.values), index, dtype=np.int64))
     used, compact = np.unique(np.concatenate(columns), return_inverse=True)  # the others would not move
     indices = torch.from_numpy(np.stack([np.concatenate(places), compact.reshape(-1)]))
     shape = (len(texts), len(used))
     rows = torch.sparse_coo_tensor(
         indices, torch.from_numpy(np.concatenate(values)).float(), shape, check_invariants=False
     )
-    old = scorer.slope * scorer.margins(texts) + scorer.offset
-    scorer.weights[used] += refit(rows, old, spam, counts, spring)
+    scorer.weights[used] += refit(rows, scorer.margins(texts), spam, counts, spring)
 
 
 def _refit_head(

@@ -1,143 +1,111 @@
-"""Makes the spam scorer that ships out of a trained network: `python -m training spam stack`.
+"""Makes the spam scorer that ships out of rows (`prepare.py`): `python -m training spam stack`.
 
-Owns fitting the hashed scorer on the same rows (`prepare.py`), the weights of the two on held-out rows (stacking,
-Wolpert 1992), the thresholds, and the folder with its card. The network comes from `python -m training classify`.
+Owns the weights of hashed scorer (`fitting.py`) and network (`network.py`) on mail that neither had seen (stacking,
+Wolpert 1992), the thresholds, and the folder with its card.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
+import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
 from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
-from engine.run.classifier import TextClassifier
-from engine.spam.hashed_scorer import HashedScorer
+from engine.run.classifier import HEAD, TextClassifier
 from engine.spam.loading import STACKED
-from engine.spam.stacked_scorer import CLASSICAL, NEURAL, StackedScorer
+from engine.spam.stacked_scorer import CLASSICAL, CLEAR, NEURAL
 from training.errors import TrainingError
-from training.spam.baseline import fit_hashed, sklearn
+from training.spam.baseline import sklearn
 from training.spam.card import card
-from training.spam.classical import RATES, calibrate, write
+from training.spam.classical import write
+from training.spam.fitting import FOLDS, Rows, fit_hashed, joined, weights_of
 from training.spam.measures import Measures, measure, threshold_at
+from training.spam.network import cut_network, fit_head, pooled_by, with_head
 
 ENOUGH = 500  # honest mails of a source
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Labelled texts of the normaliser."""
-
-    texts: list[str]
-    spam: np.ndarray  # [N] bool
-    sources: list[str]
+RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
 
 
 def read_rows(path: Path) -> Rows:
-    """The rows of a file that `prepare.py` wrote.
+    """The rows of a file that `prepare.py` wrote. Those without a fold get one by their text, and count as mails.
 
     Raises:
         TrainingError: missing, no JSON lines, without text and label, or with one label only.
     """
-    texts, spam, sources = [], [], []
+    texts, spam, sources, folds, counts, kinds = [], [], [], [], [], []
     try:
         with path.open(encoding="utf-8") as file:
             for row in map(json.loads, filter(str.strip, file)):
                 texts.append(str(row["text"]))
                 spam.append(row["label"] == "spam")
                 sources.append(str(row.get("source", "")))
+                folds.append(int(row.get("fold", zlib.crc32(texts[-1].encode("utf-8", "replace")) % FOLDS)))
+                counts.append(float(row.get("count", 1.0)))
+                kinds.append(str(row.get("kind", "plain")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path} cannot be read as labelled texts ({error}). python -m training spam prepare"
         ) from None
     if len(set(spam)) < 2:
         raise TrainingError(f"{path} has mails of one kind only; both spam and honest mail are needed.")
-    return Rows(texts, np.array(spam), sources)
+    return Rows(texts, np.array(spam), sources, np.array(folds), np.array(counts), np.array(kinds))
 
 
-def weights_of(rows: Rows) -> np.ndarray:
-    """[N]: how much each row counts: by the root of its group's size, so that a small source counts more than its size
-    and less than a large one."""
-    groups = list(zip(rows.sources, rows.spam.tolist(), strict=True))
-    counts = Counter(groups)
-    mean = float(np.mean(list(counts.values())))
-    return np.array([(mean / counts[group]) ** 0.5 for group in groups])
-
-
-def stack(
-    prepared: Path, network: Path, out: Path, figures: Mapping[str, Any] | None = None, hashed: Path | None = None
-) -> Measures:
-    """Write the scorer of `network` and a hashed one on the rows in `prepared` into the folder `out`; its measures on
-    the held-out rows.
+def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, network: Path | None = None) -> Measures:
+    """Write the scorer of the rows in `prepared` into the folder `out`; its measures on mails as they were sent, each
+    judged by scorers that had not seen it.
 
     Args:
         figures: more for the card: see `card.py`.
-        hashed: a scorer that has been fitted on these rows already.
+        network: a classifier whose body reads the mail; its head is fitted anew. None: one cut out of the base.
 
     Raises:
-        ModelFolderError, TrainingError: `network` knows no spam, or the rows cannot be read.
+        ModelFolderError, TrainingError: `network` cannot be opened, or the rows cannot be read.
     """
-    train, held = read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl")
-    classical = HashedScorer.load(hashed) if hashed else fit_hashed(train.texts, train.spam, weights_of(train))
-    classical_measures = measure(calibrate(classical, held.texts, held.spam), held.spam)
-    classifier = TextClassifier.load(network)
-    if "spam" not in classifier.labels:
-        raise TrainingError(
-            f"{network} tells {', '.join(classifier.labels)} apart; a spam scorer needs a label 'spam'."
-        )
-    config = {"stack": {NEURAL: 0.5, CLASSICAL: 0.5, "bias": 0.0}, "thresholds": [[0.0, 1.0]]}
-    scorer = StackedScorer(out.name, classifier, classical, config)
-    members = scorer.members(held.texts)
-    scorer.weights, scorer.bias = fit_stack(members, held.spam)
-    probabilities = 1 / (1 + np.exp(-(members @ scorer.weights + scorer.bias)))
-    measures = measure(probabilities, held.spam)
-    alone = {
-        CLASSICAL: asdict(classical_measures),
-        NEURAL: asdict(measure(1 / (1 + np.exp(-members[:, 0])), held.spam)),
-    }
-    facts = {"mails": len(train.texts), "held_out": asdict(measures), "alone": alone, **(figures or {})}
-    ham = [source for source, spam in zip(held.sources, held.spam, strict=True) if not spam]
-    publish(scorer, network, out, thresholds(probabilities[~held.spam], ham), facts)
-    write(classical, out / CLASSICAL, classical_measures, len(train.texts))
-    learn_all(prepared, out / CLASSICAL)
-    return measures
-
-
-def learn_all(prepared: Path, folder: Path) -> None:
-    """Fit the hashed scorer in `folder` anew on all rows in `prepared`, the held-out ones too.
-
-    Its calibration, thresholds and figures stay those that were measured before it had seen these: a quarter more mail
-    makes it no worse, and nothing is left that they could be measured on.
-    """
-    train, held = read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl")
-    rows = Rows(train.texts + held.texts, np.concatenate([train.spam, held.spam]), train.sources + held.sources)
-    fitted = fit_hashed(rows.texts, rows.spam, weights_of(rows))
-    config = read_json(folder / "config.json") | {"bias": fitted.bias}
-    _json(folder / "config.json", config)
-    weights = {"weights": fitted.weights.astype(np.float16), "idf": fitted.idf.astype(np.float16)}
-    save_numpy(weights, folder / "model.safetensors")
-
-
-def fit_alone(prepared: Path, out: Path) -> Measures:
-    """Write the hashed scorer of the rows in `prepared` into the folder `out`; its measures on the held-out rows.
-
-    Raises:
-        TrainingError: the rows cannot be read.
-    """
-    train, held = read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl")
-    scorer = fit_hashed(train.texts, train.spam, weights_of(train))
-    measures = measure(calibrate(scorer, held.texts, held.spam), held.spam)
-    write(scorer, out, measures, len(train.texts))
+    rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
+    hashed = fit_hashed(rows)
+    plain = rows.kinds[hashed.places] == "plain"  # the network is shown these alone: reading all takes too long
+    seen, classical = rows.take(hashed.places[plain]), hashed.margins[plain]
+    ham = [source for source, spam in zip(seen.sources, seen.spam, strict=True) if not spam]
+    with tempfile.TemporaryDirectory() as temporary:
+        if network is None:
+            network = Path(temporary) / "network"
+            cut_network(network)
+        classifier = TextClassifier.load(network)
+        head = fit_head(pooled_by(classifier, seen.texts), seen.spam, seen.folds, weights_of(seen))
+        with_head(classifier, head)
+        members = np.stack([head.margins, classical], axis=1).clip(-CLEAR, CLEAR)
+        mix, bias = fit_stack(members, seen.spam)
+        probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
+        measures = measure(probabilities, seen.spam)
+        alone = {
+            name: measure(1 / (1 + np.exp(-column)), seen.spam)
+            for name, column in ((NEURAL, head.margins), (CLASSICAL, classical))
+        }
+        config = {
+            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": bias, "head_bias": head.bias},
+            "thresholds": thresholds(probabilities[~seen.spam], ham),
+        }
+        facts = {
+            "mails": len(seen.texts),
+            "texts": len(rows.texts),
+            "held_out": asdict(measures),
+            "alone": {name: asdict(each) for name, each in alone.items()},
+            **(figures or {}),
+        }
+        publish(classifier, network, out, config, facts)
+    hashed.scorer.config["thresholds"] = thresholds((1 / (1 + np.exp(-classical)))[~seen.spam], ham)
+    write(hashed.scorer, out / CLASSICAL, alone[CLASSICAL], len(seen.texts), sorted(set(rows.sources)))
     return measures
 
 
@@ -164,27 +132,29 @@ def thresholds(ham: np.ndarray, sources: Sequence[str]) -> list[list[float]]:
 
 
 def publish(
-    scorer: StackedScorer, network: Path, out: Path, table: Sequence[Sequence[float]], facts: Mapping[str, Any]
+    classifier: TextClassifier, network: Path, out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> None:
-    """Write config, card, record and network of `scorer` into `out`; the hashed scorer's folder comes by itself."""
+    """Write config, card, record and the network into `out`; the hashed scorer's folder comes by itself.
+
+    `classifier` has the head, and `network` is the folder of all the rest of it.
+    """
     shutil.rmtree(out, ignore_errors=True)
     (out / NEURAL).mkdir(parents=True)
     for path in sorted(network.iterdir()):
         if path.is_file() and path.name != "model.safetensors":
             shutil.copyfile(path, out / NEURAL / path.name)
-    save_half(network / "model.safetensors", out / NEURAL / "model.safetensors")
-    config = {
-        "format_version": 1,
+    save_half(network / "model.safetensors", out / NEURAL / "model.safetensors", {HEAD: classifier.head})
+    whole = {
+        "format_version": 2,
         "architecture": STACKED,
         "task": "spam",
         "labels": ["not spam", "spam"],
         "normaliser_version": VERSION,
-        "stack": {NEURAL: float(scorer.weights[0]), CLASSICAL: float(scorer.weights[1]), "bias": scorer.bias},
-        "thresholds": [list(row) for row in table],
+        **config,
     }
-    _json(out / "config.json", config)
+    _json(out / "config.json", whole)
     _json(out / "training.json", {"name": out.name, "licence": "Apache-2.0", **facts})
-    (out / "README.md").write_text(card(out.name, config, facts), encoding="utf-8")
+    (out / "README.md").write_text(card(out.name, whole, facts), encoding="utf-8")
 
 
 def rewrite_card(folder: Path, figures: Mapping[str, Any]) -> None:
@@ -198,8 +168,8 @@ def rewrite_card(folder: Path, figures: Mapping[str, Any]) -> None:
     (folder / "README.md").write_text(card(folder.name, config, facts), encoding="utf-8")
 
 
-def save_half(source: Path, target: Path) -> None:
-    """Copy safetensors with every fp32 tensor as bf16.
+def save_half(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
+    """Copy safetensors with every fp32 tensor as bf16, and `changes` in place of those of their names.
 
     Raises:
         ModelFolderError: `source` cannot be read.
@@ -210,7 +180,9 @@ def save_half(source: Path, target: Path) -> None:
         tensors = load_file(source)
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"The weights {source} cannot be read ({error}).") from error
+    tensors |= changes
     half = {n: t.to(torch.bfloat16) if t.dtype == torch.float32 else t for n, t in tensors.items()}
+    half = {n: t.contiguous() for n, t in half.items()}
     save_file(half, target, metadata={"format": "pt"})
 
 

@@ -2,9 +2,10 @@
 
     python -m training spam-table --data FOLDER --scorer words|characters|hashed|stacked|MODEL_FOLDER [--split NAME …]
 
-The first four are trained on each split's own training part; "stacked" is the scorer that ships, network and all, and
-takes minutes each. A model folder has been trained already: its numbers mean something only on a split whose training
-part it was trained on (`python -m training spam prepare --split NAME`), or on corpora that it has never seen.
+The first four are trained on each split's own training part; "stacked" is the scorer that ships, network and all. The
+last two of them learn ordinary English as honest text besides, if --english names a folder of it. A model folder has
+been trained already: its numbers mean something only on a split whose training part it was trained on (`python -m
+training spam prepare --split NAME`), or on corpora that it has never seen.
 """
 
 from __future__ import annotations
@@ -23,22 +24,26 @@ import numpy as np
 from engine.errors import EngineError
 from training.errors import TrainingError
 from training.spam import baseline
+from training.spam.english import english
 from training.spam.measures import measure
-from training.spam.splits import NAMES, Corpora, Example, Split, rewritten
+from training.spam.splits import NAMES, Corpora, Example, Split, example, rewritten
 
 Train = Callable[[Split], baseline.Trained]
 
 
-def trainer(scorer: str, work: Path) -> Train:
-    """What trains `scorer` on a split; a folder is opened once, whatever the split. Runs are kept in `work`."""
+def trainer(scorer: str, work: Path, plain: Sequence[Example] = ()) -> Train:
+    """What trains `scorer` on a split; a folder is opened once, whatever the split. Stacked ones are kept in `work`.
+
+    Ours also learn from `plain`, ordinary English.
+    """
     if scorer in ("words", "characters"):
         return lambda split: baseline.TfIdf(split.train, scorer)
     if scorer == "hashed":
-        return lambda split: baseline.Hashed(split.train)
+        return lambda split: baseline.Hashed([*split.train, *plain])
     if scorer == "stacked":
         from training.spam.pipeline import Stacked  # torch: late
 
-        return lambda split: Stacked(split.train, work / split.name)
+        return lambda split: Stacked([*split.train, *plain], work / split.name)
     if not Path(scorer).is_dir():
         raise TrainingError(f"There is no scorer {scorer!r}: words, characters, hashed, stacked, or a model folder.")
     ready = baseline.Folder(Path(scorer))
@@ -75,9 +80,10 @@ def show(row: dict[str, Any]) -> str:
     )
 
 
-def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Path) -> None:
+def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Path, plain: Path | None = None) -> None:
     """Measure scorer `name`, print each row when it is there, and write all to `out` as JSON."""
-    corpora, train = Corpora(data), trainer(name, work)
+    ordinary = [example(mail) for mail in english(plain)] if plain else []
+    corpora, train = Corpora(data), trainer(name, work, ordinary)
     click.echo(
         f"{name}\n{'split':22s} {'accuracy':>9s} {'caught':>10s} {'ECE':>9s} {'mails/s':>10s} {'spam':>7s} {'ham':>7s}"
     )
@@ -101,6 +107,9 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Pa
     "--scorer", "scorers", multiple=True, default=("hashed",), help="words, characters, hashed, stacked, or a folder."
 )
 @click.option("--split", "splits", multiple=True, type=click.Choice(NAMES), default=NAMES, help="[default: all]")
+@click.option(
+    "--english", "plain", type=click.Path(path_type=Path), help="raw/ and chat/: ordinary English that ours learn, too."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
 @click.option(
     "--work",
@@ -109,11 +118,13 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Pa
     show_default=True,
     help="Where stacked scorers are trained, and kept.",
 )
-def main(data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], out: Path | None, work: Path) -> None:
+def main(
+    data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], plain: Path | None, out: Path | None, work: Path
+) -> None:
     """Measure spam scorers on the splits of the corpora."""
     try:
         for scorer in scorers:
-            run(data, scorer, splits, out, work)
+            run(data, scorer, splits, out, work, plain)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

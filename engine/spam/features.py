@@ -1,0 +1,106 @@
+"""A text → hashed features: words, pairs of neighbours, letter groups, and what `structure.py` says of it.
+
+Owns the columns (Weinberger et al. 2009, without the sign) and the values: log counts, the words', the letter groups'
+and the observations' each brought to one length, so that none drowns the others. Numpy only. The
+weights are `hashed_scorer.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.spam.structure import structure
+
+VERSION = 2  # of what a column means: a scorer's weights belong to one
+BITS = 20  # 2**20 columns
+GROUPS = (3, 4, 5)  # letters that are hashed together
+LETTERS, STRUCTURE = 0.7, 0.5  # lengths of the letter groups' and the observations' part, where the words' is 1
+_WORD = re.compile(r"<[a-z]+(?: [^<>\n]{1,80})?>|[^\W_]+(?:['.@-][^\W_]+)*|[^\w\s]")
+_PRIMES = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], dtype=np.uint32)
+SCALE = 1 / float(np.sqrt(1 + LETTERS**2 + STRUCTURE**2))
+
+
+@dataclass(frozen=True)
+class Features:
+    """A text's features: columns [N], and the value of each [N] (fp32); the values' length is 1 at most."""
+
+    columns: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The hashed columns of one text in reading order: of each kind, and where each begins."""
+
+    words: tuple[np.ndarray, np.ndarray]  # of words and of pairs
+    starts: tuple[np.ndarray, np.ndarray]  # where each word and pair begins, in characters of the squeezed text
+    letters: tuple[np.ndarray, ...]  # of letter groups, one array a size; each begins where it stands in the array
+    seen: np.ndarray  # columns of the observations
+    length: int  # characters of the squeezed text
+
+
+def read(text: str, bits: int = BITS) -> Reading:
+    """Hash everything in `text`. Case and the kind of white space are only seen by the observations."""
+    plain = " ".join(_lowered(text).split())
+    matches = list(_WORD.finditer(plain))
+    words = np.array([zlib.crc32(m[0].encode("utf-8", "replace")) for m in matches], dtype=np.uint32)
+    starts = np.array([m.start() for m in matches], dtype=np.int64)
+    pairs = (words[:-1] * _PRIMES[0]) ^ (words[1:] * _PRIMES[1]) ^ np.uint32(0x5BD1E995)
+    seen = np.array([zlib.crc32(f"#{name}".encode()) for name in structure(text)], dtype=np.uint32)
+    return Reading(
+        words=(mixed(words, bits), mixed(pairs, bits)),
+        starts=(starts, starts[:-1]),
+        letters=tuple(mixed(group, bits) for group in letter_groups(plain)),
+        seen=mixed(seen, bits),
+        length=len(plain),
+    )
+
+
+def letter_groups(plain: str) -> list[np.ndarray]:
+    """Hashes of all 3, 4 and 5 neighbouring letters of `plain` and a space on either side, one array a size."""
+    letters = np.frombuffer(f" {plain} ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32) + np.uint32(1)
+    groups = []
+    hashed = letters * _PRIMES[0]
+    for size in range(2, max(GROUPS) + 1):
+        if len(letters) < size:
+            groups.append(np.empty(0, dtype=np.uint32))
+            continue
+        hashed = hashed[:-1] * np.uint32(0x01000193) ^ letters[size - 1 :] * _PRIMES[size - 1]
+        groups.append(hashed ^ np.uint32(size * 0x1234567))
+    return [group for size, group in enumerate(groups, start=2) if size in GROUPS]
+
+
+def mixed(hashes: np.ndarray, bits: int) -> np.ndarray:
+    """The upper `bits` of hashes that were stirred (Mueller's integer hash), since those of sums are not even."""
+    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x45D9F3B)
+    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x45D9F3B)
+    return (hashes ^ (hashes >> np.uint32(16))) >> np.uint32(32 - bits)
+
+
+def features_of(reading: Reading) -> Features:
+    """The features of a whole text. Words, letter groups and observations share the columns."""
+    parts = [_part(reading.words, 1.0), _part(reading.letters, LETTERS), _part((reading.seen,), STRUCTURE)]
+    return Features(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def _part(groups: tuple[np.ndarray, ...], length: float) -> tuple[np.ndarray, np.ndarray]:
+    """(columns, values) of one kind of feature: log counts, brought to `length`."""
+    columns, counts = np.unique(np.concatenate(groups), return_counts=True)
+    values = 1 + np.log(counts)
+    values *= SCALE * length / (float(np.sqrt(np.square(values).sum())) or 1.0)
+    return columns, values.astype(np.float32)
+
+
+def features(text: str, bits: int = BITS) -> Features:
+    """All features of `text`."""
+    return features_of(read(text, bits))
+
+
+def _lowered(text: str) -> str:
+    """`text` in lower case, every letter of it where it was: a few would grow."""
+    lowered = text.lower()
+    return lowered if len(lowered) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
