@@ -16,8 +16,8 @@ from engine.email_text.normalise import for_model, normalise
 from training.errors import TrainingError
 from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenised, vary
 from training.spam.corpora import read_corpus
-from training.spam.measures import calibration_error, measure, threshold_at
 from training.spam.english import english
+from training.spam.measures import calibration_error, measure, threshold_at
 from training.spam.prepare import KINDS, prepare
 from training.spam.rewrites import REWRITES
 from training.spam.splits import NAMES, Corpora, rewritten

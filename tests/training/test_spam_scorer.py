@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
 from engine.email_text.normalise import for_model
-from engine.run.classifier import Classifier, ClassifierConfig, save_classifier
+from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
 from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
+from training.spam.network import cut_network, fit_head, pooled_by, with_head
 from training.spam.refit import refit
 from training.spam.retrain import retrain
 from training.spam.stacking import fit_stack, stack, thresholds
@@ -126,6 +127,23 @@ def test_a_rate_of_false_alarms_holds_for_every_large_source() -> None:
         assert (easy >= probability).mean() <= rate
     few = thresholds(np.concatenate([easy, [0.99]]), ["easy"] * 1000 + ["rare"])
     assert few[1][1] < 0.6, "one mail is no source"
+
+
+def test_the_network_is_the_lowest_block_of_the_base_and_its_head_is_fitted(tmp_path: Path) -> None:
+    cut_network(tmp_path / "network")
+    network = TextClassifier.load(tmp_path / "network")
+    assert not network.head.any()
+    assert json.loads((tmp_path / "network" / "config.json").read_text())["num_hidden_layers"] == 1
+    rng = random.Random(2)
+    texts, spam = [mail(n % 2 == 0, rng) for n in range(80)], np.arange(80) % 2 == 0
+    pooled = pooled_by(network, texts)
+    head = fit_head(pooled, spam, np.arange(80) // 2 % 5, np.ones(80))
+    assert ((head.margins > 0) == spam).mean() > 0.95, "of mail that it has not seen"
+    with_head(network, head)
+    logits = network.logits(texts).numpy()
+    expected = pooled @ head.weights + head.bias
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0] + head.bias, expected, atol=1e-3)
+    assert ((expected > 0) == spam).all()
 
 
 def test_refitting_moves_only_what_it_must() -> None:
