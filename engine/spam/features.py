@@ -18,7 +18,7 @@ from engine.spam.structure import structure
 VERSION = 2  # of what a column means: a scorer's weights belong to one
 BITS = 20  # 2**20 columns
 GROUPS = (3, 4, 5)  # letters that are hashed together
-LETTERS, STRUCTURE = 0.7, 0.25  # lengths of the letter groups' and the observations' part, where the words' is 1
+LETTERS, STRUCTURE = 0.7, 0.5  # lengths of the letter groups' and the observations' part, where the words' is 1
 _WORD = re.compile(r"<[a-z]+(?: [^<>\n]{1,80})?>|[^\W_]+(?:['.@-][^\W_]+)*|[^\w\s]")
 _PRIMES = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], dtype=np.uint32)
 SCALE = 1 / float(np.sqrt(1 + LETTERS**2 + STRUCTURE**2))
