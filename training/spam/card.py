@@ -88,6 +88,7 @@ attachments: these are told beside the verdict, as findings.
 ```
 python -m training spam prepare --data DATA/spam --english DATA --out spam-data
 python -m training spam stack --data spam-data --out {name}
+cp -r {name}/classical {name}-classical
 python -m training spam-table --data DATA/spam --english DATA --scorer stacked --out stacked.json
 python -m training spam-table --data DATA/spam --scorer characters --out characters.json
 python -m training spam card --scorer {name} --figures figures.json

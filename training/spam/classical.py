@@ -19,8 +19,11 @@ from engine.spam.hashed_scorer import ARCHITECTURE, HashedScorer
 from training.spam.measures import Measures
 
 
-def write(scorer: HashedScorer, out: Path, measures: Measures, mails: int, sources: Sequence[str]) -> None:
-    """The scorer's folder; weights in fp16. `measures` are of `mails` texts, by scorers that had not seen them."""
+def write(
+    scorer: HashedScorer, name: str, out: Path, measures: Measures, mails: int, sources: Sequence[str]
+) -> None:  # fmt: skip
+    """The folder `out` of the scorer called `name`; weights in fp16. `measures` are of `mails` texts that its likes had
+    not seen."""
     out.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
         "format_version": 2,
@@ -32,7 +35,7 @@ def write(scorer: HashedScorer, out: Path, measures: Measures, mails: int, sourc
         **scorer.config,
     }
     training = {
-        "name": out.name,
+        "name": name,
         "licence": "Apache-2.0",
         "parameters": len(scorer.weights),
         "data": list(sources),
@@ -43,7 +46,7 @@ def write(scorer: HashedScorer, out: Path, measures: Measures, mails: int, sourc
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     (out / "training.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
     save_file({"weights": scorer.weights.astype(np.float16)}, out / "model.safetensors")
-    (out / "README.md").write_text(CARD.format(name=out.name, mails=mails, m=measures), encoding="utf-8")
+    (out / "README.md").write_text(CARD.format(name=name, mails=mails, m=measures), encoding="utf-8")
 
 
 CARD = """\

@@ -105,7 +105,8 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
         }
         publish(classifier, network, out, config, facts)
     hashed.scorer.config["thresholds"] = thresholds((1 / (1 + np.exp(-classical)))[~seen.spam], ham)
-    write(hashed.scorer, out / CLASSICAL, alone[CLASSICAL], len(seen.texts), sorted(set(rows.sources)))
+    name = f"{out.name}-{CLASSICAL}"  # what a copy of its folder is called that ships by itself
+    write(hashed.scorer, name, out / CLASSICAL, alone[CLASSICAL], len(seen.texts), sorted(set(rows.sources)))
     return measures
 
 
