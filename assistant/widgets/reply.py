@@ -6,26 +6,21 @@ Markdown and its highlighting take a tenth of a second to import: this module is
 from __future__ import annotations
 
 import asyncio
+import time
 
 from textual.app import ComposeResult
-from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownStream
+from textual.widgets import Static
 
 from assistant.screens.keys import spelt
 from assistant.storage.libraries import Source
 from assistant.storage.rows import Message
-from assistant.widgets.code import Fence
+from assistant.widgets.growing import GrowingMarkdown
 from assistant.widgets.message import MessageView
 from assistant.widgets.sources import SourceLines
 
-BATCH_SECONDS = 0.1  # between two growths of a reply on screen
-STILL_SECONDS = 0.5  # the same, for those who want little to move
-
-
-class ReplyMarkdown(Markdown):
-    """Markdown whose blocks of code can be copied."""
-
-    BLOCKS = {**Markdown.BLOCKS, "fence": Fence, "code_block": Fence}  # noqa: RUF012 - Textual's own name and type
+BATCH_SECONDS = 0.1  # between two growths of a reply on screen, as long as growing is cheap
+STILL_SECONDS = 0.5  # the longest; and always, for those who want little to move
+SHARE = 0.12  # of a core that a growing reply may take: the longer it is, the dearer, and the rarer it grows
 
 
 class ReplyView(MessageView):
@@ -35,11 +30,11 @@ class ReplyView(MessageView):
         super().__init__(message, "reply")
         text = message.content
         self._text, self._given = text, len(text)  # the whole reply, and how much of it the Markdown has got
-        self._body = ReplyMarkdown(text, open_links=False, classes="words")
+        self._body = GrowingMarkdown(text)
         self._note = Static("", markup=False, classes="note")
-        self._stream: MarkdownStream | None = None
         self._growing = asyncio.Lock()
         self._due = False  # a growth is planned
+        self._worked = time.thread_time()  # of this thread, as of the last growth
         self.note(waiting or note_of(message, spelt(self, "continue")))
 
     def compose(self) -> ComposeResult:
@@ -63,23 +58,28 @@ class ReplyView(MessageView):
         self._note.set_class(error, "error")
 
     def grow(self, text: str) -> None:
-        """The reply is now `text`, which begins with what it was. Shown about ten times a second."""
+        """The reply is now `text`, which begins with what it was. Shown ten times a second, or as SHARE allows."""
         if not self._text:
             self.note("")  # no longer waiting
         self._text = text
         if not self._due and self.is_attached:
             self._due = True
-            self.set_timer(BATCH_SECONDS if self.app.animation_level != "none" else STILL_SECONDS, self._catch_up)
+            self.set_timer(self._pause(), self._catch_up)
+
+    def _pause(self) -> float:
+        """Seconds until it may grow again: what the last growth cost, over the share that it may take."""
+        before, self._worked = self._worked, time.thread_time()
+        if self.app.animation_level == "none":
+            return STILL_SECONDS
+        return min(max((self._worked - before) / SHARE, BATCH_SECONDS), STILL_SECONDS)
 
     async def _catch_up(self) -> None:
         """Give the Markdown what it has not got yet. Before it is mounted it would forget it."""
         self._due = False
         async with self._growing:
-            if self._given == len(self._text) or not (self._body.is_mounted and self.is_attached):
-                return
-            self._stream = self._stream or Markdown.get_stream(self._body)
-            new, self._given = self._text[self._given :], len(self._text)
-            await self._stream.write(new)
+            if self._given < len(self._text) and self._body.ready:
+                new, self._given = self._text[self._given :], len(self._text)
+                await self._body.append(new)
 
     async def cite(self, sources: list[Source]) -> None:
         """List the passages that the reply was given."""
@@ -99,11 +99,11 @@ class ReplyView(MessageView):
             await self._catch_up()
         else:
             self._text, self._given = message.content, len(message.content)
-            await self._body.update(message.content)
+            async with self._growing:
+                await self._body.replace(message.content)
         if message.status != "streaming":
-            stream, self._stream = self._stream, None
-            if stream is not None:
-                await stream.stop()
+            async with self._growing:
+                await self._body.finish()
         self.note(waiting or note_of(message, spelt(self, "continue")))
 
 

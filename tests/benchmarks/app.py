@@ -45,7 +45,7 @@ from assistant.screens.chat.base import ChatBase
 async def main():
     found = {}
     began = time.perf_counter()
-    app = HomespunApp(data_dir=Path(sys.argv[1]), command=[sys.executable, sys.argv[2]])
+    app = HomespunApp(data_dir=Path(sys.argv[1]), command=[sys.executable, "-P", sys.argv[2]])
     async with app.run_test(size=(120, 40)) as pilot:
         found["open"] = time.perf_counter() - began
         await pilot.pause(0.5)

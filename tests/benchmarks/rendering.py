@@ -23,7 +23,7 @@ async def _measure(tokens: int, size: tuple[int, int]) -> tuple[float, float]:
 
     os.environ |= {"STREAM_TOKENS": str(tokens), "STREAM_SPEED": str(SPEED)}
     with tempfile.TemporaryDirectory() as folder:
-        app = HomespunApp(data_dir=Path(folder), command=[sys.executable, str(WORKER)])
+        app = HomespunApp(data_dir=Path(folder), command=[sys.executable, "-P", str(WORKER)])
         async with app.run_test(size=size) as pilot:
             screen = app.screen
             assert isinstance(screen, ChatScreen)
