@@ -22,7 +22,8 @@ def main() -> None:
         engines = Toll()
         while engines.kills < count // 3:
             before = engines.kills
-            kill_engines(Path(folder, f"e{before}"), luck, engines, min(5, count // 3 - before))  # of one chat, before the fake model's context is full
+            some = min(5, count // 3 - before)  # in one chat, before the fake model's context is full
+            kill_engines(Path(folder, f"e{before}"), luck, engines, some)
     print(f"\nkill -9 (seed {seed}), {time.monotonic() - began:.0f} s")
     print(f"  windows: {toll.kills} kills, {toll.in_replies} of them in mid-reply; {toll.words} words owed, ", end="")
     print(f"{len(toll.lost)} lost; {len(toll.damage)} databases damaged")
