@@ -81,6 +81,7 @@ class EngineClient:
         self._turn = asyncio.Lock()
         self._numbers = itertools.count(1)
         self._asked = ""
+        self._closed = False
         self._may_reload = False  # whether the worker that runs is idle and can take another model
 
     async def load(self) -> Loaded:
@@ -172,7 +173,8 @@ class EngineClient:
                 await self._send(Cancel(self._asked))
 
     async def close(self) -> None:
-        """End the worker, whatever it is doing."""
+        """End the worker, whatever it is doing, also while it is being started."""
+        self._closed = True
         await self._end()
 
     async def _ensure_running(self) -> None:
@@ -196,6 +198,7 @@ class EngineClient:
 
     async def _start(self) -> None:
         await self._end()
+        self._closed = False
         self._log = self._open_log()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -208,6 +211,9 @@ class EngineClient:
             )
         except OSError as error:
             raise WorkerDied(f"The engine could not be started: {error.strerror}.") from error
+        if self._closed:  # meanwhile
+            await self._end()
+            raise WorkerDied("The engine was ended while it was being started.")
 
     def _open_log(self) -> IO[bytes] | None:
         if self._log_path is None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from assistant.chat_service import ChatService, Turn
 from assistant.engine_client import EngineClient
 from assistant.errors import AssistantError, UsageError
+from assistant.exchange import by_command
 from assistant.models.shelf import Shelf
 from assistant.paths import find_paths
 from assistant.prompting.attaching import with_files
@@ -46,7 +47,9 @@ Ctrl+C stops a reply. Ctrl+D, or /quit, leaves. Commands:
   /system TEXT      what the model is told before the chat; - for nothing
   /chat             this chat's settings
   /default          make this chat's settings the model's default
-  /model NAME       answer with another model; without NAME, list them"""
+  /model NAME       answer with another model; without NAME, list them
+  /export FILE      write this chat to FILE.md, .html or .json, or everything to FILE.zip
+  /import FILE      bring in chats: an archive, ChatGPT's export, llm's logs.db"""
 
 
 class PlainChat:
@@ -60,7 +63,7 @@ class PlainChat:
         read: Callable[[str], str],
         write: Callable[[str], None],
     ) -> None:
-        self._service, self._shelf = service, shelf
+        self._service, self._shelf, self._config = service, shelf, config
         self._settings = ChatSettings(service, config)
         self._read, self._write = read, write
         self._listed: list[int] = []
@@ -127,6 +130,8 @@ class PlainChat:
             "/persona": self._persona,
             "/system": self._system,
             "/chat": lambda _: self._tell_settings(),
+            "/export": lambda name: self.say(f"({by_command.export(self._service, self._config, self.chat, name)})"),
+            "/import": lambda name: self.say(f"({by_command.import_(self._service, self._config, name)})"),
             "/default": lambda _: self.say(self._settings.make_default(self.chat)),
         }
 
@@ -272,6 +277,7 @@ async def _chat(model: str | None, device: str, data_dir: Path | None, precision
         await chat.run()
     finally:
         await client.close()
+        await asyncio.gather(*tasks, return_exceptions=True)  # a loading that this has ended
         store.close()
 
 

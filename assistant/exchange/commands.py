@@ -10,6 +10,7 @@ import click
 from assistant.models.commands import HELP
 
 if TYPE_CHECKING:
+    from assistant.paths import Paths
     from assistant.storage.store import Store
 
 
@@ -36,7 +37,7 @@ def export(obj: dict[str, Any], file: Path, wanted: str | None) -> None:
         if file.suffix == ".zip":
             if wanted is not None:
                 raise UsageError("An archive holds everything. One chat goes to FILE.md, FILE.html or FILE.json.")
-            count = write_archive(store, file)
+            count = write_archive(store, file, settings=_paths(obj).config)
             click.echo(f"{count:,} chat{'' if count == 1 else 's'} written to {file}.")
             return
         if wanted is None:
@@ -50,8 +51,9 @@ def export(obj: dict[str, Any], file: Path, wanted: str | None) -> None:
 
 @click.command("import", context_settings=HELP)
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--settings", is_flag=True, help="Take the settings of an archive, too, where you have other ones.")
 @click.pass_obj
-def import_(obj: dict[str, Any], file: Path) -> None:
+def import_(obj: dict[str, Any], file: Path, settings: bool) -> None:
     """Bring the chats in FILE here: an archive or chat of homespun's, ChatGPT's export, or llm's logs.db.
 
     \b
@@ -59,23 +61,33 @@ def import_(obj: dict[str, Any], file: Path) -> None:
     homespun import ~/Downloads/chatgpt-export.zip           as downloaded, or its conversations.json
     homespun import ~/.config/io.datasette.llm/logs.db
 
-    Chats that are here already are not doubled; they get what they lack. Either all of FILE is imported or nothing.
+    Chats that are here already are not doubled; they get what they lack. Either all of FILE is imported or nothing. The
+    settings of an archive are taken where there are none yet, or with --settings; yours are kept beside them then.
     """
     from assistant.exchange.importing import bring, read, told
+    from assistant.exchange.settings_file import differs, put
 
     found = read(file)
     store = _store(obj)
     try:
         click.echo(told(found, bring(store, found)))
+        config = _paths(obj).config
+        if said := put(found.settings, config, instead=settings):
+            click.echo(said + (" --settings takes them." if differs(found.settings, config) else ""))
     finally:
         store.close()
 
 
-def _store(obj: dict[str, Any]) -> Store:
+def _paths(obj: dict[str, Any]) -> Paths:
     from assistant.paths import find_paths
+
+    return find_paths(obj["data_dir"])
+
+
+def _store(obj: dict[str, Any]) -> Store:
     from assistant.storage.store import Store
 
-    paths = find_paths(obj["data_dir"])
+    paths = _paths(obj)
     paths.make()
     return Store(paths.database)
 

@@ -32,7 +32,8 @@ class Found:
 
     what: str
     trees: list[ChatTree]
-    rest: dict[str, Any] = field(default_factory=dict)  # settings and the like of an archive
+    rest: dict[str, Any] = field(default_factory=dict)  # of an archive: what else was in the database
+    settings: str = ""  # … and the file of settings
 
 
 def read(path: Path, step: Step = lambda done: None) -> Found:

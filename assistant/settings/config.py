@@ -127,7 +127,7 @@ class Config:
                 place.pop(name, None)
             else:
                 place[name] = value
-            _replace(self.path, tomlkit.dumps(document))
+            write_whole(self.path, tomlkit.dumps(document).encode())
         except (TOMLKitError, UnicodeDecodeError, AttributeError, TypeError) as error:
             raise SettingsError(
                 f"{self.path} is no readable TOML ({printable(str(error))}), so the change holds only until you leave."
@@ -138,14 +138,18 @@ class Config:
             ) from error
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write the whole file beside and put it in place, so that a power cut leaves the old or the new one."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Write the whole file beside and put it in place, so that a power cut leaves the old or the new one.
+
+    Raises:
+        OSError: it cannot be written; then it is as it was.
+    """
     target = Path(os.path.realpath(path))  # people keep such files elsewhere and link to them
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, target)

@@ -18,8 +18,10 @@ from assistant.errors import ExchangeError
 from assistant.exchange.archive import write_archive
 from assistant.exchange.chat_json import as_data, from_data
 from assistant.exchange.importing import bring, read, told
+from assistant.exchange.settings_file import put
 from assistant.exchange.tree import COLUMNS, ChatTree, Node, checked
 from assistant.exchange.writing import new_file
+from assistant.screens.dialogs import ConfirmScreen
 from assistant.storage.exchange import CHAT
 from assistant.storage.libraries import Source
 from assistant.storage.store import Store
@@ -276,6 +278,21 @@ def test_broken_texts_are_one_sentence_that_names_the_file(text: str, why: str, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["theme = [[[", "x" * 2_000_000])
+def test_settings_that_cannot_be_are_left_out_in_a_sentence(store: Store, tmp_path: Path, text: str) -> None:
+    chatted(store)
+    path, mine = tmp_path / "all.zip", tmp_path / "settings.toml"
+    write_archive(store, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("settings.toml", text)
+    if len(text) > 100:
+        with pytest.raises(ExchangeError, match=r"settings.toml in it is larger than 1"):
+            read(path)
+        return
+    assert put(read(path).settings, mine) == "The settings in it are no readable TOML and were left out."
+    assert not mine.exists()
+
+
 def test_broken_archives(store: Store, tmp_path: Path) -> None:
     chatted(store)
     good = tmp_path / "good.zip"
@@ -326,7 +343,8 @@ def test_on_the_command_line(store: Store, tmp_path: Path) -> None:
         result = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *words])
         return result.exit_code, result.output.strip()
 
-    (tmp_path / "chats.db").exists()
+    mine, theirs = "vim_keys = true\n", "fold_pastes = 3\n"
+    (tmp_path / "settings.toml").write_text(mine)
     assert run("export", f"{tmp_path}/all.zip") == (0, f"2 chats written to {tmp_path}/all.zip.")
     code, said = run("export", f"{tmp_path}/all.zip")
     assert (code, "is there already" in said) == (2, True)
@@ -338,11 +356,19 @@ def test_on_the_command_line(store: Store, tmp_path: Path) -> None:
     assert run("import", f"{tmp_path}/all.zip")[1] == (
         "0 chats with 0 messages imported from an archive; 2 chats were here already."
     )
+    (tmp_path / "settings.toml").write_text(theirs)
+    assert run("import", f"{tmp_path}/all.zip")[1].endswith("yours stay. --settings takes them.")
+    assert (tmp_path / "settings.toml").read_text() == theirs
+    assert "yours are kept in" in run("import", f"{tmp_path}/all.zip", "--settings")[1]
+    assert (tmp_path / "settings.toml").read_text() == mine
+    assert (tmp_path / "settings.toml.before").read_text() == theirs
     code, said = run("import", f"{tmp_path}/nothing.zip")
     assert (code, said) == (2, f"Error: {tmp_path}/nothing.zip cannot be read: No such file or directory.")
 
 
-async def test_in_the_window(opened, tmp_path: Path) -> None:
+async def test_in_the_window(opened, data: Path, tmp_path: Path) -> None:
+    data.mkdir()
+    (data / "settings.toml").write_text("fold_pastes = 3\n")
     async with opened() as it:
         await it.ask("Hello")
         await it.send(f"/export {tmp_path}/all.zip")
@@ -351,6 +377,13 @@ async def test_in_the_window(opened, tmp_path: Path) -> None:
         await it.pilot.press("ctrl+n")
         await it.send(f"/import {tmp_path}/all.zip")
         await it.until(lambda: "1 chat with 2 messages imported" in it.notified)
+        it.app.config.set("fold_pastes", 5)
+        await it.send(f"/import {tmp_path}/all.zip")
+        await it.until(lambda: isinstance(it.app.screen, ConfirmScreen))
+        await it.pilot.press("y")
+        await it.until(lambda: it.app.config.get("fold_pastes") == 3)
+        assert it.prompt.fold_above == 3, "it holds at once"
+        assert "fold_pastes = 5" in (data / "settings.toml.before").read_text()
         (chat,) = it.app.store.chats()
         assert [m.content for m in it.app.store.history(chat.id)] == ["Hello", "You said: **Hello**"]
         await it.send(f"/import {tmp_path}/none.zip")

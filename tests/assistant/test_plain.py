@@ -61,6 +61,28 @@ def test_a_chat_line_by_line_is_kept_and_can_be_gone_on_with(plain, data) -> Non
     assert "(There is no command /nothing here" in again
 
 
+def test_chats_and_settings_leave_in_an_archive_and_come_back(plain, data, tmp_path) -> None:
+    data.mkdir()
+    settings = data / "settings.toml"
+    settings.write_text("# mine\nvim_keys = true\n")
+    told = plain(f"/export {tmp_path}/no.md\nHello\n/export {tmp_path}/one.md\n/export {tmp_path}/all.zip\n/export\n")
+    assert "(There is no chat to export yet." in told
+    assert f"(The chat is in {tmp_path}/one.md.)" in told
+    assert f"(1 chat written to {tmp_path}/all.zip.)" in told
+    assert "(Say where to: /export FILE.zip" in told
+    assert (tmp_path / "one.md").read_text().startswith("# Hello")
+    settings.write_text("fold_pastes = 3\n")
+    told = plain(f"/import {tmp_path}/all.zip\n")
+    assert "1 chat was here already. Its settings were left out: yours stay. /import" in told
+    assert settings.read_text() == "fold_pastes = 3\n"
+    assert "yours are kept in" in plain(f"/import {tmp_path}/all.zip --settings\n")
+    assert settings.read_text() == "# mine\nvim_keys = true\n"
+    assert (data / "settings.toml.before").read_text() == "fold_pastes = 3\n"
+    settings.unlink()
+    assert "The settings are the archive's now.)" in plain(f"/import {tmp_path}/all.zip\n")
+    assert settings.read_text() == "# mine\nvim_keys = true\n"
+
+
 def test_a_model_that_cannot_be_loaded_is_a_sentence(plain) -> None:
     assert "(The weights cannot be read: the file is cut short.)" in plain("Hello\n", "no-model")
 

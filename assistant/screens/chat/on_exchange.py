@@ -11,7 +11,8 @@ from textual import work
 
 from assistant.errors import AssistantError, UsageError
 from assistant.screens.chat.on_commands import OnCommands
-from assistant.screens.dialogs import LineScreen
+from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.keys import spelt
 from assistant.screens.working import Step, WorkingScreen
 from assistant.storage.exchange import Exchange, Taken
 
@@ -66,7 +67,7 @@ class OnExchange(OnCommands):
         from assistant.exchange.archive import write_archive
 
         def job(step: Step) -> int:
-            return self._apart(lambda store: write_archive(store, path, step))
+            return self._apart(lambda store: write_archive(store, path, step, self.config.path))
 
         done = await self.app.push_screen_wait(WorkingScreen(f"Writing everything to {path}", "chats", job))
         if isinstance(done, int):
@@ -79,7 +80,8 @@ class OnExchange(OnCommands):
         from assistant.exchange.importing import bring, read, told
 
         if self._live is not None:
-            self.notify("A reply is being made. Esc stops it; then chats can be imported.", severity="warning")
+            said = f"A reply is being made. {spelt(self, 'stop')} stops it; then chats can be imported."
+            self.notify(said, severity="warning")
             return
 
         def job(step: Step) -> tuple[Found, Taken]:
@@ -89,10 +91,26 @@ class OnExchange(OnCommands):
         done = await self.app.push_screen_wait(WorkingScreen(f"Importing from {path}", "chats", job))
         if isinstance(done, tuple):
             self.notify(told(*done), timeout=10)
+            await self._take_settings(done[0].settings)
             self.refresh_list()
             await self.show(end=False)
         else:
             self.notify(str(done), severity="warning", timeout=10)
+
+    async def _take_settings(self, text: str) -> None:
+        """Of an archive: where there are none yet, or where a person wants them."""
+        from assistant.exchange.settings_file import differs, put
+
+        instead = differs(text, self.config.path)
+        question = "The archive has settings, too. Take them? Yours are kept beside them."
+        if not instead or await self.app.push_screen_wait(ConfirmScreen(question, "Take them", "Keep mine")):
+            if said := put(text, self.config.path, instead=instead):
+                self.notify(said, timeout=10)
+            self.config.read()
+            getattr(self.app, "apply_settings", self.apply_settings)()
+
+    def apply_settings(self) -> None:
+        raise NotImplementedError
 
     def _apart(self, work: Callable[[Exchange], T]) -> T:
         """Do `work` with a connection of the thread's own. Chats in memory have only the one there is."""
