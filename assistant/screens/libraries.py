@@ -48,7 +48,7 @@ class LibrariesScreen(StockScreen[Library, str | None]):
         ("documents", "Documents (d)"),
         ("remove", "Remove (Del)"),
     )
-    narrowest = 20
+    narrowest = 16
     nothing = NONE
 
     def __init__(self, store: Libraries, refresher: Refresher, in_use: str) -> None:

@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from engine.email_text.normalise import VERSION
 
-STEPS = 200
+STEPS = 100
 BASE = Path(__file__).parent.parent.parent / "engine" / "bundled" / "homespun-v0"
 stopped = False
 

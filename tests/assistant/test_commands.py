@@ -57,11 +57,14 @@ async def test_an_unknown_command_is_not_sent(opened) -> None:
 
 
 async def test_every_command_can_be_carried_out(opened, tmp_path) -> None:
-    for name in COMMANDS:
-        async with opened() as it:
+    async with opened() as it:
+        for name in COMMANDS:
             if name not in ("export", "import"):  # they have tests of their own
                 await it.screen.carry_out(name, f"{tmp_path / 'x'}" if name == "rename" else "")
             await it.pilot.pause()
+            while it.app.screen is not it.screen:
+                it.app.pop_screen()
+                await it.pilot.pause()
 
 
 async def test_tab_completes_and_up_goes_back(opened) -> None:

@@ -96,7 +96,7 @@ def test_what_was_learned_so_far_is_kept(runs: Runs, wish: Wish) -> None:
     until(lambda: steps(run) > 3)
     runs.keep(runs.named("mine"))
     until(lambda: state(runs, run) == "done")
-    assert steps(run) < 200
+    assert steps(run) < 100
 
 
 def test_a_run_that_was_killed_says_so_and_goes_on(runs: Runs, paths: Paths, wish: Wish) -> None:

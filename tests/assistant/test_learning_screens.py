@@ -48,7 +48,7 @@ def words(screen, selector: str) -> str:
     return " ".join(str(found.content) for found in screen.query(selector).results(Static))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (50, 12)])
+@pytest.mark.parametrize("size", [(80, 24), (50, 12)])
 async def test_answers_are_taught_compared_adopted_and_taken_back(teaching, tmp_path: Path, size) -> None:
     (tmp_path / "facts.csv").write_text("question,answer\nWho?,Me.\n")
     async with teaching(size) as it:

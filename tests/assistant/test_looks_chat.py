@@ -30,6 +30,7 @@ async def palette(it: Album) -> None:
     await it.until(lambda: it.app.screen.query_one(OptionList).option_count == 3)
 
 
+@pytest.mark.slow
 @SIZES
 async def test_the_chat_and_its_messages(album, size, tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("# Notes\n\nBuy bread.\n")
@@ -67,6 +68,7 @@ async def test_a_model_that_loads_or_fails_and_a_chat_that_is_too_long(album, si
             await it.take("no_model")
 
 
+@pytest.mark.slow
 @SIZES
 async def test_what_opens_above_the_chat(album, size, tmp_path: Path) -> None:
     async with album(size) as it:
