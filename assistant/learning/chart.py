@@ -19,6 +19,7 @@ def chart(train: Points, valid: Points, valid_name: str, width: int, height: int
         return sparkline(train, width)
     plotext.clear_figure()
     plotext.theme("clear")
+    plotext.limit_size(False, False)  # the size is that of the widget, whatever terminal plotext finds
     plotext.plot_size(width, height)
     steps, losses = zip(*thinned(train), strict=True)
     plotext.plot(list(steps), list(losses), label="loss", marker="braille", color="cyan")
