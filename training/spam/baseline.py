@@ -15,6 +15,7 @@ from engine.catalog import read_json
 from engine.spam.hashed_scorer import ARCHITECTURE
 from engine.spam.loading import STACKED, load_judge
 from training.errors import TrainingError
+from training.spam.extra import sklearn
 from training.spam.splits import Example
 
 
@@ -22,20 +23,6 @@ class Trained(Protocol):
     """Anything that says how likely mails are spam, [N], 0 … 1."""
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray: ...
-
-
-def sklearn(module: str) -> Any:
-    """Module `module` of scikit-learn.
-
-    Raises:
-        TrainingError: it is not installed.
-    """
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise TrainingError("This needs scikit-learn: pip install 'homespun[spam-baseline]'.") from error
 
 
 class TfIdf:

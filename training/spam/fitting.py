@@ -147,7 +147,7 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
 
 def mixed_views(views: np.ndarray, spam: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:
     """(weight of each view [V], offset) by logistic regression on `views` [N, V], held down by little."""
-    from training.spam.baseline import sklearn
+    from training.spam.extra import sklearn
 
     spread = views.std(axis=0) + 1e-6
     model = sklearn("linear_model").LogisticRegression(C=1.0, max_iter=1000)

@@ -19,7 +19,7 @@ from engine.files.model_folder import load
 from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
 from engine.spam.stacked_scorer import ends
 from training.data.vocabulary import open_vocabulary
-from training.spam.baseline import sklearn
+from training.spam.extra import sklearn
 from training.stages.classify import keep_blocks
 from training.stages.results import vocabulary_files
 

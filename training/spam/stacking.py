@@ -25,9 +25,9 @@ from engine.run.classifier import HEAD, TextClassifier
 from engine.spam.loading import STACKED
 from engine.spam.stacked_scorer import CLASSICAL, CLEAR, NEURAL
 from training.errors import TrainingError
-from training.spam.baseline import sklearn
 from training.spam.card import card
 from training.spam.classical import write
+from training.spam.extra import sklearn
 from training.spam.fitting import FOLDS, Rows, fit_hashed, joined, weights_of
 from training.spam.measures import Measures, measure, threshold_at
 from training.spam.network import cut_network, fit_head, pooled_by, with_head
