@@ -15,6 +15,7 @@ from training.tuning.answers import Examples, read_answers
 from training.tuning.laying import lay_out
 from training.tuning.layout import Laid
 from training.tuning.measure import right
+from training.tuning.preview import summary
 from training.tuning.rephrase import rephrased
 
 FORMS = {
@@ -213,3 +214,19 @@ def test_every_form_has_its_fields_and_no_other() -> None:
     assert "rephrase" not in names["feedback"]
     assert "base" not in names["scratch"]
     assert names["answers"].index("epochs") < names["answers"].index("lr")  # advanced ones last
+
+
+def test_a_writing_that_the_base_does_not_know_is_said_with_numbers(tmp_path: Path) -> None:
+    lines = {
+        "english": ("What is the name of the river near box {n}?", "It is called the Otter, and is {n} miles long."),
+        "greek": ("Πώς λέγεται το ποτάμι κοντά στο κουτί {n};", "Λέγεται Αχέροντας και έχει μήκος {n} μίλια."),
+    }
+    said = {}
+    for name, (question, answer) in lines.items():
+        rows = [json.dumps({"question": question.format(n=n), "answer": answer.format(n=n)}) for n in range(12)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+        wish = Wish("answers", (str(tmp_path / f"{name}.jsonl"),), "x", rephrase=False)
+        said[name] = " ".join(summary(wish, laid(wish, tmp_path / name))["warnings"])
+    assert "does not know such writing" in said["greek"]
+    assert "characters a token" in said["greek"]
+    assert said["english"] == ""

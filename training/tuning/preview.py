@@ -25,6 +25,8 @@ from training.tuning.recipes import epochs_of
 from training.tuning.tokens import cut_into_tokens, prepare_documents
 
 MOST_ROWS = 2000  # that are shown; all are counted
+STRANGE = 1.6  # characters a token, below which a base does not know the writing; ENOUGH_TOKENS: to say so
+ENOUGH_TOKENS = 100
 FEW = {"answers": 10, "feedback": 30, "labels": 40}  # below, a person is told that they are few
 
 
@@ -73,7 +75,14 @@ def summary(wish: Wish, laid: Laid) -> dict[str, Any]:
         warnings.append(
             f"{counts['learned']} examples are few: what is asked in other words than these will often go wrong."
         )
-    tokens = sum(row.tokens for row in laid.rows if not row.problem)
+    learned = [row for row in laid.rows if not row.problem]
+    tokens = sum(row.tokens for row in learned)
+    characters = sum(len(text) for row in learned if row.tokens for text, _ in row.parts)
+    if tokens > ENOUGH_TOKENS and characters < STRANGE * tokens:
+        warnings.append(
+            f"The base reads {characters / tokens:.1f} characters a token of this, and about 4 of plain English: it "
+            "does not know such writing, and can hardly learn it from so little. Take a base that was made for it."
+        )
     return {
         "counts": counts,
         "notes": laid.notes,
