@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,12 @@ from assistant.settings.themes import DARK, LIGHT
 from assistant.steady import SteadyApp
 from assistant.storage.opening import open_store
 from assistant.version import __version__
+
+TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
+
+
+def _terminal() -> bool:
+    return sys.__stdin__ is not None and sys.__stdin__.isatty()
 
 
 class HomespunApp(SteadyApp):
@@ -86,9 +93,17 @@ class HomespunApp(SteadyApp):
         self.theme = self._wanted_theme()  # before the window is there, or all styles are read twice
 
     def on_mount(self) -> None:
+        self._had_terminal = not self.is_headless and _terminal()
+        self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
         self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning))
+
+    def _terminal_gone(self) -> None:
+        """End where the terminal is gone and nobody was told (SIGHUP is ignored): Textual would read on for ever."""
+        if self._had_terminal and not _terminal():
+            logs.LOG.warning("The terminal is gone.")
+            self.exit()
 
     def apply_settings(self) -> None:
         """Have hold what the settings say."""

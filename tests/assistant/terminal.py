@@ -85,6 +85,10 @@ class Terminal:
         """What stands on the screen."""
         return "\n".join(self._screen.display)
 
+    def vanish(self) -> None:
+        """Close the terminal without telling the app, as a lost connection does where SIGHUP is ignored."""
+        os.close(self._master)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from assistant.storage.store import Store
 from tests.assistant.killing import Toll, kill_engines, kill_window
+from tests.assistant.terminal import Terminal
 
 GRACE = 3.0  # seconds; the promise is one, and a busy machine needs more
 
@@ -29,3 +31,17 @@ def test_a_killed_engine_is_told_of_and_the_next_question_is_answered(tmp_path: 
     assert not toll.lost
     assert not toll.damage
     assert toll.kills == 2
+
+
+@pytest.mark.slow
+def test_a_window_whose_terminal_is_gone_ends_and_keeps_what_was_typed(data: Path) -> None:
+    """Nobody tells it: it is not the terminal's session. Reading from what is gone would go on for ever."""
+    with Terminal(data) as terminal:
+        terminal.begin()
+        terminal.type("half a thought")
+        terminal.shows("half a thought")
+        terminal.vanish()
+        terminal.process.wait(timeout=30)
+    store = Store(data / "chats.db")
+    assert "half a thought" in str([tuple(row) for row in store._all("SELECT value FROM settings")])
+    store.close()
