@@ -223,8 +223,9 @@ def tree(obj: dict[str, Any]) -> None:
 @click.pass_obj
 def prune(obj: dict[str, Any], run: str) -> None:
     """Delete checkpoints and tokens of RUN, or of all runs that are done; models, numbers and data stay."""
+    from assistant.learning import pruning
     from assistant.models.events import size_text
 
     _, runs = things(obj)
     found = [runs.named(run)] if run else [one for one in runs.all() if one.state == "done"]
-    click.echo(f"{size_text(sum(runs.prune(one) for one in found))} are free again.")
+    click.echo(f"{size_text(sum(pruning.prune(one) for one in found))} are free again.")

@@ -29,8 +29,6 @@ DRAFT = ".draft"
 # What a child says it is doing while it lives; anything else in state.json is how it ended.
 BUSY = ("starting", "waiting", "preparing", "measuring before", "training", "keeping", "measuring after")
 STARTING = 20.0  # seconds that a child may take until it says something
-HEAVY = ("checkpoint.pt", "checkpoint", "adapter", "model", "base")  # of a stage: what a run that is done needs no more
-REBUILT = ("shards", "documents", "preparing", "data_report.json", "prepared.json")
 
 
 @dataclass(frozen=True)
@@ -258,30 +256,6 @@ class Runs:
         if pid is not None and run.busy:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, what)
-
-    # Room on the disk
-
-    def size(self, run: Run) -> int:
-        """Bytes of its folder."""
-        return sum(p.stat().st_size for p in run.folder.rglob("*") if p.is_file() and not p.is_symlink())
-
-    def prune(self, run: Run) -> int:
-        """Delete what a run that is done needs no more; its model, numbers and data stay. Returns the bytes it took.
-
-        Raises:
-            LearningError: it is not done.
-        """
-        if run.state != "done":
-            raise LearningError(f"{run.wish.name} is not done; what it has is needed to go on.")
-        before = self.size(run)
-        made = Path(str(run.result.get("model", ""))).resolve()
-        for path in (
-            *(run.folder / s / name for s in run.stages for name in HEAVY),
-            *(run.folder / n for n in REBUILT),
-        ):
-            if path.resolve() != made:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        return before - self.size(run)
 
 
 def _locked(folder: Path) -> bool:

@@ -101,7 +101,7 @@ class FineTuning:
             run.mkdir()
             (run / "recipe.toml").write_text(recipe(chosen, base, context), encoding="utf-8")
             command = [*self._command, str(run / "recipe.toml"), "--data", str(chosen.folder), "--run", str(run)]
-            status, _, complaint = await run_child(command, lambda line: None)
+            status, complaint = await run_child(command)
             said = self._finish(chosen, run, status, complaint)
         except OSError as error:
             said = f"{chosen.name} could not be trained: {error.strerror or error}."

@@ -17,6 +17,7 @@ from assistant.learning.chart import chart, sparkline, thinned
 from assistant.learning.feedback import Feedback
 from assistant.learning.naming import free_name
 from assistant.learning.progress import Progress
+from assistant.learning.pruning import prune
 from assistant.learning.runs import Run, Runs
 from assistant.models.shelf import Shelf
 from assistant.paths import Paths
@@ -151,7 +152,7 @@ def test_adopting_makes_it_the_default_and_one_step_back_is_always_there(runs: R
     assert adopting.adopt(shelf, second).key == "mine-2"
     assert adopting.before(shelf) == "homespun-v0"
     assert adopting.roll_back(shelf).key == "homespun-v0"
-    freed = runs.prune(runs.named(first.key))
+    freed = prune(runs.named(first.key))
     assert freed >= 0
     assert Path(first.result["model"]).is_dir()
 

@@ -38,6 +38,4 @@ class OnInspect(Replies):
         except StorageError as error:
             self.complain(error)
             return
-        if turn is not None:
-            self.transcript.select(None)
-            await self.begin(turn)
+        await self.take_up(turn)

@@ -128,6 +128,10 @@ class Replies(ChatBase):
         except StorageError as error:
             self.complain(error)
             return
+        await self.take_up(turn)
+
+    async def take_up(self, turn: Turn | None) -> None:
+        """Begin a turn that stands in the place of another; None where that is gone."""
         if turn is not None:
             self.transcript.select(None)
             await self.begin(turn)

@@ -13,7 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
-from assistant.learning import adopting
+from assistant.learning import adopting, pruning
 from assistant.learning.progress import Progress
 from assistant.learning.retraining import Retraining
 from assistant.learning.reviewing import Reviewed
@@ -272,7 +272,7 @@ class MenuScreen(Keyed[Chosen]):
         question = "Delete checkpoints and tokens of this run? Its model, numbers and data stay."
         if run is not None and await self.app.push_screen_wait(ConfirmScreen(question, "Delete")):
             try:
-                self.notify(f"{size_text(self._runs.prune(run))} are free again.")
+                self.notify(f"{size_text(pruning.prune(run))} are free again.")
             except AssistantError as error:
                 self.notify(str(error), severity="error")
 
@@ -281,7 +281,7 @@ class MenuScreen(Keyed[Chosen]):
         run = self._run()
         if run is None:
             return
-        size = size_text(self._runs.size(run))
+        size = size_text(pruning.size_of(run))
         what = "It ends, and what it has learned is lost." if run.state != "done" else "A model adopted from it stays."
         if await self.app.push_screen_wait(ConfirmScreen(f"Delete {run.wish.name} ({size})? {what}", "Delete")):
             try:
