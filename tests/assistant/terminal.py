@@ -25,7 +25,10 @@ READY = b"\x1b[?2004h"  # Textual switches bracketed paste on when it takes the 
 
 
 class Terminal:
-    """`homespun` with its chats in `data`, in a terminal of `size` columns and rows. A context manager."""
+    """`homespun` with its chats in `data`, in a terminal of `size` columns and rows. A context manager.
+
+    `through`: a command that ends by doing the one that it is given.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Terminal:
         *arguments: str,
         size: tuple[int, int] = (80, 24),
         worker: Sequence[str] = (sys.executable, str(FAKE)),
+        through: Sequence[str] = (),
         **environment: str,
     ) -> None:
         self.raw = b""  # all that the app has written
@@ -43,7 +47,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         self._size(size)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "assistant.cli", *arguments],
+            [*through, sys.executable, "-m", "assistant.cli", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from assistant.screens.help import HelpScreen
 from assistant.storage.store import Store
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from tests.assistant.driver import Driver
+from tests.assistant.terminal import Terminal
 
 
 @contextmanager
@@ -148,3 +150,29 @@ async def test_a_model_folder_that_is_deleted_while_in_use(tmp_path: Path, data:
         await it.send("And now?")
         await it.until(lambda: it.screen._live is None, 60)
         assert it.replies[-1]
+
+
+READ_ONLY = (
+    'mount --bind "$HOMESPUN_DATA_DIR" "$HOMESPUN_DATA_DIR" && mount -o remount,ro,bind "$HOMESPUN_DATA_DIR" && "$@"'
+)
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0,
+    reason="a folder that is read-only for root too takes a mount namespace",
+)
+def test_a_home_that_really_is_read_only(data: Path) -> None:
+    with Terminal(data) as terminal:
+        terminal.begin()
+        terminal.type("Yesterday\r")
+        terminal.shows("You said: Yesterday")
+        assert terminal.leave() == 0
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    with Terminal(data, through=("unshare", "-m", "sh", "-c", READ_ONLY, "sh")) as terminal:
+        terminal.begin()
+        terminal.shows("read-only")
+        terminal.type("Today\r")
+        terminal.shows("You said: Today")
+        assert terminal.leave() == 0
+        assert b"Traceback" not in terminal.raw
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before

@@ -175,7 +175,7 @@ def test_trials_are_real_runs_done_once(corpus: Path, finished: Path, tmp_path: 
 def test_a_stopped_search_goes_on_where_it_stopped(corpus: Path, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run, ignore=shutil.ignore_patterns("pretrain", "sft", "model"))
-    words = ("--field", "pretrain.lr=0.01", "--set", "data.sources.texts.epochs=300", "--set", "pretrain.steps=300")
+    words = ("--field", "pretrain.lr=0.01", "--set", "data.sources.texts.epochs=300", "--set", "pretrain.steps=100")
     process = subprocess.Popen(tune_command(corpus, run, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     while process.poll() is None and not any(losses(log) for log in (run / "tune").glob("*/pretrain")):
         time.sleep(0.05)
@@ -188,7 +188,7 @@ def test_a_stopped_search_goes_on_where_it_stopped(corpus: Path, finished: Path,
     (trial,) = (run / "tune").glob("lr=*")
     starts = [event["step"] for event in events(trial / "pretrain", "start")]
     assert starts[0] == 0 < starts[1]
-    assert sorted(losses(trial / "pretrain")) == list(range(1, 301))
+    assert sorted(losses(trial / "pretrain")) == list(range(1, 101))
 
 
 @pytest.mark.slow
@@ -196,7 +196,7 @@ def test_a_trial_is_as_long_as_its_minutes(corpus: Path, finished: Path, tmp_pat
     """Its speed is measured, then its schedule ends with its steps, which the recipe's data would not have had."""
     run = tmp_path / "run"
     shutil.copytree(finished, run, ignore=shutil.ignore_patterns("pretrain", "sft", "model"))
-    more = ("--field", "pretrain.lr=0.01", "--minutes", "0.4", "--set", "data.sources.texts.epochs=3000")
+    more = ("--field", "pretrain.lr=0.01", "--minutes", "0.15", "--set", "data.sources.texts.epochs=3000")
     done = tune(corpus, run, *more)
     assert done.returncode == 0, done.stderr
     (trial,) = (run / "tune").glob("lr=*")
