@@ -8,6 +8,9 @@ from typing import Any, Literal
 Status = Literal["complete", "streaming", "stopped", "failed"]
 
 
+FOUND = ("\ue000", "\ue001")  # signs for private use, which no text has: before and after words that were found
+
+
 @dataclass(frozen=True)
 class Chat:
     id: int
@@ -55,7 +58,7 @@ class Hit:
     chat: int
     message: int
     title: str
-    snippet: str  # the place, with the words found between « and »
+    snippet: str  # the place, with the words found between FOUND's two signs
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from assistant.storage.base import Base
 from assistant.storage.database import indexes
-from assistant.storage.rows import Hit
+from assistant.storage.rows import FOUND, Hit
 from assistant.text import printable
 
 SPECIAL = re.compile(r"[\\%_]")  # what LIKE reads as something else
@@ -31,9 +31,10 @@ class Search(Base):
             return []
         words = self._all(
             """SELECT m.chat, m.id AS message, c.title, found.snippet FROM (
-                SELECT rowid, rank AS worth, snippet(messages_fts, 0, '«', '»', '…', 12) AS snippet FROM messages_fts
+                SELECT rowid, rank AS worth, snippet(messages_fts, 0, ?, ?, '…', 12) AS snippet FROM messages_fts
                 WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ?
             ) found JOIN messages m ON m.id = found.rowid JOIN chats c ON c.id = m.chat ORDER BY found.worth LIMIT ?""",
+            *FOUND,
             self._db.quote_fts(text) + ("*" if BEGUN.search(text) else ""),
             RANKED,
             limit,
@@ -76,4 +77,4 @@ def _around(content: str, text: str) -> str:
     at = max(content.lower().find(text.lower()), 0)
     start, end = max(at - 30, 0), at + len(text)
     before, after = "…" if start else "", "…" if len(content) > end + 30 else ""
-    return f"{before}{content[start:at]}«{content[at:end]}»{content[end : end + 30]}{after}"
+    return f"{before}{content[start:at]}{FOUND[0]}{content[at:end]}{FOUND[1]}{content[end : end + 30]}{after}"

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from assistant.chat_groups import grouped
 from assistant.storage.rows import Chat
@@ -141,3 +141,13 @@ async def test_search_jumps_to_the_message_also_on_another_branch(opened) -> Non
         await it.pilot.press("enter")
         await it.until(lambda: it.texts[-1] == "an old elephant")
         await it.until(lambda: it.transcript.selected == 2)
+
+
+async def test_what_was_found_stands_out_and_marks_of_markdown_do_not_stand_there(opened) -> None:
+    async with opened() as it:
+        await it.ask("## A **bold** `cat` « sat » on 2*3 mats")
+        await it.pilot.press("ctrl+f", *"sat")
+        await it.pilot.pause()
+        line = it.app.screen.query_one(OptionList).get_option_at_index(0).prompt
+        assert "A bold cat « sat » on 2*3 mats" in line.plain
+        assert [line.plain[span.start : span.end] for span in line.spans if "underline" in str(span.style)] == ["sat"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -15,7 +16,10 @@ from textual.widgets.option_list import Option
 
 from assistant.errors import StorageError
 from assistant.screens.list_dialog import ListDialog
-from assistant.storage.rows import Hit
+from assistant.storage.rows import FOUND, Hit
+
+# Of Markdown, which is no part of what is said.
+MARKS = re.compile(r"\*{2,3}|`+|^\s*(?:#{1,6}|>|[-+*])\s", re.MULTILINE)
 
 
 class SearchScreen(ListDialog[tuple[int, int] | None]):
@@ -67,5 +71,7 @@ class SearchScreen(ListDialog[tuple[int, int] | None]):
 
 def _line(hit: Hit) -> Text:
     line = Text(hit.title, style="bold", no_wrap=True, overflow="ellipsis")
-    line.append("\n" + " ".join(hit.snippet.split()), style="not bold dim")
+    line.append("\n")
+    for index, part in enumerate(re.split(f"[{''.join(FOUND)}]", " ".join(MARKS.sub("", hit.snippet).split()))):
+        line.append(part, style="bold underline" if index % 2 else "not bold dim")
     return line
