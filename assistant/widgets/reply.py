@@ -5,7 +5,6 @@ Markdown and its highlighting take a tenth of a second to import: this module is
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from textual.app import ComposeResult
@@ -14,7 +13,7 @@ from textual.widgets import Static
 from assistant.screens.keys import spelt
 from assistant.storage.libraries import Source
 from assistant.storage.rows import Message
-from assistant.widgets.growing import GrowingMarkdown
+from assistant.widgets.markdown import MarkdownView
 from assistant.widgets.message import MessageView
 from assistant.widgets.sources import SourceLines
 
@@ -28,11 +27,9 @@ class ReplyView(MessageView):
 
     def __init__(self, message: Message, waiting: str = "") -> None:
         super().__init__(message, "reply")
-        text = message.content
-        self._text, self._given = text, len(text)  # the whole reply, and how much of it the Markdown has got
-        self._body = GrowingMarkdown(text)
+        self._text = message.content  # the whole reply; the body may be a little behind
+        self._body = MarkdownView(message.content)
         self._note = Static("", markup=False, classes="note")
-        self._growing = asyncio.Lock()
         self._due = False  # a growth is planned
         self._worked = time.thread_time()  # of this thread, as of the last growth
         self.note(waiting or note_of(message, spelt(self, "continue")))
@@ -41,10 +38,6 @@ class ReplyView(MessageView):
         yield self._role
         yield self._body
         yield self._note
-
-    async def on_mount(self) -> None:
-        await super().on_mount()
-        await self._catch_up()
 
     @property
     def source(self) -> str:
@@ -73,13 +66,11 @@ class ReplyView(MessageView):
             return STILL_SECONDS
         return min(max((self._worked - before) / SHARE, BATCH_SECONDS), STILL_SECONDS)
 
-    async def _catch_up(self) -> None:
-        """Give the Markdown what it has not got yet. Before it is mounted it would forget it."""
+    def _catch_up(self) -> None:
+        """Give the body what it has not got yet."""
         self._due = False
-        async with self._growing:
-            if self._given < len(self._text) and self._body.ready:
-                new, self._given = self._text[self._given :], len(self._text)
-                await self._body.append(new)
+        if more := self._text[len(self._body.source) :]:
+            self._body.append(more)
 
     async def cite(self, sources: list[Source]) -> None:
         """List the passages that the reply was given."""
@@ -94,16 +85,12 @@ class ReplyView(MessageView):
         await super().refit(message)
         if message.status == "streaming" and self._text.startswith(message.content):
             pass  # the store is a little behind the screen
-        elif message.content.startswith(self._text):
+        elif message.content.startswith(self._body.source):
             self._text = message.content
-            await self._catch_up()
+            self._catch_up()
         else:
-            self._text, self._given = message.content, len(message.content)
-            async with self._growing:
-                await self._body.replace(message.content)
-        if message.status != "streaming":
-            async with self._growing:
-                await self._body.finish()
+            self._text = message.content
+            self._body.replace(message.content)
         self.note(waiting or note_of(message, spelt(self, "continue")))
 
 

@@ -7,6 +7,7 @@ import time
 from assistant.storage.store import Store
 from assistant.text import code_blocks
 from assistant.widgets.key_line import KeyLine
+from assistant.widgets.markdown import MarkdownView
 from assistant.widgets.message import MessageView, QuestionView, RoleLine
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.reply import ReplyView
@@ -188,7 +189,7 @@ async def test_copying(opened) -> None:
         assert it.app.clipboard == "ls"
         await it.pilot.press("y")
         assert it.app.clipboard.startswith("Here:")
-        await it.pilot.click(".codebar")
+        await it.pilot.click(MarkdownView, offset=(4, 2))  # the line above the code
         assert it.app.clipboard == "print(1)"
 
 

@@ -33,9 +33,11 @@ def _send(message) -> None:
     sys.stdout.buffer.flush()
 
 
-def _stream(request: str, tokens: int, speed: float) -> None:
-    """Four characters a token, told at most fifteen times a second, as the engine does."""
-    text = (PIECE * (tokens * 4 // len(PIECE) + 1))[: tokens * 4]
+def _stream(request: str, before: int, tokens: int, speed: float) -> None:
+    """Four characters a token; after `before` of them told at most fifteen times a second, as the engine does."""
+    text = (PIECE * ((before + tokens) * 4 // len(PIECE) + 1))[: (before + tokens) * 4]
+    _send(Delta(request, text[: before * 4]))
+    text = text[before * 4 :]
     step = max(1, round(speed / 15)) * 4
     began = time.monotonic()
     for at in range(0, len(text), step):
@@ -51,7 +53,8 @@ def main() -> None:
             _send(Loaded(message.model, "stream", 1000, 32768, "cpu", "a stream", 0.1))
         elif isinstance(message, Generate):
             _send(Started(message.request, 10, 0, 0, 32768, 1))
-            _stream(message.request, int(os.environ["STREAM_TOKENS"]), float(os.environ["STREAM_SPEED"]))
+            before, tokens = (int(os.environ.get(f"STREAM_{name}", "0")) for name in ("BEFORE", "TOKENS"))
+            _stream(message.request, before, tokens, float(os.environ["STREAM_SPEED"]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from assistant.widgets.code import Fence
+    from assistant.widgets.markdown import MarkdownView
 
 NEEDS_MESSAGE = {
     "select",
@@ -94,9 +94,9 @@ class OnMessages(Replies):
             which = f" {index + 1} of {len(blocks)}" if len(blocks) > 1 else ""
             self.notify(f"Block of code{which} is in the clipboard.")
 
-    def on_fence_copied(self, event: Fence.Copied) -> None:
-        self.app.copy_to_clipboard(event.code)
-        self.notify("The block of code is in the clipboard.")
+    def on_markdown_view_copied(self, event: MarkdownView.Copied) -> None:
+        self.app.copy_to_clipboard(event.text)
+        self.notify(f"{event.what} is in the clipboard.")
 
     @work
     async def action_edit(self) -> None:
