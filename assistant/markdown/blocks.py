@@ -21,7 +21,7 @@ HEADINGS = {
     f"h{level}": f"$markdown-h{level}-color $markdown-h{level}-text-style on $markdown-h{level}-background"
     for level in range(1, 7)
 }
-CODE, CODE_BAR, RULE = "on black 10%", "$text-muted on $panel", "$secondary"
+CODE, CODE_BAR, RULE = "on $panel 50%", "$foreground-muted on $panel", "$foreground-muted"
 BULLETS = "•▪‣⭑◦"  # by how deep the list is
 BAR = Content.styled("▌ ", "$primary 50%")  # of a quote
 
@@ -29,7 +29,7 @@ BAR = Content.styled("▌ ", "$primary 50%")  # of a quote
 class Block(NamedTuple):
     """A paragraph, a whole list, …: where it starts in the text, and whether a blank line is before it.
 
-    What stands before such a line will be read the same however the text goes on.
+    What stands before such a block is read the same however the text goes on.
     """
 
     start: int
@@ -43,7 +43,7 @@ def blocks_of(text: str, start: int = 0) -> list[Block]:
     offsets = [start]
     for line in lines:
         offsets.append(offsets[-1] + len(line) + 1)
-    blocks = []
+    blocks: list[Block] = []
     for group in _groups(parser().parse(text[start:])):
         where = group[0].map[0] if group[0].map else 0
         gap = [Row(NOTHING)] if start or blocks else []
@@ -52,9 +52,18 @@ def blocks_of(text: str, start: int = 0) -> list[Block]:
     return blocks
 
 
-def kept(blocks: list[Block]) -> int:
-    """How many of the first blocks stay what they are, whatever follows."""
-    return next((place for place in range(len(blocks) - 1, 0, -1) if blocks[place].apart), 0)
+class Growing:
+    """Markdown to which more may be added."""
+
+    def __init__(self, source: str) -> None:
+        self.source, self.blocks = source, blocks_of(source)
+
+    def append(self, more: str) -> int:
+        """Returns how many of the first blocks are what they were; nothing that follows can change those."""
+        self.source += more
+        stay = next((place for place in range(len(self.blocks) - 1, 0, -1) if self.blocks[place].apart), 0)
+        self.blocks[stay:] = blocks_of(self.source, self.blocks[stay].start if stay else 0)
+        return stay
 
 
 @cache
@@ -89,7 +98,7 @@ def _rows(group: list[Token]) -> Iterator[Row | Table]:
         yield Row(Content("─" * 3), RULE)
     else:  # HTML
         for text in token.content.rstrip("\n").split("\n"):
-            yield Row(Content(text))
+            yield Row(Content(text.expandtabs(4)))
 
 
 def _below(tokens: Iterable[Token], *, in_list: bool = False) -> Iterator[Row | Table]:
@@ -115,7 +124,7 @@ def _code(code: str, language: str) -> Iterator[Row]:
     yield Row(Content(f"{language or 'text'}  ·  copy"), CODE_BAR, indent=2, code=code)
     yield Row(NOTHING, CODE)
     for line in highlight(code.expandtabs(4), language=language or "text").split("\n", allow_blank=True):
-        yield Row(line, CODE, indent=2, wrap=False)
+        yield Row(line, CODE, indent=2, wrap="fold")
     yield Row(NOTHING, CODE)
 
 

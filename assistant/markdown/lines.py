@@ -40,10 +40,14 @@ def _wrapped(row: Row, width: int, number: int) -> Iterator[Line]:
     room = max(width - row.first.cell_length - 2 * row.indent, NARROWEST)
     text = row.text.plain
     at = 0
-    for piece in row.text.wrap(room) if row.wrap else row.text.fold(room):
+    if row.wrap == "cut":
+        pieces = [row.text.truncate(room, ellipsis=True)]
+    else:
+        pieces = row.text.fold(room) if row.wrap == "fold" else row.text.wrap(room)
+    for piece in pieces:
         yield Line(row.rest if at else row.first, piece, row, len(row.first) + at, number)
         at += len(piece)
-        while row.wrap and text[at : at + 1] == " ":  # wrapping leaves out the spaces at the ends of lines
+        while row.wrap == "words" and text[at : at + 1] == " ":  # wrapping leaves out the spaces at the ends of lines
             at += 1
 
 
@@ -57,11 +61,11 @@ def _table(table: Table, width: int) -> Iterator[Row]:
         columns = [[p for line in c.split("\n") for p in line.wrap(w)] for c, w in zip(cells, widths, strict=False)]
         high = high or (place > 0 and len(table.cells) > 2 and max(map(len, columns), default=0) > 1)
         if place == 1 or (place > 1 and high):
-            yield Row(rule, "", lead, table.rest, wrap=False)
+            yield Row(rule, "", lead, table.rest, wrap="cut")
         for line in zip_longest(*columns, fillvalue=NOTHING):
             placed = [_aligned(*cell) for cell in zip(line, widths, table.aligned, strict=False)]
             text = Content.styled(BETWEEN, RULE).join(placed)
-            yield Row(text, "" if place else "bold $primary", lead, table.rest, wrap=False)
+            yield Row(text, "" if place else "bold $primary", lead, table.rest, wrap="cut")
             lead = table.rest
 
 

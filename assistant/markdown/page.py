@@ -1,46 +1,46 @@
-"""Page: a text of Markdown as lines of a width; when it grows, only its end is read and laid out anew."""
+"""Page: parts of rows, one below the other, as lines of a width. When its end changes, only that is made anew."""
 
 from __future__ import annotations
 
-from assistant.markdown.blocks import Block, blocks_of, kept
+from collections.abc import Sequence
+
 from assistant.markdown.lines import Line, lines_of
+from assistant.markdown.rows import Row, Table
+
+Part = Sequence[Row | Table]
 
 
 class Page:
-    """`source` as `lines`, once `fit` has said how wide they are."""
+    """Has `lines` once `fit` has said how wide they are."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self.lines: list[Line] = []
         self.width = 0
-        self._blocks = blocks_of(source)
-        self._tops: list[int] = []  # the first line of each block
+        self._parts: list[Part] = []
+        self._tops: list[int] = []  # the first line of each part
 
-    def fit(self, width: int) -> None:
-        """Have the lines be `width` columns wide."""
-        if width != self.width:
-            self.width, self.lines, self._tops = width, [], []
-            self._lay(self._blocks)
+    def fit(self, width: int) -> bool:
+        """Have the lines be `width` columns wide. Returns whether they were not."""
+        if width == self.width:
+            return False
+        self.width = width
+        self._lay(0)
+        return True
 
-    def append(self, more: str) -> int:
-        """Add `more` at the end. Returns the first line that may be another one now."""
-        self.source += more
-        stay = kept(self._blocks)
-        new = blocks_of(self.source, self._blocks[stay].start if stay else 0)
-        self._blocks[stay:] = new
-        if not self.width:
-            return 0
-        top = self._tops[stay] if stay else 0
-        self.lines[top:], self._tops[stay:] = [], []
-        self._lay(new)
-        return top
+    def put(self, place: int, parts: Sequence[Part]) -> int:
+        """Have `parts` instead of all from `place` on. Returns the first line that may be another one now."""
+        self._parts[place:] = parts
+        return self._lay(place) if self.width else 0
 
-    def _lay(self, blocks: list[Block]) -> None:
-        """Add the lines of `blocks`."""
-        for block in blocks:
+    def _lay(self, place: int) -> int:
+        """Make the lines of the parts from `place` on. Returns which is the first of them."""
+        top = self._tops[place] if place < len(self._tops) else len(self.lines)
+        del self.lines[top:], self._tops[place:]
+        for part in self._parts[place:]:
             self._tops.append(len(self.lines))
             number = self.lines[-1].number + 1 if self.lines else 0
-            self.lines += lines_of(block.rows, self.width, number)
+            self.lines += lines_of(part, self.width, number)
+        return top
 
     @property
     def text(self) -> str:

@@ -24,7 +24,7 @@ class Row:
         rest: what stands before the lines it goes on in; as wide as `first`.
         indent: columns of the row's own ground before and after each line.
         code: what a click on it copies.
-        wrap: at words; False: anywhere, when the line is full.
+        wrap: how it ends with the line: at "words", wherever the line is full ("fold"), or for good ("cut").
     """
 
     text: Content
@@ -33,7 +33,7 @@ class Row:
     rest: Content = NOTHING
     indent: int = 0
     code: str | None = None
-    wrap: bool = True
+    wrap: str = "words"
 
 
 @dataclass(frozen=True)

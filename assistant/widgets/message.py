@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from textual import events
-from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message as Event
-from textual.widgets import Static
 
+from assistant.markdown.rows import Row
 from assistant.prompting.attaching import files_in
 from assistant.storage.rows import Message
+from assistant.widgets.page_view import PageView
 
 LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown by its beginning
 STEP = ("before", "‹"), ("after", "›")
+NOTE = "italic $foreground-muted"
 
 
-class RoleLine(Static):
-    """Who speaks, and where there are several branches here, which one this is: ‹ 2/3 ›."""
-
-    class Stepped(Event):
-        """The reader wants the branch `by` places further."""
-
-        def __init__(self, message: int, by: int) -> None:
-            super().__init__()
-            self.message, self.by = message, by
-
-    def show(self, name: str, message: Message) -> None:
-        self._message = message.id
-        parts: list[Content | str] = [Content(name)]
-        if message.siblings > 1:
-            back, on = (Content.from_markup(f" [@click={name}()]{sign}[/] ") for name, sign in STEP)
-            parts = [*parts, "  ", back, f"{message.place}/{message.siblings}", on]
-        if message.mark:
-            parts.append("  good" if message.mark > 0 else "  bad")
-        self.update(Content.assemble(*parts))
-
-    def action_before(self) -> None:
-        self.post_message(self.Stepped(self._message, -1))
-
-    def action_after(self) -> None:
-        self.post_message(self.Stepped(self._message, 1))
-
-
-class MessageView(Vertical):
-    """A message on screen; `message` is what is stored of it."""
+class MessageView(PageView):
+    """A message on screen; `message` is what is stored of it. The first part of its page says who speaks."""
 
     class Picked(Event):
         """It was clicked."""
@@ -53,10 +28,16 @@ class MessageView(Vertical):
             super().__init__()
             self.view = view
 
+    class Stepped(Event):
+        """The reader wants the branch `by` places further."""
+
+        def __init__(self, message: int, by: int) -> None:
+            super().__init__()
+            self.message, self.by = message, by
+
     def __init__(self, message: Message, kind: str) -> None:
-        super().__init__(classes=f"message {kind}")
+        super().__init__(f"message {kind}")
         self.message = message
-        self._role = RoleLine(classes="role")
 
     async def refit(self, message: Message, waiting: str = "") -> None:
         """Show what has changed of the message: its place among its siblings, its text, its state.
@@ -64,34 +45,51 @@ class MessageView(Vertical):
         `waiting` stands under a reply without a word yet.
         """
         self.message = message
-        self._role.show(self.speaker, message)
 
-    @property
-    def speaker(self) -> str:
-        return "You" if self.message.role == "user" else "homespun"
+    def role(self) -> Row:
+        """Who speaks, and where there are several branches here, which one this is: ‹ 2/3 ›."""
+        message = self.message
+        parts: list[Content | str] = ["You" if message.role == "user" else "homespun"]
+        if message.siblings > 1:
+            back, on = (Content.from_markup(f" [$accent @click={name}()]{sign}[/] ") for name, sign in STEP)
+            parts += ["  ", back, f"{message.place}/{message.siblings}", on]
+        if message.mark:
+            parts.append("  good" if message.mark > 0 else "  bad")
+        return Row(Content.assemble(*parts), f"bold {self.BAR}", wrap="cut")
 
-    async def on_mount(self) -> None:
-        self._role.show(self.speaker, self.message)
+    def action_before(self) -> None:
+        self.post_message(self.Stepped(self.message.id, -1))
+
+    def action_after(self) -> None:
+        self.post_message(self.Stepped(self.message.id, 1))
 
     def on_click(self, event: events.Click) -> None:
-        self.post_message(self.Picked(self))
+        self.post_message(self.Picked(self))  # Textual calls PageView's on_click, too
 
 
 class QuestionView(MessageView):
     """What the person wrote, as it was written."""
 
+    BAR = "$secondary"
+
     def __init__(self, message: Message) -> None:
         super().__init__(message, "question")
+        self.put(0, [[self.role(), *self._rows()]])
 
-    def compose(self) -> ComposeResult:
-        yield self._role
+    async def refit(self, message: Message, waiting: str = "") -> None:
+        before = self.role()
+        await super().refit(message)
+        if self.role().text.plain != before.text.plain:
+            self.put(0, [[self.role(), *self._rows()]])
+
+    def _rows(self) -> Iterator[Row]:
         text, files = files_in(self.message.content)
         lines = text.split("\n")
         shown = "\n".join(lines[:LONGEST_SHOWN])[: LONGEST_SHOWN * 200]
-        yield Static(shown, markup=False, classes="words")
+        for line in shown.split("\n"):
+            yield Row(Content(line.expandtabs(4)))
         if len(shown) < len(text):
-            rest = f"… {len(text):,} characters in {len(lines):,} lines, all of them sent"
-            yield Static(rest, markup=False, classes="note")
+            yield Row(Content(f"… {len(text):,} characters in {len(lines):,} lines, all of them sent"), NOTE)
         for name, content in files:
             size = f"{content.count(chr(10)) + 1:,} lines, {len(content):,} characters"
-            yield Static(f"▤ {name} went along: {size}", markup=False, classes="note")
+            yield Row(Content(f"▤ {name} went along: {size}"), NOTE)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import time
 
-from textual.app import ComposeResult
-from textual.widgets import Static
+from textual.content import Content
+from textual.message import Message as Event
+from textual.style import Style
 
+from assistant.library.grounding import line
+from assistant.markdown.blocks import Growing
+from assistant.markdown.rows import NOTHING, Row
 from assistant.screens.keys import spelt
 from assistant.storage.libraries import Source
 from assistant.storage.rows import Message
-from assistant.widgets.markdown import MarkdownView
-from assistant.widgets.message import MessageView
-from assistant.widgets.sources import SourceLines
+from assistant.widgets.message import NOTE, MessageView
 
 BATCH_SECONDS = 0.1  # between two growths of a reply on screen, as long as growing is cheap
 STILL_SECONDS = 0.5  # the longest; and always, for those who want little to move
@@ -23,32 +25,56 @@ SHARE = 0.12  # of a core that a growing reply may take: the longer it is, the d
 
 
 class ReplyView(MessageView):
-    """What the model said or is saying."""
+    """What the model said or is saying. Its page: who speaks, the blocks of Markdown, and what is to know about it."""
+
+    class SourceOpened(Event):
+        """The reader wants to see the passage at `place` of those that the reply `message` was given."""
+
+        def __init__(self, message: int, place: int) -> None:
+            super().__init__()
+            self.message, self.place = message, place
 
     def __init__(self, message: Message, waiting: str = "") -> None:
         super().__init__(message, "reply")
+        self.sources: list[Source] = []
+        self.told, self._wrong = waiting or note_of(message, spelt(self, "continue")), False
         self._text = message.content  # the whole reply; the body may be a little behind
-        self._body = MarkdownView(message.content)
-        self._note = Static("", markup=False, classes="note")
+        self._body = Growing(message.content)
         self._due = False  # a growth is planned
         self._worked = time.thread_time()  # of this thread, as of the last growth
-        self.note(waiting or note_of(message, spelt(self, "continue")))
+        self._put_all()
 
-    def compose(self) -> ComposeResult:
-        yield self._role
-        yield self._body
-        yield self._note
+    def _put_all(self) -> None:
+        self.put(0, [[self.role()], *(block.rows for block in self._body.blocks), self._foot()])
+
+    def _foot(self) -> list[Row]:
+        rows = [Row(Content(self.told), "$text-error" if self._wrong else NOTE)] if self.told else []
+        if self.sources:
+            rows += [Row(NOTHING), Row(Content("From the documents (Enter opens):"), "$foreground-muted")]
+        for place, source in enumerate(self.sources):
+            text = Content(line(place + 1, source)).stylize(Style.from_meta({"@click": f"source({place})"}))
+            rows.append(Row(text, "$foreground-muted", wrap="cut"))
+        return rows
 
     @property
     def source(self) -> str:
-        """What is on screen."""
+        """The Markdown that is on screen."""
         return self._body.source
 
     def note(self, text: str, *, error: bool = False) -> None:
         """The small line below; empty takes it away."""
-        self._note.update(text)
-        self._note.display = bool(text)
-        self._note.set_class(error, "error")
+        if (text, error) != (self.told, self._wrong):
+            self.told, self._wrong = text, error
+            self.put(1 + len(self._body.blocks), [self._foot()])
+
+    def cite(self, sources: list[Source]) -> None:
+        """List the passages that the reply was given."""
+        if sources != self.sources:
+            self.sources = sources
+            self.put(1 + len(self._body.blocks), [self._foot()])
+
+    def action_source(self, place: int) -> None:
+        self.post_message(self.SourceOpened(self.message.id, place))
 
     def grow(self, text: str) -> None:
         """The reply is now `text`, which begins with what it was. Shown ten times a second, or as SHARE allows."""
@@ -69,28 +95,23 @@ class ReplyView(MessageView):
     def _catch_up(self) -> None:
         """Give the body what it has not got yet."""
         self._due = False
-        if more := self._text[len(self._body.source) :]:
-            self._body.append(more)
-
-    async def cite(self, sources: list[Source]) -> None:
-        """List the passages that the reply was given."""
-        lines = next(iter(self.query(SourceLines)), None)
-        if lines is not None and lines.sources != sources:
-            await lines.remove()
-            lines = None
-        if sources and lines is None:
-            await self.mount(SourceLines(self.message.id, sources))
+        if more := self._text[len(self.source) :]:
+            stay = self._body.append(more)
+            self.put(1 + stay, [*(block.rows for block in self._body.blocks[stay:]), self._foot()])
 
     async def refit(self, message: Message, waiting: str = "") -> None:
+        before = self.role().text.plain
         await super().refit(message)
         if message.status == "streaming" and self._text.startswith(message.content):
             pass  # the store is a little behind the screen
-        elif message.content.startswith(self._body.source):
+        elif message.content.startswith(self.source):
             self._text = message.content
             self._catch_up()
         else:
-            self._text = message.content
-            self._body.replace(message.content)
+            self._text, self._body = message.content, Growing(message.content)
+            self._put_all()
+        if self.role().text.plain != before:
+            self._put_all()
         self.note(waiting or note_of(message, spelt(self, "continue")))
 
 

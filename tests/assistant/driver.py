@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-from textual.widgets import Static
-
 from assistant.app import HomespunApp
 from assistant.screens.chat.screen import ChatScreen
 from assistant.widgets.prompt import Prompt
@@ -47,7 +45,8 @@ class Driver:
 
     @property
     def notes(self) -> list[str]:
-        return [str(n.content) for n in self.screen.query(".note").results(Static) if n.display]
+        """What is to know about the replies, where there is something."""
+        return [view.told for view in self.screen.query(ReplyView) if view.told]
 
     @property
     def notified(self) -> str:

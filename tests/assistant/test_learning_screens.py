@@ -20,6 +20,7 @@ from assistant.screens.learning.typed import TypeScreen
 from assistant.screens.learning.vote import VoteScreen
 from assistant.storage.verdicts import SPAM_TASK
 from assistant.verdicts.settings import SpamSettings
+from assistant.widgets.reply import ReplyView
 from engine.email_text.normalise import VERSION
 from tests.assistant.test_learning import FAKE
 
@@ -149,7 +150,7 @@ async def test_marks_are_kept_shown_and_counted_and_a_bad_reply_may_be_given_a_b
         it.transcript.focus()
         await it.pilot.press("plus")
         await it.until(lambda: it.screen.history()[-1].mark == 1)
-        assert "good" in str(it.screen.query(".reply .role").last(Static).content)
+        assert "homespun  good" in it.screen.query(ReplyView).last().text
         await it.pilot.press("plus")
         await it.until(lambda: it.screen.history()[-1].mark == 0)
         await it.pilot.press("minus")

@@ -8,8 +8,10 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 
+from assistant.markdown.blocks import Growing
+from assistant.markdown.lines import Line
 from assistant.markdown.page import Page
-from assistant.widgets.markdown import MarkdownView
+from assistant.widgets.page_view import PageView
 
 PIECE = """## A heading
 
@@ -45,36 +47,46 @@ Setext
 TEXT = PIECE * 4
 
 
+def page_of(body: Growing, width: int) -> Page:
+    page = Page()
+    page.put(0, [block.rows for block in body.blocks])
+    page.fit(width)
+    return page
+
+
 def lines(source: str, width: int = 60) -> list[str]:
     """What a page shows."""
-    page = Page(source)
-    page.fit(width)
-    return [(line.lead.plain + " " * line.row.indent + line.text.plain).rstrip() for line in page.lines]
+    shown = page_of(Growing(source), width).lines
+    return [(line.lead.plain + " " * line.row.indent + line.text.plain).rstrip() for line in shown]
+
+
+def spans(lines: list[Line]) -> list[object]:
+    return [(line.text.plain, line.text.spans, line.row.style, line.row.code, line.at, line.number) for line in lines]
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_grown_in_pieces_of_any_size_it_is_what_it_would_have_been_at_once(seed: int) -> None:
     luck = random.Random(seed)
-    grown, at_once = Page(""), Page(TEXT)
-    grown.fit(50)
-    at_once.fit(50)
+    body = Growing("")
+    page = page_of(body, 50)
     at = 0
     while at < len(TEXT):
         size = luck.randrange(1, 5 + 8 * seed)
-        before = list(grown.lines)
-        top = grown.append(TEXT[at : at + size])
-        assert grown.lines[:top] == before[:top]
+        before = list(page.lines)
+        stay = body.append(TEXT[at : at + size])
+        top = page.put(stay, [block.rows for block in body.blocks[stay:]])
+        assert page.lines[:top] == before[:top]
         at += size
-    assert grown.source == TEXT
-    assert grown.lines == at_once.lines
-    assert [line.row for line in grown.lines] == [line.row for line in at_once.lines]
-    assert grown.text == at_once.text
+    assert body.source == TEXT
+    at_once = page_of(Growing(TEXT), 50)
+    assert spans(page.lines) == spans(at_once.lines)
+    assert page.text == at_once.text
 
 
 def test_only_the_end_is_read_anew() -> None:
-    page = Page(TEXT + "A last paragraph")
-    page.fit(50)
-    assert page.append(" that grows.") > len(page.lines) - 4
+    body = Growing(TEXT + "A last paragraph")
+    count = len(body.blocks)
+    assert body.append(" that grows.") == count - 1
 
 
 def test_lists_are_indented_and_numbered_as_they_were_written() -> None:
@@ -117,50 +129,52 @@ def test_code_is_never_joined_and_html_is_shown() -> None:
 class Window(App[None]):
     def __init__(self, source: str) -> None:
         super().__init__()
-        self.view, self.copied = MarkdownView(source), ""
+        self.view, self.copied = PageView(), ""
+        self.show(source)
+
+    def show(self, source: str) -> None:
+        self.view.put(0, [block.rows for block in Growing(source).blocks])
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
             yield self.view
 
-    def on_markdown_view_copied(self, event: MarkdownView.Copied) -> None:
+    def on_page_view_copied(self, event: PageView.Copied) -> None:
         self.copied = event.text
 
 
-async def test_it_grows_and_becomes_another_text_on_screen() -> None:
+async def test_it_changes_on_screen() -> None:
     app = Window("One")
     async with app.run_test(size=(40, 12)) as pilot:
-        app.view.append(" and two.")
-        await pilot.pause()
-        assert app.view.render_line(0).text.rstrip() == "One and two."
-        app.view.append("\n\nThree.")
-        await pilot.pause()
-        assert app.view.size.height == 3
-        app.view.replace("Short.")
-        await pilot.pause()
-        assert app.view.size.height == 1
-        assert app.view.source == app.view.render_line(0).text.rstrip() == "Short."
+        for source, height in (("One and two.", 1), ("One and two.\n\nThree.", 3), ("Short.", 1)):
+            app.show(source)
+            await pilot.pause()
+            assert app.view.size.height == height
+            drawn = app.view.render_lines(app.view.size.region)
+            assert [strip.text.strip(" ▎") for strip in drawn] == source.split("\n")
 
 
 async def test_code_and_addresses_are_copied_by_a_click() -> None:
     app = Window("Go [there](https://example.com/it's?a=b).\n\n```sh\nls\t-l\n```\n")
     async with app.run_test(size=(40, 12)) as pilot:
-        await pilot.click(MarkdownView, offset=(5, 0))
+        await pilot.click(PageView, offset=(6, 0))
         assert app.copied == "https://example.com/it's?a=b"
-        await pilot.click(MarkdownView, offset=(10, 2))
+        await pilot.click(PageView, offset=(10, 2))
         assert app.copied == "ls\t-l"
         app.copied = ""
-        await pilot.click(MarkdownView, offset=(10, 4))
+        await pilot.click(PageView, offset=(10, 4))
         assert not app.copied
 
 
 async def test_what_the_mouse_selects_is_the_text_without_the_ends_of_lines() -> None:
     app = Window("- A paragraph that is long enough to be wrapped here.\n- second\n")
-    async with app.run_test(size=(30, 12)) as pilot:
+    async with app.run_test(size=(33, 12)) as pilot:
         assert app.view.size.height == 3
-        await pilot.mouse_down(MarkdownView, offset=(4, 0))
-        await pilot.hover(MarkdownView, offset=(4, 2))
-        await pilot.mouse_up(MarkdownView, offset=(4, 2))
+        await pilot.mouse_down(PageView, offset=(6, 0))
+        await pilot.hover(PageView, offset=(6, 2))
+        await pilot.mouse_up(PageView, offset=(6, 2))
         assert app.screen.get_selected_text() == "paragraph that is long enough to be wrapped here.\n• sec"
+        marked = app.view.render_lines(app.view.size.region)[2]
+        assert len({segment.style.bgcolor for segment in marked}) == 2
         app.view.text_select_all()
         assert app.screen.get_selected_text() == "• A paragraph that is long enough to be wrapped here.\n• second"

@@ -9,7 +9,7 @@ from textual.widgets import Input, Label, OptionList, Static
 
 from assistant.screens.chat.sources import SourcesScreen
 from assistant.screens.libraries import DocumentsScreen, LibrariesScreen
-from assistant.widgets.sources import SourceLines
+from assistant.widgets.reply import ReplyView
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sources(it) -> list[str]:
-    return [str(lines.content) for lines in it.screen.query(SourceLines)]
+    return [view.text[view.text.index("From the") :] for view in it.screen.query(ReplyView) if view.sources]
 
 
 async def test_a_chat_answers_from_a_folder_and_shows_what_of_it(opened, folder: Path) -> None:
@@ -68,7 +68,8 @@ async def test_sources_stay_with_the_chat_and_open_by_a_click(opened, folder: Pa
     async with opened((100, 30)) as it:
         await it.screen.open_chat(1)
         await it.pilot.pause()
-        await it.pilot.click(SourceLines, offset=(3, 2))
+        view = it.screen.query_one(ReplyView)
+        await it.pilot.click(view, offset=(3, view.size.height - 1))
         assert isinstance(it.app.screen, SourcesScreen)
         assert it.app.screen.query_one(OptionList).highlighted == 1
 

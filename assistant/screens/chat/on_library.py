@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from textual import on, work
+from textual import work
 
 from assistant.chat_service import Turn
 from assistant.errors import AssistantError, LibraryError, StorageError
@@ -13,7 +14,9 @@ from assistant.library.adding import add, new_name
 from assistant.screens.chat.on_exchange import OnExchange
 from assistant.screens.chat.replies import Replies
 from assistant.storage.rows import Chat
-from assistant.widgets.sources import SourceLines
+
+if TYPE_CHECKING:
+    from assistant.widgets.reply import ReplyView
 
 
 class OnLibrary(OnExchange, Replies):
@@ -103,14 +106,13 @@ class OnLibrary(OnExchange, Replies):
             self.complain(error)
             return
         for view in self.transcript.replies():
-            await view.cite(cited.get(view.message.id, []))
+            view.cite(cited.get(view.message.id, []))
 
     async def action_sources(self) -> None:
         if (message := self.transcript.message) is not None:
             self._open_sources(message.id, 0)
 
-    @on(SourceLines.Opened)
-    def _source_opened(self, event: SourceLines.Opened) -> None:
+    def on_reply_view_source_opened(self, event: ReplyView.SourceOpened) -> None:
         event.stop()
         self._open_sources(event.message, event.place)
 

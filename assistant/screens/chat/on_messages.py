@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual import on, work
 from textual.css.query import NoMatches
 
@@ -13,13 +11,10 @@ from assistant.screens.dialogs import TextScreen
 from assistant.screens.keys import spelt
 from assistant.storage.rows import Removed
 from assistant.text import code_blocks
-from assistant.widgets.message import RoleLine
-from assistant.widgets.sources import SourceLines
+from assistant.widgets.message import MessageView
+from assistant.widgets.page_view import PageView
 from assistant.widgets.transcript import Transcript
 from engine.errors import EngineError
-
-if TYPE_CHECKING:
-    from assistant.widgets.markdown import MarkdownView
 
 NEEDS_MESSAGE = {
     "select",
@@ -58,8 +53,8 @@ class OnMessages(Replies):
         if action in NEEDS_MESSAGE and message is None:
             return False
         if action == "sources":
-            view = self.transcript.view(message.id) if message else None
-            return view is not None and bool(view.query(SourceLines))
+            view = self.transcript.reply(message.id) if message else None
+            return view is not None and bool(view.sources)
         if action == "undo":
             return bool(self._removed)
         if message is None:
@@ -94,7 +89,8 @@ class OnMessages(Replies):
             which = f" {index + 1} of {len(blocks)}" if len(blocks) > 1 else ""
             self.notify(f"Block of code{which} is in the clipboard.")
 
-    def on_markdown_view_copied(self, event: MarkdownView.Copied) -> None:
+    @on(PageView.Copied)
+    def _copy(self, event: PageView.Copied) -> None:
         self.app.copy_to_clipboard(event.text)
         self.notify(f"{event.what} is in the clipboard.")
 
@@ -123,8 +119,8 @@ class OnMessages(Replies):
         if (message := self.transcript.message) is not None:
             await self._step(message.id, by)
 
-    @on(RoleLine.Stepped)
-    async def _stepped(self, event: RoleLine.Stepped) -> None:
+    @on(MessageView.Stepped)
+    async def _stepped(self, event: MessageView.Stepped) -> None:
         await self._step(event.message, event.by)
 
     async def _step(self, message: int, by: int) -> None:
