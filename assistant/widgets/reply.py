@@ -17,7 +17,7 @@ from assistant.markdown.rows import NOTHING, Row
 from assistant.screens.keys import spelt
 from assistant.storage.libraries import Source
 from assistant.storage.rows import Message
-from assistant.widgets.message import NOTE, MessageView
+from assistant.widgets.message import NOTE, WRONG, MessageView
 
 BATCH_SECONDS = 0.1  # between two growths of a reply on screen, as long as growing is cheap
 STILL_SECONDS = 0.5  # the longest; and always, for those who want little to move
@@ -48,7 +48,7 @@ class ReplyView(MessageView):
         self.put(0, [[self.role()], *(block.rows for block in self._body.blocks), self._foot()])
 
     def _foot(self) -> list[Row]:
-        rows = [Row(Content(self.told), "$text-error" if self._wrong else NOTE)] if self.told else []
+        rows = [Row(Content(self.told), WRONG if self._wrong else NOTE)] if self.told else []
         if self.sources:
             rows += [Row(NOTHING), Row(Content("From the documents (Enter opens):"), "$foreground-muted")]
         for place, source in enumerate(self.sources):

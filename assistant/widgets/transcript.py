@@ -184,6 +184,11 @@ class Transcript(VerticalScroll):
     # Selecting
 
     @property
+    def messages(self) -> Sequence[Message]:
+        """All of the chat, also those that no widgets are made of."""
+        return self._history
+
+    @property
     def last(self) -> Message | None:
         return self._history[-1] if self._history else None
 

@@ -6,6 +6,7 @@ import time
 
 from assistant.app import HomespunApp
 from assistant.screens.chat.screen import ChatScreen
+from assistant.widgets.message import NOTE, WRONG, MessageView
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.reply import ReplyView
 from assistant.widgets.status import StatusLine
@@ -45,8 +46,9 @@ class Driver:
 
     @property
     def notes(self) -> list[str]:
-        """What is to know about the replies, where there is something."""
-        return [view.told for view in self.screen.query(ReplyView) if view.told]
+        """The small lines below messages, errors too."""
+        lines = [line for view in self.screen.query(MessageView) for line in view._page.lines]
+        return [line.row.text.plain for line in lines if line.row.style in (NOTE, WRONG)]
 
     @property
     def notified(self) -> str:

@@ -25,13 +25,15 @@ class OnChats(Drafts):
         """Put `chat` on screen, an empty one where it is None."""
         self.save_draft()
         self.chat, self.temporary = chat, is_temporary(chat)
-        try:
-            self.prompt.fill(self.draft())
-        except StorageError as error:
-            self.complain(error)
-        await self.show()
-        self.status.of_chat(next((m for m in reversed(self.history()) if m.context_used is not None), None))
-        self.refresh_list()
+        with self.app.batch_update():  # laid out and drawn once
+            try:
+                self.prompt.fill(self.draft())
+            except StorageError as error:
+                self.complain(error)
+            await self.show()
+            ended = (m for m in reversed(self.transcript.messages) if m.context_used is not None)
+            self.status.of_chat(next(ended, None))
+            self.refresh_list()
 
     def refresh_list(self) -> None:
         side, wanted = self.query_one(ChatList), self.query_one("#filter", Input).value
