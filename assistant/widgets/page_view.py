@@ -14,6 +14,7 @@ from textual import events
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message as Event
+from textual.reactive import Reactive
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
@@ -30,6 +31,7 @@ class PageView(Widget, can_focus=False):
 
     DEFAULT_CSS = "PageView { width: 1fr; height: auto; }"
     BAR: ClassVar[str] = "$primary"
+    virtual_size = Reactive(Size(0, 0), repaint=False)  # Textual's lays the screen out once more when a size is another
 
     class Copied(Event):
         """The reader wants `text` in the clipboard; `what` says what it is."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import events, on
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.message import Message as Event
+from textual.reactive import Reactive
 from textual.widgets import Static
 
 from assistant.screens.keys import MESSAGE_KEYS
@@ -26,20 +28,22 @@ SETTLE_SECONDS = 0.3  # until replies that have just been made have their height
 FAR = 4 * PAGE  # messages between here and there that are not worth making on the way
 
 
-class Earlier(Static):
-    """Stands for the messages above that have not been made yet."""
+class Elsewhere(Static):
+    """Stands for messages that are not made."""
+
+    virtual_size = Reactive(Size(0, 0), repaint=False)  # as in PageView
 
     def on_click(self) -> None:
         assert isinstance(self.parent, Transcript)
-        self.parent.run_worker(self.parent.more())
+        self.parent.run_worker(self.parent.more() if isinstance(self, Earlier) else self.parent.later())
 
 
-class Later(Static):
-    """Stands for the messages below that are not made, where one has jumped far back."""
+class Earlier(Elsewhere):
+    """For those above that have not been made yet."""
 
-    def on_click(self) -> None:
-        assert isinstance(self.parent, Transcript)
-        self.parent.run_worker(self.parent.later())
+
+class Later(Elsewhere):
+    """For those below, where one has jumped far back."""
 
 
 class Transcript(VerticalScroll):
@@ -47,6 +51,7 @@ class Transcript(VerticalScroll):
 
     BINDINGS: ClassVar[list[BindingType]] = [*MESSAGE_KEYS]
     can_focus = True
+    virtual_size = Reactive(Size(0, 0), repaint=False)  # as in PageView
 
     class Selected(Event):
         """Another message is selected, or none."""
