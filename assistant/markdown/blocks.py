@@ -21,7 +21,7 @@ HEADINGS = {
     f"h{level}": f"$markdown-h{level}-color $markdown-h{level}-text-style on $markdown-h{level}-background"
     for level in range(1, 7)
 }
-CODE, CODE_BAR, RULE = "on $panel 50%", "$foreground-muted on $panel", "$foreground-muted"
+CODE, CODE_BAR, RULE = "on $panel 50%", "$foreground 70% on $panel", "$foreground 70%"
 BULLETS = "•▪‣⭑◦"  # by how deep the list is
 BAR = Content.styled("▌ ", "$primary 50%")  # of a quote
 

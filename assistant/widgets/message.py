@@ -15,7 +15,7 @@ from assistant.widgets.page_view import PageView
 
 LONGEST_SHOWN = 60  # lines of a question; a pasted book is sent whole and shown by its beginning
 STEP = ("before", "‹"), ("after", "›")
-NOTE, WRONG = "italic $foreground-muted", "$text-error"  # styles of the small lines below
+NOTE, WRONG = "italic $foreground 70%", "$text-error"  # styles of the small lines below
 
 
 class MessageView(PageView):

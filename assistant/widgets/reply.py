@@ -50,10 +50,10 @@ class ReplyView(MessageView):
     def _foot(self) -> list[Row]:
         rows = [Row(Content(self.told), WRONG if self._wrong else NOTE)] if self.told else []
         if self.sources:
-            rows += [Row(NOTHING), Row(Content("From the documents (Enter opens):"), "$foreground-muted")]
+            rows += [Row(NOTHING), Row(Content("From the documents (Enter opens):"), "$foreground 70%")]
         for place, source in enumerate(self.sources):
             text = Content(line(place + 1, source)).stylize(Style.from_meta({"@click": f"source({place})"}))
-            rows.append(Row(text, "$foreground-muted", wrap="cut"))
+            rows.append(Row(text, "$foreground 70%", wrap="cut"))
         return rows
 
     @property
