@@ -27,7 +27,7 @@ NEEDED = (
     "engine/email_text/words.txt",
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",
-    "engine/scorers/homespun-spam/neural/model.safetensors",
+    "engine/scorers/homespun-spam/memory.npz",
     "engine/scorers/homespun-spam/neural/model.safetensors",
     "engine/scorers/homespun-spam/classical/model.safetensors",
 )

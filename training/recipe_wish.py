@@ -99,7 +99,7 @@ class Wish:
         "", "Scorer", "its folder; empty: the one in use", kinds=("spam",), advanced=True
     )  # fmt: skip
     old_mail: str = _field(
-        "", "Old mail", "prepared mail that is mixed in and compared on; empty: the app's, if there is any",
+        "", "Old mail", "prepared mail to mix in and compare on; empty: the app's, or what the scorer remembers",
         kinds=("spam",), advanced=True,
     )  # fmt: skip
 

@@ -70,10 +70,13 @@ def outcome(run: Run) -> str:
 
 
 def number(value: float | None, unit: str) -> str:
-    """A number of a result with its unit; a dash where there is none."""
+    """A number of a result with its unit; a dash where there is none. Per cent have a decimal where they have one: of
+    what is to stay as it was, three tenths are much."""
     if value is None:
         return "–"
-    return f"{value:.0f} %" if unit == "%" else f"{value:.3f} {unit}" if unit else f"{value:.1f}"
+    return (
+        f"{value:.1f}".removesuffix(".0") + " %" if unit == "%" else f"{value:.3f} {unit}" if unit else f"{value:.1f}"
+    )
 
 
 def result_sentence(run: Run) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,19 @@ from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
 from engine.email_text.normalise import for_model
 from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
+from engine.spam.features import features
 from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
+from training.spam.fitting import joined
+from training.spam.memory import FILE, read_memory, write_memory
 from training.spam.network import cut_network, fit_head, pooled_by, with_head
 from training.spam.refit import refit
+from training.spam.remembering import chosen, remember, thinned
 from training.spam.retrain import retrain
-from training.spam.stacking import fit_stack, stack, thresholds
+from training.spam.stacking import fit_stack, read_rows, stack, thresholds
+from training.spam.traces import apply, learn, margins_of, moved, trace
 
 SPAM_WORDS = "cheap casino money offer click guaranteed order free winner prize loan credit"
 HAM_WORDS = "meeting report lunch project tomorrow thanks patch kernel list monday draft house"
@@ -189,7 +195,127 @@ def test_two_hundred_corrections_are_learned_and_the_rest_stays(
     assert json.loads((tmp_path / "new" / "training.json").read_text())["retrained"]["corrections"] == 200
 
 
-def test_without_old_mail_the_old_weights_are_the_memory(made: Path, prepared: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def remembering(made: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scorer with a memory of 200 mails, half of them to compare on."""
+    folder = tmp_path_factory.mktemp("remembering") / "scorer"
+    shutil.copytree(made, folder)
+    facts = remember(prepared, folder, 100)
+    assert (facts["replayed"], facts["benchmark"]) == (100, 100)
+    assert f"{facts['accuracy']:.1%}" in (folder / "README.md").read_text()
+    return folder
+
+
+def test_what_a_scorer_remembers_takes_the_place_of_old_mail(remembering: Path, prepared: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    found = retrain(remembering, write_corrections(tmp_path / "c.jsonl", 200), None, new)
+    assert found.right_before < 120 < 190 <= found.right_after
+    assert found.benchmark == 100
+    assert found.accuracy_after >= found.accuracy_before - 0.003
+    assert "On 100 other mails" in found.sentence
+    old, aged = read_memory(remembering), read_memory(new)
+    assert old is not None
+    assert aged is not None
+    right = (margins_of(load_judge(new), aged.benchmark) >= 0) == aged.benchmark.spam  # type: ignore[arg-type]
+    assert right.mean() == pytest.approx(found.accuracy_after), "the new scorer's memory has what was learned in it"
+    assert np.abs(aged.benchmark.hashed - old.benchmark.hashed).max() > 0.01
+    rows = [json.loads(line) for line in (prepared / "valid.jsonl").open()]
+    said = load_judge(new).probabilities([row["text"] for row in rows]) >= 0.5
+    assert (said == np.array([row["label"] == "spam" for row in rows])).mean() > 0.97
+
+
+def test_a_memory_holds_figures_of_chosen_mails_and_is_the_same_every_time(
+    remembering: Path, made: Path, prepared: Path, tmp_path: Path
+) -> None:
+    with np.load(remembering / FILE, allow_pickle=False) as arrays:
+        assert {array.dtype.kind for array in arrays.values()} <= set("biuf"), "no words"
+    shuffled = shutil.copytree(prepared, tmp_path / "shuffled")
+    lines = (shuffled / "train.jsonl").read_text().splitlines()
+    (shuffled / "train.jsonl").write_text("\n".join(reversed(lines)))
+    rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
+    again = joined(read_rows(shuffled / "train.jsonl"), read_rows(shuffled / "valid.jsonl"))
+    first, second = chosen(rows, 100)
+    assert not {rows.texts[i] for i in first} & {rows.texts[i] for i in second}
+    assert rows.spam[first].sum() == rows.spam[second].sum() == 50
+    for ours, theirs in zip((first, second), chosen(again, 100), strict=True):
+        assert [rows.texts[i] for i in ours] == [again.texts[i] for i in theirs]
+    memory = read_memory(remembering)
+    assert memory is not None
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        write_memory(memory, folder)
+    assert (tmp_path / "a" / FILE).read_bytes() == (tmp_path / "b" / FILE).read_bytes()
+    read = read_memory(tmp_path / "a")
+    assert read is not None
+    assert (read.benchmark.columns == memory.benchmark.columns).all()
+    scorer = load_judge(made)
+    assert isinstance(scorer, StackedScorer)
+    kept = trace(scorer, [rows.texts[i] for i in first], rows.spam[first], thinned)
+    np.testing.assert_array_equal(kept.columns, memory.replayed.columns)
+    np.testing.assert_allclose(kept.values, memory.replayed.values, atol=kept.values.max() / 500)
+    np.testing.assert_allclose(kept.pooled, memory.replayed.pooled, atol=0.05)
+
+
+def test_what_is_kept_of_a_text_says_on_average_what_the_whole_would() -> None:
+    rng = random.Random(4)
+    texts = [" ".join(rng.choices(f"{SPAM_WORDS} {HAM_WORDS}".split(), k=60)) for _ in range(40)]
+    weights = np.random.default_rng(0).normal(1, 1, 2**20)
+    whole, kept = ([f(text, 20) for text in texts] for f in (features, thinned))
+    said, guessed = (np.array([weights[f.columns] @ f.values for f in found]) for found in (whole, kept))
+    assert guessed.mean() == pytest.approx(said.mean(), rel=0.03)
+    assert sum(len(f.columns) for f in kept) < 0.6 * sum(len(f.columns) for f in whole)
+    shared = set.intersection(*(set(f.columns[f.values > 0.05].tolist()) for f in kept))
+    assert len(shared) < 20, "every text has columns of its own"
+
+
+def test_a_change_moves_the_traces_of_a_mail_as_it_moves_the_mail(made: Path) -> None:
+    rng = random.Random(8)
+    texts, spam = [mail(n % 2 == 0, rng) for n in range(40)], np.arange(40) % 2 == 0
+    scorer, new = load_judge(made), load_judge(made)
+    assert isinstance(scorer, StackedScorer)
+    assert isinstance(new, StackedScorer)
+    traces = trace(scorer, texts, spam)
+    np.testing.assert_allclose(margins_of(scorer, traces), scorer.margins(texts), atol=1e-4)
+    change = learn(scorer, trace(scorer, texts[:10], ~spam[:10]), np.full(10, 4.0), 1.0)
+    apply(new, change)
+    after = new.margins(texts)
+    assert np.abs(after - scorer.margins(texts)).max() > 1
+    np.testing.assert_allclose(margins_of(scorer, moved(scorer, traces, change)), after, atol=1e-3)
+
+
+@pytest.mark.parametrize("how", ["cut", "no zip", "another version", "another scorer's"])
+def test_a_damaged_memory_is_a_sentence(how: str, remembering: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(remembering, tmp_path / "scorer")
+    path = scorer / FILE
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif how == "no zip":
+        path.write_text("old mail")
+    else:
+        with np.load(path) as file:
+            arrays = dict(file)
+        changed = {"version": np.array(99)} if how == "another version" else {
+            f"{part}_{name}": arrays[f"{part}_{name}"][..., :3]
+            for part in ("replayed", "benchmark") for name in ("rows", "middle", "reach")
+        }  # fmt: skip
+        np.savez(path, **(arrays | changed))
+    arguments = ["retrain", "--corrections", str(write_corrections(tmp_path / "c.jsonl", 5)), "--scorer", str(scorer)]
+    done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "new")])
+    assert done.exit_code == 2
+    assert done.output.count("Install homespun again") == 1
+    assert str(path) in done.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_only_a_scorer_of_two_parts_gets_a_memory(made: Path, prepared: Path) -> None:
+    done = CliRunner().invoke(command, ["memory", "--data", str(prepared), "--scorer", str(made / CLASSICAL)])
+    assert done.exit_code == 2
+    assert "is no scorer of two parts" in done.output
+
+
+def test_without_old_mail_or_memory_the_old_weights_are_the_memory(
+    made: Path, prepared: Path, tmp_path: Path
+) -> None:  # fmt: skip
     found = retrain(made, write_corrections(tmp_path / "c.jsonl", 50), None, tmp_path / "new")
     assert found.right_after > found.right_before
     assert "no old mail" in found.sentence
@@ -198,12 +324,14 @@ def test_without_old_mail_the_old_weights_are_the_memory(made: Path, prepared: P
     assert (said == np.array([row["label"] == "spam" for row in rows])).mean() > 0.97
 
 
-def test_a_worse_scorer_is_not_written(made: Path, prepared: Path, tmp_path: Path) -> None:
+def test_lies_are_found_out_by_what_a_scorer_remembers_and_a_worse_one_is_not_written(
+    remembering: Path, tmp_path: Path
+) -> None:
     rng = random.Random(5)
     lies = [{"text": mail(n % 2 == 0, rng), "label": ("not spam", "spam")[n % 2]} for n in range(300)]
     path = tmp_path / "lies.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in lies))
-    arguments = ["retrain", "--corrections", str(path), "--scorer", str(made), "--data", str(prepared)]
+    arguments = ["retrain", "--corrections", str(path), "--scorer", str(remembering)]
     done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "new")])
     assert done.exit_code == 1
     assert "the old scorer stays" in json.loads(done.output)["sentence"]

@@ -27,6 +27,7 @@ from tests.training.stage_setup import write_base, write_examples
 from training.events import read_events
 from training.recipe_wish import Wish, save_wish
 from training.tuning import estimate, measure
+from training.tuning.corrections import lay_out
 from training.tuning.preview import preview
 from training.tuning.queue import read_state
 from training.tuning.run import Tuning
@@ -160,18 +161,58 @@ def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_els
     mails = [for_model(*quilting(number)) for number in range(240)]
     wrong = [text for text, p in zip(mails, load_judge(None).probabilities(mails), strict=True) if p >= 0.5]
     assert len(wrong) > 20, "the mails are no hard case any more"
-    rows = [{"text": text, "label": "not spam"} for text in mails[:200]]
-    (tmp_path / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = run_in(tmp_path / "runs" / "1", Wish("spam", (str(tmp_path / "c.jsonl"),), "better", threads=1))
+    run = corrected(tmp_path, [(text, "not spam") for text in mails[:200]])
+    (note,) = (note for note in lay_out(Tuning(run).wish).notes if "mixed in" in note)
+    assert note.startswith("1,000 old mails are mixed in, and old and new scorer are compared on 1,000 others.")
     assert Tuning(run).go() == "done"
     result = result_of(run)
-    ((_, before, after, _),) = result["rows"]
+    (_, before, after, _), (name, general, kept, _) = result["rows"]
     assert before < after
     assert after >= 99
+    assert name == "1,000 other mails judged right"
+    assert 97 < general <= kept + 0.3
+    assert not result["warnings"]
     new = load_judge(Path(result["model"]))
     assert sum(new.probabilities(mails[200:]) >= 0.5) <= 2, "others of that kind, which were not learned from"
     known = [for_model(*SPAM)] + [for_model(text) for text in HONEST]
     assert ((new.probabilities(known) >= 0.5) == (load_judge(None).probabilities(known) >= 0.5)).all()
+
+
+def test_corrections_that_are_lies_are_said_to_make_it_worse(tmp_path: Path) -> None:
+    """On a plain install: what is compared on is what the shipped scorer remembers."""
+    mails = [for_model(*invented(number)) for number in range(120)]
+    told = ["not spam" if p >= 0.5 else "spam" for p in load_judge(None).probabilities(mails)]
+    run = corrected(tmp_path, list(zip(mails, told, strict=True)))
+    assert Tuning(run).go() == "done"
+    _, (_, before, after, _) = result_of(run)["rows"]
+    assert after < before - 0.3
+    assert result_of(run)["warnings"] == ["The new scorer is worse than the old one: better not adopt it."]
+
+
+def corrected(folder: Path, rows: list[tuple[str, str]]) -> Path:
+    """A run that is to learn (text, label) `rows`."""
+    file = folder / "c.jsonl"
+    file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    return run_in(folder / "runs" / "1", Wish("spam", (str(file),), "better", threads=1))
+
+
+def invented(number: int) -> tuple[str, str]:
+    """(text, subject) of a plain spam, or of a plain letter."""
+    luck = random.Random(number)
+    if number % 2:
+        what = luck.choice(["loans", "watches", "pills", "software", "degrees"])
+        text = (
+            f"Get cheap {what} today! {luck.choice(['No prescription', 'No questions', 'Lowest prices online'])}, "
+            f"satisfaction guaranteed or your money back. Click here http://deals.example/{number} now and save "
+            f"{luck.randint(50, 90)}%!!! Reply REMOVE to be taken off our list."
+        )
+        return text, f"{what.upper()} for less, limited time offer"
+    who, day = luck.choice(["Ada", "Tom", "Kay", "Lou"]), luck.choice(["Monday", "Tuesday", "Thursday"])
+    text = (
+        f"Hi {who},\n\nI read the draft and {luck.choice(['left two comments', 'have no wishes', 'agree with it'])}. "
+        f"Could you bring the {luck.choice(['minutes', 'contract', 'figures'])} to the meeting on {day}?\nThanks, Kim"
+    )
+    return text, f"Re: meeting on {day}"
 
 
 def quilting(number: int) -> tuple[str, str]:

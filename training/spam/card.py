@@ -12,7 +12,7 @@ def card(name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     Args:
         config: the scorer's config.json.
         facts: `mails`, `texts`, `held_out` and `alone` (measures, see `stacking.py`); perhaps `tables`, what
-            `spam-table --out` wrote, one object a scorer, and `notes`, sentences.
+            `spam-table --out` wrote, one object a scorer, `notes`, sentences, and `memory`; see `remembering.py`.
     """
     stack, held = config["stack"], facts["held_out"]
     rows = [("both together", held), *((f"the {part} one alone", m) for part, m in facts["alone"].items())]
@@ -27,6 +27,7 @@ def card(name: str, config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
         members="\n".join(members),
         tables="\n\n".join(_table(table) for table in facts.get("tables", ())) or "Not measured yet.",
         notes="\n".join(f"- {note}" for note in facts.get("notes", ())),
+        memory=MEMORY.format(**facts["memory"]) if "memory" in facts else "",
     )  # fmt: skip
 
 
@@ -46,6 +47,17 @@ def _table(table: Mapping[str, Any]) -> str:
 def _of(table: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
     return [row for row in table["rows"] if key in row]
 
+
+MEMORY = """\
+## What it remembers
+
+When it learns from corrections, {replayed:,} old mails are played back, and old and new scorer are compared on
+{benchmark:,} others, {spam:,} of them spam, as many of each corpus. They lie in `memory.npz`: no words, but of each
+mail the hashed columns, the network's row and how it was judged; of the letter groups' columns one in four, which
+stands for four. What is said of the mails to compare on was said by scorers that had not seen them ({accuracy:.1%}
+right), because the one that ships has seen all the mail there is; what is learned later is added to that.
+
+"""
 
 TEXT = """\
 # {name}
@@ -76,7 +88,7 @@ On the splits of `python -m training spam-table`. On each a scorer is trained on
 
 {notes}
 
-## What it cannot do
+{memory}## What it cannot do
 
 The mail is from 2001 to 2006, and all is in English. On mail of other years, people and languages it is less sure and
 more often wrong than these numbers say; what it is wrong about can be corrected and learned from. The network reads the
@@ -92,9 +104,10 @@ cp -r {name}/classical {name}-classical
 python -m training spam-table --data DATA/spam --english DATA --scorer stacked --out stacked.json
 python -m training spam-table --data DATA/spam --scorer characters --out characters.json
 python -m training spam card --scorer {name} --figures figures.json
+python -m training spam memory --data spam-data --scorer {name}
 ```
 
-The last one puts the tables of the two before it, and notes, into this card.
+`card` puts the tables of the two before it, and notes, into this card.
 
 ## Data and licences
 

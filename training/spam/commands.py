@@ -75,9 +75,22 @@ def card(scorer: Path, figures: Path) -> None:
 
 
 @spam.command()
+@click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote and the scorer was fitted on.")
+@click.option("--scorer", type=FOLDER, required=True, help="What `stack` wrote.")
+@click.option("--mails", default=1000, show_default=True, help="Played back, and as many others compared on.")
+def memory(data: Path, scorer: Path, mails: int) -> None:
+    """Give a scorer a memory of old mail, in figures, for retraining it where no old mail is."""
+    from training.spam.remembering import remember
+
+    click.echo(json.dumps(remember(data, scorer, mails), indent=1))
+
+
+@spam.command()
 @click.option("--corrections", type=FILE, required=True, help="JSON lines with mail (or text) and label.")
 @click.option("--scorer", type=FOLDER, help="The scorer to start from [default: the one that ships].")
-@click.option("--data", type=FOLDER, help="What `prepare` wrote: old mail, played back and compared on.")
+@click.option(
+    "--data", type=FOLDER, help="Old mail, from `prepare`, played back and compared on [default: what it remembers]."
+)
 @click.option("--out", type=FOLDER, required=True, help="Where the new scorer goes.")
 @click.option("--always", is_flag=True, help="Write it although it is worse.")
 def retrain(corrections: Path, scorer: Path | None, data: Path | None, out: Path, always: bool) -> None:

@@ -126,9 +126,23 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     Raises:
         TrainingError: all rows are of one kind, or there are too few to hold any out.
     """
+    matrix, weights = Matrix(rows.texts, bits), weights_of(rows)
+    places, views = cross_fitted(rows, matrix, weights)
+    mix, offset = mixed_views(views, rows.spam[places], rows.counts[places])
+    scorer = scorer_of(*matrix.fit(np.arange(len(rows.texts)), rows.spam, weights), bits)
+    scorer.mix, scorer.offset = mix, offset
+    scorer.config |= {"views": dict(zip(VIEWS, mix.tolist(), strict=True)), "offset": offset}
+    return Fitted(scorer, places, views @ mix + offset)
+
+
+def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(indices of the rows that are whole mails [M], views of each by a scorer fitted without its fold [M, V]).
+
+    Raises:
+        TrainingError: as `fit_hashed`.
+    """
     if rows.spam.all() or not rows.spam.any():
         raise TrainingError("There are mails of one kind only; both spam and honest mail are needed.")
-    matrix, weights = Matrix(rows.texts, bits), weights_of(rows)
     places = np.flatnonzero(~np.isin(rows.kinds, NO_MAIL))
     views = np.zeros((len(places), len(VIEWS)))
     turns = rows.folds // TOGETHER
@@ -136,13 +150,9 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
         train, held = np.flatnonzero(turns != turn), np.flatnonzero(turns[places] == turn)
         if len(set(rows.spam[train].tolist())) < 2:
             raise TrainingError("There are too few mails: hardly any are left when some are held out.")
-        part = scorer_of(*matrix.fit(train, rows.spam[train], weights[train]), bits)
+        part = scorer_of(*matrix.fit(train, rows.spam[train], weights[train]), matrix.bits)
         views[held] = part.views([rows.texts[i] for i in places[held]])
-    mix, offset = mixed_views(views, rows.spam[places], rows.counts[places])
-    scorer = scorer_of(*matrix.fit(np.arange(len(rows.texts)), rows.spam, weights), bits)
-    scorer.mix, scorer.offset = mix, offset
-    scorer.config |= {"views": dict(zip(VIEWS, mix.tolist(), strict=True)), "offset": offset}
-    return Fitted(scorer, places, views @ mix + offset)
+    return places, views
 
 
 def mixed_views(views: np.ndarray, spam: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:

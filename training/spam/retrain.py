@@ -1,33 +1,30 @@
 """Learning from corrections: `python -m training spam retrain`. Yesterday's scorer and what it was told → a new one.
 
-Owns what is learned from (corrections, old mail played back), the comparison before the new scorer is written, and its
-folder. Both scorers' linear layers are refitted from where they are (`refit.py`); the network's blocks stay.
+Owns what is learned from (corrections, and old mail played back: as text where there is any, else what the scorer
+remembers, `memory.py`) and the comparison before the new scorer is written (`successor.py`). Both scorers' linear
+layers are refitted from where they are (`traces.py`); the network's blocks stay.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
 
 from engine.email_text.normalise import normalise
-from engine.run.classifier import HEAD
-from engine.spam.features import features
+from engine.errors import ModelFolderError
 from engine.spam.hashed_scorer import HashedScorer
-from engine.spam.loading import load_judge
-from engine.spam.stacked_scorer import CLASSICAL, NEURAL, StackedScorer, ends
+from engine.spam.loading import BUNDLED, load_judge
+from engine.spam.stacked_scorer import StackedScorer
 from training.errors import TrainingError
 from training.spam.fitting import Rows
 from training.spam.measures import measure
-from training.spam.refit import refit
+from training.spam.memory import FILE, Memory, read_memory
 from training.spam.stacking import read_rows, thresholds
+from training.spam.successor import write_successor
+from training.spam.traces import Change, Scorer, Traces, apply, hashed_part, joined, learn, margins_of, moved, trace
 
 REPLAYED = 3000  # old mails that are played back
 WEIGHT = 4.0  # a correction counts as much as so many of them
@@ -35,8 +32,6 @@ SPRING = 0.05  # how much is held to the old weights when old mail is played bac
 SPRING_ALONE = 1.0  # and when it is not
 MOST_LOST = 0.003  # of the benchmark's accuracy
 FEWEST_HAM = 1000  # honest mails from which on new thresholds are measured
-
-Scorer = StackedScorer | HashedScorer
 
 
 @dataclass(frozen=True)
@@ -85,12 +80,8 @@ def read_corrections(path: Path) -> Rows:
         ) from None
     if not texts:
         raise TrainingError(f"{path} holds no corrections.")
-    return _rows(texts, np.array(spam), [""] * len(texts))
-
-
-def _rows(texts: list[str], spam: np.ndarray, sources: list[str]) -> Rows:
     count = len(texts)
-    return Rows(texts, spam, sources, np.zeros(count, int), np.ones(count), np.full(count, "plain"))
+    return Rows(texts, np.array(spam), [""] * count, np.zeros(count, int), np.ones(count), np.full(count, "plain"))
 
 
 def retrain(
@@ -101,29 +92,84 @@ def retrain(
     Args:
         scorer: the folder to start from; None: the one that ships.
         data: a folder of `train.jsonl`, which is played back, and `valid.jsonl`, on which old and new are compared.
+            None: what the scorer remembers is, where it remembers anything.
         always: write it although it is worse.
 
     Raises:
         ModelFolderError, TrainingError: something cannot be read.
     """
+    folder = scorer or BUNDLED
     learned = read_corrections(corrections)
-    old, new = _open(scorer), _open(scorer)
-    replay = _sample(read_rows(data / "train.jsonl"), REPLAYED) if data else _rows([], np.zeros(0, bool), [])
+    old, new = _open(folder), _open(folder)
+    memory = recall(folder, old)
+    change = _learned(old, learned, data, memory)
+    apply(new, change)
     held = read_rows(data / "valid.jsonl") if data else None
-    texts = [*learned.texts, *replay.texts]
-    spam = np.concatenate([learned.spam, replay.spam])
-    counts = np.array([WEIGHT] * len(learned.texts) + [1.0] * len(replay.texts))
-    spring = SPRING if data else SPRING_ALONE
-    head = None
-    if isinstance(new, StackedScorer):
-        _refit_hashed(new.classical, texts, spam, counts, spring)
-        head = _refit_head(new, texts, spam, counts, spring)
+    aged = Memory(moved(old, memory.replayed, change), moved(old, memory.benchmark, change)) if memory else None
+    if held is not None:
+        others = _on_texts(old, new, held)
+    elif memory and aged:
+        others = _on_memory(old, memory.benchmark, aged.benchmark)
     else:
-        _refit_hashed(new, texts, spam, counts, spring)
-    found = _compare(old, new, learned, held, always)
+        others = (0, 0.0, 0.0)
+    found = _compare(old, new, learned, others, always)
     if found.adopted:
-        write_new(new, _folder(scorer), out, head, _new_thresholds(new, held) if held else None, found)
+        table = _new_thresholds(new, held) if held is not None else None
+        write_successor(new, folder, out, thresholds=table, memory=aged, record=asdict(found), sentence=found.sentence)
     return found
+
+
+def recall(folder: Path, scorer: Scorer) -> Memory | None:
+    """What `scorer`, which is in `folder`, remembers; None: it was made without a memory.
+
+    Raises:
+        ModelFolderError: the memory is damaged, or another scorer's.
+    """
+    memory = read_memory(folder)
+    if memory is None:
+        return None
+    width = scorer.network.head.shape[1] if isinstance(scorer, StackedScorer) else 0
+    for part in (memory.replayed, memory.benchmark):
+        if part.pooled.shape[1] != width or part.columns.max(initial=0) >= len(hashed_part(scorer).weights):
+            raise ModelFolderError(f"{folder / FILE} is the memory of another spam scorer. Install homespun again.")
+    return memory
+
+
+def _open(folder: Path) -> Scorer:
+    judge = load_judge(folder)
+    assert isinstance(judge, StackedScorer | HashedScorer)
+    return judge
+
+
+def _learned(scorer: Scorer, learned: Rows, data: Path | None, memory: Memory | None) -> Change:
+    """What the corrections change, with old mail, if there is any, played back."""
+    traces = trace(scorer, learned.texts, learned.spam)
+    replayed: Traces | None = memory.replayed if memory else None
+    if data:
+        rows = _sample(read_rows(data / "train.jsonl"), REPLAYED)
+        replayed = trace(scorer, rows.texts, rows.spam)
+    counts = np.full(len(traces), WEIGHT)
+    if replayed is None:
+        return learn(scorer, traces, counts, SPRING_ALONE)
+    return learn(scorer, joined(traces, replayed), np.append(counts, np.ones(len(replayed))), SPRING)
+
+
+def _sample(rows: Rows, most: int) -> Rows:
+    if len(rows.texts) <= most:
+        return rows
+    return rows.take(np.random.default_rng(1).permutation(len(rows.texts))[:most])
+
+
+def _on_texts(old: Scorer, new: Scorer, held: Rows) -> tuple[int, float, float]:
+    """How many mails are compared on, and the share that each of the two judges right."""
+    before, after = (measure(scorer.probabilities(held.texts), held.spam).accuracy for scorer in (old, new))
+    return len(held.texts), before, after
+
+
+def _on_memory(scorer: Scorer, old: Traces, new: Traces) -> tuple[int, float, float]:
+    """The same of mails that are remembered, by their log-odds before and after."""
+    before, after = (float(((margins_of(scorer, part) >= 0) == part.spam).mean()) for part in (old, new))
+    return len(old), before, after
 
 
 def _new_thresholds(scorer: Scorer, held: Rows) -> list[list[float]] | None:
@@ -134,110 +180,17 @@ def _new_thresholds(scorer: Scorer, held: Rows) -> list[list[float]] | None:
     return thresholds(scorer.probabilities([held.texts[i] for i in places]), [held.sources[i] for i in places])
 
 
-def _open(folder: Path | None) -> Scorer:
-    judge = load_judge(folder)
-    assert isinstance(judge, StackedScorer | HashedScorer)
-    return judge
-
-
-def _folder(folder: Path | None) -> Path:
-    from engine.spam.loading import BUNDLED
-
-    return folder or BUNDLED
-
-
-def _sample(rows: Rows, most: int) -> Rows:
-    if len(rows.texts) <= most:
-        return rows
-    return rows.take(np.random.default_rng(1).permutation(len(rows.texts))[:most])
-
-
-def _refit_hashed(
-    scorer: HashedScorer, texts: list[str], spam: np.ndarray, counts: np.ndarray, spring: float
-) -> None:  # fmt: skip
-    """Move `scorer`'s weights, in place. Every view is taken to move as the whole text does: its passages are of it."""
-    places, columns, values = [], [], []
-    share = float(scorer.mix.sum())
-    for index, text in enumerate(texts):
-        found = features(text, scorer.bits)
-        columns.append(found.columns.astype(np.int64))
-        values.append(share * found.values)
-        places.append(np.full(len(found.values), index, dtype=np.int64))
-    used, compact = np.unique(np.concatenate(columns), return_inverse=True)  # the others would not move
-    indices = torch.from_numpy(np.stack([np.concatenate(places), compact.reshape(-1)]))
-    shape = (len(texts), len(used))
-    rows = torch.sparse_coo_tensor(
-        indices, torch.from_numpy(np.concatenate(values)).float(), shape, check_invariants=False
-    )
-    scorer.weights[used] += refit(rows, scorer.margins(texts), spam, counts, spring)
-
-
-def _refit_head(
-    scorer: StackedScorer, texts: list[str], spam: np.ndarray, counts: np.ndarray, spring: float
-) -> torch.Tensor:
-    """Move the network's head, in place; the new head [labels, C]."""
-    network = scorer.network
-    rows = network.pooled([ends(text) for text in texts]).cpu() / network.config.temperature
-    old = scorer.members(texts)[:, 0]
-    size = float(rows.square().sum(1).mean())  # so that the spring is as stiff as for rows of length 1
-    change = torch.from_numpy(refit(rows, old, spam, counts, spring * size))
-    head = network.head.clone()
-    place = network.labels.index("spam")
-    head += torch.stack([change / 2 if row == place else -change / 2 for row in range(len(head))])
-    network.head = head
-    return head
-
-
-def _compare(old: Scorer, new: Scorer, learned: Rows, held: Rows | None, always: bool) -> Comparison:
-    def right(scorer: Scorer) -> int:
-        return int(((scorer.probabilities(learned.texts) >= 0.5) == learned.spam).sum())
-
-    before, after = right(old), right(new)
-    accuracy = [measure(s.probabilities(held.texts), held.spam).accuracy if held else 0.0 for s in (old, new)]
-    count = len(held.texts) if held else 0
-    worse = after < before or accuracy[1] < accuracy[0] - MOST_LOST
+def _compare(
+    old: Scorer, new: Scorer, learned: Rows, others: tuple[int, float, float], always: bool
+) -> Comparison:  # fmt: skip
+    count, share_before, share_after = others
+    before, after = (int(((scorer.probabilities(learned.texts) >= 0.5) == learned.spam).sum()) for scorer in (old, new))
     told = f"Of {len(learned.texts)} corrections {before} were right before and {after} are now."
     if count:
-        told += f" On {count:,} other mails: {accuracy[0]:.2%} before, {accuracy[1]:.2%} now."
+        told += f" On {count:,} other mails: {share_before:.2%} before, {share_after:.2%} now."
     else:
         told += " There was no old mail to compare on."
-    adopted = always or not worse
+    found = Comparison(len(learned.texts), before, after, count, share_before, share_after, True, told)
+    adopted = always or not found.worse
     told += " The new scorer is kept." if adopted else " That is worse: the old scorer stays."
-    return Comparison(len(learned.texts), before, after, count, accuracy[0], accuracy[1], adopted, told)
-
-
-def write_new(
-    scorer: Scorer, old: Path, out: Path, head: torch.Tensor | None, table: list[list[float]] | None, found: Comparison
-) -> None:
-    """The folder of `scorer`, made from a copy of `old`'s: whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        shutil.copytree(old, temporary, dirs_exist_ok=True)
-        hashed, folder = (scorer.classical, temporary / CLASSICAL) if head is not None else (scorer, temporary)  # type: ignore[union-attr]
-        _replace(folder / "model.safetensors", "weights", torch.from_numpy(hashed.weights))
-        if head is not None:
-            _replace(temporary / NEURAL / "model.safetensors", HEAD, head)
-        config = json.loads((temporary / "config.json").read_text(encoding="utf-8"))
-        if table:
-            config["thresholds"] = table
-        training: dict[str, Any] = json.loads((temporary / "training.json").read_text(encoding="utf-8"))
-        training |= {"name": out.name, "parent": old.name, "retrained": asdict(found)}
-        for name, data in (("config.json", config), ("training.json", training)):
-            (temporary / name).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        card = (temporary / "README.md").read_text(encoding="utf-8").rstrip()
-        told = f"{card}\n\n## Learned since\n\n{found.sentence} The numbers above are those of {old.name}.\n"
-        (temporary / "README.md").write_text(told, encoding="utf-8")
-        temporary.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(path: Path, name: str, tensor: torch.Tensor) -> None:
-    """Put `tensor` in the place of the one called `name`, in that one's precision."""
-    tensors = load_file(path)
-    tensors[name] = tensor.to(tensors[name].dtype).contiguous()
-    save_file(tensors, path, metadata={"format": "pt"})
+    return replace(found, adopted=adopted, sentence=told)

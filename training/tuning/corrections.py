@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.spam.loading import BUNDLED
 from training.errors import TrainingError
 from training.recipe_wish import Wish
+from training.spam.memory import read_memory
 from training.spam.retrain import Comparison, retrain
 from training.tuning.layout import Laid, Row
 from training.tuning.recipes import Amounts
@@ -55,6 +57,7 @@ def lay_out(wish: Wish) -> Laid:
 
     Raises:
         TrainingError: as `read`.
+        ModelFolderError: what the scorer remembers is damaged.
     """
     corrections = read(wish)
     rows = [
@@ -63,8 +66,21 @@ def lay_out(wish: Wish) -> Laid:
     ]
     counts = Counter(one.label for one in corrections)
     notes = ["Corrections: " + ", ".join(f"{count} {label}" for label, count in counts.most_common()) + "."]
-    notes.append("Old mail is mixed in." if wish.old_mail else NO_OLD_MAIL)
+    notes.append(_old_mail(wish))
     return Laid(Amounts(len(corrections), len(corrections)), rows, notes)
+
+
+def _old_mail(wish: Wish) -> str:
+    """What is mixed in and compared on, in a sentence."""
+    if wish.old_mail:
+        return f"Old mail is mixed in, and compared on: {wish.old_mail}."
+    memory = read_memory(Path(wish.scorer) if wish.scorer else BUNDLED)
+    if memory is None:
+        return NO_OLD_MAIL
+    return (
+        f"{len(memory.replayed):,} old mails are mixed in, and old and new scorer are compared on "
+        f"{len(memory.benchmark):,} others. The scorer remembers them in figures, not in words."
+    )
 
 
 NO_OLD_MAIL = "There is no old mail to mix in or to compare on; the old weights are the memory."
