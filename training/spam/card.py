@@ -51,11 +51,12 @@ def _of(table: Mapping[str, Any], key: str) -> Iterable[Mapping[str, Any]]:
 MEMORY = """\
 ## What it remembers
 
-When it learns from corrections, {replayed:,} old mails are played back, and old and new scorer are compared on
-{benchmark:,} others, {spam:,} of them spam, as many of each corpus. They lie in `memory.npz`: no words, but of each
-mail the hashed columns, the network's row and how it was judged; of the letter groups' columns one in four, which
-stands for four. What is said of the mails to compare on was said by scorers that had not seen them ({accuracy:.1%}
-right), because the one that ships has seen all the mail there is; what is learned later is added to that.
+When it learns from corrections, {replayed:,} old mails are played back, so that what is said of them stays as it is,
+and old and new scorer are compared on {benchmark:,} others, {spam:,} of them spam: as many of each corpus, with its
+share of spam. They lie in `memory.npz`: no words, but of each mail the hashed columns, the network's row and how it was
+judged; of the letter groups' columns one in four, which stands for four. How they were judged was said by scorers that
+had not seen them ({accuracy:.1%} right), because the one that ships has seen all the mail there is; what is learned
+later is added to that.
 
 """
 

@@ -24,10 +24,11 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Memory:
-    """What a scorer remembers of old mail."""
+    """What a scorer remembers of old mail. The log-odds are those of scorers that had not seen it, moved by what was
+    learned since."""
 
-    replayed: Traces  # its own log-odds of these, which it was fitted on
-    benchmark: Traces  # and of these what scorers said that had not seen them, moved by what was learned since
+    replayed: Traces
+    benchmark: Traces  # others, which nothing is learned from
 
 
 def write_memory(memory: Memory, folder: Path) -> None:

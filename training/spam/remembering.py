@@ -1,8 +1,8 @@
 """Makes the memory of a spam scorer out of the mail it was fitted on: `python -m training spam memory`.
 
-Owns which mails are remembered, what is kept of each, and what was said of those to compare on by scorers that had not
-seen them (cross-fitted, as in `stacking.py`): the one that ships has seen all the mail there is. The file is
-`memory.py`'s.
+Owns which mails are remembered and what is kept of each. Their log-odds are those of scorers that had not seen them
+(cross-fitted, as in `stacking.py`): the one that ships has seen all the mail there is and is right about all of it, so
+that its own would neither resist when they are played back nor tell what new mail meets. The file is `memory.py`'s.
 """
 
 from __future__ import annotations
@@ -44,18 +44,19 @@ def remember(prepared: Path, folder: Path, mails: int = MAILS) -> dict[str, Any]
         raise TrainingError(f"{folder} is no scorer of two parts: only what `stack` wrote gets a memory.")
     rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
     seen, neural, hashed = _unseen(scorer, rows)
-    first, second = chosen(seen, mails)
-    replayed, benchmark = (
-        trace(scorer, part.texts, part.spam, thinned) for part in (seen.take(first), seen.take(second))
-    )
-    benchmark = replace(benchmark, neural=neural[second], hashed=hashed[second])
-    write_memory(Memory(replayed, benchmark), folder)
-    right = (margins_of(scorer, benchmark) >= 0) == benchmark.spam
+    parts = []
+    for places in chosen(seen, mails):
+        texts = [seen.texts[place] for place in places]
+        part = trace(scorer, texts, seen.spam[places], thinned)
+        parts.append(replace(part, neural=neural[places], hashed=hashed[places]))
+    memory = Memory(*parts)
+    write_memory(memory, folder)
+    compared = memory.benchmark
     facts = {
-        "replayed": len(replayed),
-        "benchmark": len(benchmark),
-        "spam": int(benchmark.spam.sum()),
-        "accuracy": float(right.mean()),
+        "replayed": len(memory.replayed),
+        "benchmark": len(compared),
+        "spam": int(compared.spam.sum()),
+        "accuracy": float(((margins_of(scorer, compared) >= 0) == compared.spam).mean()),
         "bytes": (folder / FILE).stat().st_size,
     }
     rewrite_card(folder, {"memory": facts})
@@ -73,21 +74,23 @@ def _unseen(scorer: StackedScorer, rows: Rows) -> tuple[Rows, np.ndarray, np.nda
 
 
 def chosen(rows: Rows, mails: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of `mails` of `rows` to play back, and of as many others to compare on: as many of each source and label
-    as of every other, as far as there are so many. Which ones depends on their texts alone, not on their order."""
-    groups: dict[tuple[str, bool], list[int]] = {}
-    for place, group in enumerate(zip(rows.sources, rows.spam.tolist(), strict=True)):
-        groups.setdefault(group, []).append(place)
+    """Indices of `mails` of `rows` to play back, and of as many others to compare on. There are as many of each source
+    as of every other, as far as it has so many, and of these as large a share of spam as in all of it. Which ones
+    depends on their texts alone, not on their order."""
     marks = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() for text in rows.texts]
-    first: list[int] = []
-    second: list[int] = []
-    for number, group in enumerate(sorted(groups)):
-        places = sorted(groups[group], key=lambda place: marks[place])
-        wanted = mails * (number + 1) // len(groups) - mails * number // len(groups)
-        count = min(wanted, len(places) // 2)
-        first += places[:count]
-        second += places[count : 2 * count]
-    return np.array(first), np.array(second)
+    parts: tuple[list[int], list[int]] = ([], [])
+    sources = sorted(set(rows.sources))
+    for number, source in enumerate(sources):
+        ours = sorted((i for i, one in enumerate(rows.sources) if one == source), key=lambda i: marks[i])
+        wanted = mails * (number + 1) // len(sources) - mails * number // len(sources)
+        wanted = min(wanted, len(ours) // 2)
+        spam = round(wanted * float(rows.spam[ours].mean()))
+        for label, count in ((True, spam), (False, wanted - spam)):
+            places = [i for i in ours if rows.spam[i] == label]
+            count = min(count, len(places) // 2)
+            parts[0].extend(places[:count])
+            parts[1].extend(places[count : 2 * count])
+    return np.array(parts[0]), np.array(parts[1])
 
 
 def thinned(text: str, bits: int) -> Features:

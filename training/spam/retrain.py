@@ -29,6 +29,7 @@ from training.spam.traces import Change, Scorer, Traces, apply, hashed_part, joi
 REPLAYED = 3000  # old mails that are played back
 WEIGHT = 4.0  # a correction counts as much as so many of them
 SPRING = 0.05  # how much is held to the old weights when old mail is played back
+HELD = 0.3  # how much each of those is held to how it was judged
 SPRING_ALONE = 1.0  # and when it is not
 MOST_LOST = 0.003  # of the benchmark's accuracy
 FEWEST_HAM = 1000  # honest mails from which on new thresholds are measured
@@ -148,10 +149,12 @@ def _learned(scorer: Scorer, learned: Rows, data: Path | None, memory: Memory | 
     if data:
         rows = _sample(read_rows(data / "train.jsonl"), REPLAYED)
         replayed = trace(scorer, rows.texts, rows.spam)
-    counts = np.full(len(traces), WEIGHT)
+    new = np.ones(len(traces))
     if replayed is None:
-        return learn(scorer, traces, counts, SPRING_ALONE)
-    return learn(scorer, joined(traces, replayed), np.append(counts, np.ones(len(replayed))), SPRING)
+        return learn(scorer, traces, WEIGHT * new, SPRING_ALONE)
+    old = np.ones(len(replayed))
+    counts, held = np.append(WEIGHT * new, old), np.append(0 * new, HELD * old)
+    return learn(scorer, joined(traces, replayed), counts, SPRING, held)
 
 
 def _sample(rows: Rows, most: int) -> Rows:

@@ -15,7 +15,7 @@ import torch
 from engine.spam.features import Features, features
 from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.stacked_scorer import CLEAR, StackedScorer, ends
-from training.spam.refit import refit
+from training.spam.refit import DenseRows, SparseRows, refit
 
 Scorer = StackedScorer | HashedScorer
 
@@ -80,25 +80,28 @@ def hashed_part(scorer: Scorer) -> HashedScorer:
     return scorer.classical if isinstance(scorer, StackedScorer) else scorer
 
 
-def learn(scorer: Scorer, traces: Traces, counts: np.ndarray, spring: float) -> Change:
+def learn(
+    scorer: Scorer, traces: Traces, counts: np.ndarray, spring: float, held: np.ndarray | None = None
+) -> Change:  # fmt: skip
     """What to add to `scorer`'s weights so that `traces` get their labels.
 
     Args:
         counts: [N], how much each mail counts.
         spring: how much is held to the old weights; see `refit`.
+        held: [N], how much each mail is held to its log-odds, whatever its label is.
     """
     hashed = hashed_part(scorer)
     used, compact = np.unique(traces.columns, return_inverse=True)  # the others would not move
-    indices = torch.from_numpy(np.stack([traces.places, compact.reshape(-1)]))
     values = torch.from_numpy(float(hashed.mix.sum()) * traces.values).float()
-    rows = torch.sparse_coo_tensor(indices, values, (len(traces), len(used)), check_invariants=False)
+    places, columns = torch.from_numpy(traces.places), torch.from_numpy(compact.reshape(-1))
+    rows = SparseRows(places, columns, values, (len(traces), len(used)))
     change = np.zeros_like(hashed.weights)
-    change[used] = refit(rows, traces.hashed, traces.spam, counts, spring)
+    change[used] = refit(rows, traces.hashed, traces.spam, counts, spring, held)
     head = np.zeros(traces.pooled.shape[1], dtype=np.float32)
     if isinstance(scorer, StackedScorer):
         dense = torch.from_numpy(traces.pooled) / scorer.network.config.temperature
         size = float(dense.square().sum(1).mean())  # so that the spring is as stiff as for rows of length 1
-        head = refit(dense, traces.neural, traces.spam, counts, spring * size)
+        head = refit(DenseRows(dense), traces.neural, traces.spam, counts, spring * size, held)
     return Change(change, head)
 
 
