@@ -18,25 +18,25 @@ from training.loop.train import train
 
 CHILD = """
 import sys, torch
-from dataclasses import replace
 from pathlib import Path
 from tests.training.loop_setup import Random, make_stage
 from training.loop import distributed
+from training.loop.stage import cut
 from training.loop.train import train
 torch.set_num_threads(1)
-folder, shard, minutes = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-stage = make_stage(folder, Random(steps=8), shard=shard, ema=0.9, valid_every=4)
-stage.validate = lambda model: {"norm": float(model.logits(model.hidden(torch.arange(8)[None])).norm())}
-if shard == "full":
-    rank, size = distributed.world().rank, distributed.world().size
-    class Share:
-        steps = 8
-        def step(self, n):
-            from training.loop.stage import cut
-            return [cut(batch, size)[rank] for batch in Random().step(n)]
-    stage.batches, stage.shared = Share(), True
-stage.max_minutes = minutes
-train(stage)
+folder, minutes = Path(sys.argv[1]), float(sys.argv[2])
+rank, size = distributed.world().rank, distributed.world().size
+class Share:
+    steps = 8
+    def step(self, n):
+        return [cut(batch, size)[rank] for batch in Random().step(n)]
+for shard in ("none", "full"):
+    stage = make_stage(folder / shard, Random(steps=8), shard=shard, ema=0.9, valid_every=4)
+    stage.validate = lambda model: {"norm": float(model.logits(model.hidden(torch.arange(8)[None])).norm())}
+    if shard == "full":
+        stage.batches, stage.shared = Share(), True
+    stage.max_minutes = minutes
+    train(stage)
 distributed.leave()
 """
 
@@ -50,37 +50,50 @@ def launch(*arguments: str, processes: int = 2) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("child") / "child.py"
+    path.write_text(CHILD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stopped(child: Path) -> Path:
+    """What two processes left that were stopped after a step: folders "none" (whole copies) and "full" (parts)."""
+    launch(str(child), str(child.parent / "stopped"), "0")
+    return child.parent / "stopped"
+
+
+@pytest.fixture(scope="module")
+def ended(child: Path, stopped: Path) -> Path:
+    """The same, gone on with to the end."""
+    shutil.copytree(stopped, child.parent / "ended")
+    launch(str(child), str(child.parent / "ended"), "60")
+    return child.parent / "ended"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", ["none", "full"], ids=["DDP", "FSDP2"])
-def test_two_processes_have_the_losses_of_one(tmp_path: Path, shard: str) -> None:
-    """Equal to 1e-3 of the loss: sums are made in another order, and Muon multiplies in bf16.
-
-    The two are stopped after a step and go on from their common checkpoint; then one alone goes on from it.
-    """
-    child = tmp_path / "child.py"
-    child.write_text(CHILD)
-    launch(str(child), str(tmp_path / "two"), shard, "0")
-    assert (tmp_path / "two" / "checkpoint" / ".metadata").exists()
-    assert [e["reason"] for e in events(tmp_path / "two", "stopped")] == ["time is up"]
-    launch(str(child), str(tmp_path / "two"), shard, "60")
-    one = make_stage(tmp_path / "one", Random(steps=8), ema=0.9, valid_every=4)
+def test_two_processes_have_the_losses_of_one(stopped: Path, ended: Path, tmp_path: Path, shard: str) -> None:
+    """Equal to 1e-3 of the loss: sums are made in another order, and Muon multiplies in bf16."""
+    assert (stopped / shard / "checkpoint" / ".metadata").exists()
+    assert [e["reason"] for e in events(stopped / shard, "stopped")] == ["time is up"]
+    one = make_stage(tmp_path, Random(steps=8), ema=0.9, valid_every=4)
     one.validate = lambda model: {"norm": float(model.logits(model.hidden(torch.arange(8)[None])).norm())}
     assert train(one)
-    assert len(losses(tmp_path / "two")) == 8
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
-    ours, theirs = (torch.load(tmp_path / f / "checkpoint.pt", weights_only=True) for f in ("two", "one"))
+    assert len(losses(ended / shard)) == 8
+    assert losses(ended / shard) == pytest.approx(losses(tmp_path), rel=1e-3)
+    ours, theirs = (torch.load(f / "checkpoint.pt", weights_only=True) for f in (ended / shard, tmp_path))
     for kind in ("model", "average"):
         for name in theirs[kind]:
             assert (ours[kind][name] - theirs[kind][name]).abs().mean() < 1e-3, name
-    valid = [[e["norm"] for e in events(tmp_path / folder, "valid")] for folder in ("two", "one")]
+    valid = [[e["norm"] for e in events(folder, "valid")] for folder in (ended / shard, tmp_path)]
     assert valid[0] == pytest.approx(valid[1], rel=1e-2)
 
 
 @pytest.mark.slow
-def test_one_process_goes_on_from_the_checkpoint_of_two(tmp_path: Path) -> None:
-    child = tmp_path / "child.py"
-    child.write_text(CHILD)
-    launch(str(child), str(tmp_path / "two"), "full", "0")
+def test_one_process_goes_on_from_the_checkpoint_of_two(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped / "full", tmp_path / "two")
     assert train(make_stage(tmp_path / "two", Random(steps=8), ema=0.9, valid_every=4))
     assert events(tmp_path / "two", "start")[-1]["step"] == 1
     assert not (tmp_path / "two" / "checkpoint").exists(), "one writes checkpoint.pt, and no older one stays"
