@@ -56,8 +56,15 @@ def test_it_learns(finished: Path) -> None:
         assert sum(values[-5:]) < sum(values[:5]) * 0.9, stage
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft"])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("stage", "how"),
+    [
+        ("pretrain", signal.SIGKILL),
+        ("pretrain", signal.SIGINT),
+        ("sft", signal.SIGKILL),
+        ("sft", signal.SIGTERM),
+    ],
+)
 def test_an_interrupted_stage_has_the_same_losses(corpus, finished, tmp_path, stage, how) -> None:
     run = copy_before(finished, stage, tmp_path / "run")
     process = subprocess.Popen(command(corpus, stage, run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -30,7 +30,7 @@ def test_a_job_in_pieces(corpus: Path, finished: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(stat.S_IRWXU)
     wishes = {"RECIPE": str(corpus / "recipe.toml"), "RUN": str(run), "DATA": str(corpus), "DEVICE": "cpu"}
-    slurm = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "localhost", "PROCESSES": "2"}
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "localhost", "PROCESSES": "1"}
     more = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls"), "OMP_NUM_THREADS": "1"}
 
     def piece(minutes: str) -> int:
