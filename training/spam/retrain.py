@@ -37,7 +37,7 @@ FEWEST_HAM = 1000  # honest mails from which on new thresholds are measured
 
 @dataclass(frozen=True)
 class Comparison:
-    """The old scorer and the new one, on the corrections and on old mail that neither was trained on."""
+    """The old scorer and the new one, on the corrections and on old mail that nothing is learned from now."""
 
     corrections: int
     right_before: int
@@ -170,7 +170,7 @@ def _on_texts(old: Scorer, new: Scorer, held: Rows) -> tuple[int, float, float]:
 
 
 def _on_memory(scorer: Scorer, old: Traces, new: Traces) -> tuple[int, float, float]:
-    """The same of mails that are remembered, by their log-odds before and after."""
+    """The same of mails that are remembered, by their log-odds before and after; see `thinned` for how true it is."""
     before, after = (float(((margins_of(scorer, part) >= 0) == part.spam).mean()) for part in (old, new))
     return len(old), before, after
 
