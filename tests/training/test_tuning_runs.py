@@ -160,7 +160,8 @@ def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_els
     """The wish `spam`: 200 mails of a kind that is called spam, and is none; other mail is judged as before."""
     mails = [for_model(*quilting(number)) for number in range(240)]
     wrong = [text for text, p in zip(mails, load_judge(None).probabilities(mails), strict=True) if p >= 0.5]
-    assert len(wrong) > 20, "the mails are no hard case any more"
+    assert len(wrong) > 100, "the mails are no hard case any more"
+    assert len(set(mails[:200])) > 180, "they are one mail again and again"
     run = corrected(tmp_path, [(text, "not spam") for text in mails[:200]])
     (note,) = (note for note in lay_out(Tuning(run).wish).notes if "mixed in" in note)
     assert note.startswith("1,000 old mails are mixed in, and old and new scorer are compared on 1,000 others.")
@@ -200,10 +201,12 @@ def quilting(number: int) -> tuple[str, str]:
     """(text, subject) of a newsletter that sells something to people who have asked for it."""
     luck = random.Random(number)
     what = luck.choice(["quilt", "thread", "cotton", "needle", "pattern"])
+    colour = luck.choice(["red", "blue", "ivory", "violet", "striped", "checked", "floral"])
+    teacher, day = luck.choice(["Rose", "Hazel", "Iris", "Ivy", "Violet"]), luck.choice(["Monday", "Friday", "Sunday"])
     offer = luck.choice(["Save 20% on every order", "Free shipping on all orders", "Buy two, get one free"])
     text = (
-        f"Dear quilter,\n\n{offer} of {what}s this week only! Click here to order now: https://quilts.example/{number}\n"
-        f"Our {what} guild meets on {luck.choice(['Monday', 'Friday'])}. Limited offer, act today.\n"
+        f"Dear quilter,\n\n{offer} of {colour} {what}s this week only! Click here to order now: "
+        f"https://quilts.example/{number}\nOur {what} guild meets {teacher} on {day}. Limited offer, act today.\n"
         "To unsubscribe click below."
     )
     return text, f"{offer}: {what} sale"

@@ -20,6 +20,7 @@ from training.spam.traces import Traces
 
 FILE = "memory.npz"
 VERSION = 1
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ def read_memory(folder: Path) -> Memory | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if int(arrays["version"]) != VERSION:
                 raise ValueError(f"version {int(arrays['version'])}, where {VERSION} is read")
             parts = [_unpacked(arrays, name) for name in ("replayed", "benchmark")]
-    except (OSError, ValueError, KeyError, EOFError, IndexError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, LookupError, EOFError, TypeError, RuntimeError, *DAMAGED_ZIP) as error:
         raise ModelFolderError(
             f"What the spam scorer remembers of old mail, {path}, is damaged ({error}). Install homespun again, or "
             "delete the file: the scorer then learns without it."
@@ -75,7 +76,7 @@ def _packed(traces: Traces) -> dict[str, np.ndarray]:
     reach = np.abs(traces.pooled - middle).max(axis=0) / 127 + np.finfo(np.float32).tiny
     return {
         "spam": traces.spam,
-        "sizes": traces.sizes.astype(np.uint16),
+        "sizes": traces.sizes.astype(np.uint16),  # of 8,000 characters, which is what is read of a mail, all fit
         "gaps": np.stack([gaps & 255, gaps >> 8 & 255, gaps >> 16]).astype(np.uint8),
         "values": np.rint(traces.values / most[places] * 255).astype(np.uint8),
         "most": most,
