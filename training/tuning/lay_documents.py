@@ -22,7 +22,7 @@ PACKED = (".gz", ".bz2", ".xz")
 SMALLEST = 400  # characters that a text must have to teach anything
 LEAST_FROM_NOTHING = 20_000  # bytes
 LARGEST_IN_ALL = 4_000_000_000  # bytes; more is for the lab itself
-REPLAY_MOST = 200  # dialogues that are read again
+REPLAY_MOST, REPLAY_SEEN = 400, 2.0  # dialogues that are read again, and times each; 200 once cost four points
 PROMPTS = 4
 
 
@@ -56,7 +56,8 @@ def lay_out(wish: Wish, run: Path, vocabulary: Vocabulary | None) -> Laid:
             again, _ = replayed(wish, vocabulary, REPLAY_MOST)
             lines = "".join(json.dumps(chat, ensure_ascii=False) + "\n" for chat in again)
             (run / "data" / "replay.jsonl").write_text(lines, encoding="utf-8")
-            laid.sources.append({"name": "replay", "path": "replay.jsonl", "licence": "Apache-2.0", "epochs": 1.0})
+            row = {"name": "replay", "path": "replay.jsonl", "licence": "Apache-2.0", "epochs": REPLAY_SEEN}
+            laid.sources.append(row)
     elif wish.chats:
         shutil.copy(REPLAY, run / "data" / "dialogues.jsonl")
         row = {
