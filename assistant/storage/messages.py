@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from assistant.errors import StorageError
@@ -156,7 +157,7 @@ class Messages(Base):
         families: dict[int | None, list[int]] = {}
         for row in self._all("SELECT id, parent FROM messages WHERE chat = ? ORDER BY id", chat):
             families.setdefault(row["parent"], []).append(row["id"])
-        return [_message(row, families[row["parent"]]) for row in rows]
+        return [_message(row, families[row["parent"]], row["mark"]) for row in rows]
 
     def tree(self, chat: int) -> list[Message]:
         """All messages of a chat, whatever branch they are on, the older first."""
@@ -172,14 +173,14 @@ class Messages(Base):
         return list(dict.fromkeys(printable(row["content"]) for row in rows))
 
 
-_COLUMNS = tuple(name for name in Message.__dataclass_fields__ if name not in ("place", "siblings", "mark"))
+_COLUMNS = [name for name in Message.__dataclass_fields__ if name not in ("place", "siblings", "mark")]
+_values = itemgetter(*_COLUMNS)
 
 
-def _message(row: sqlite3.Row, family: list[int]) -> Message:
-    values = {name: row[name] for name in _COLUMNS}
-    values["mark"] = row["mark"] if "mark" in row.keys() else 0  # noqa: SIM118 - a Row's keys, not its values
-    values["content"] = printable(values["content"])  # the file may have been written by others
-    return Message(**values, place=family.index(row["id"]) + 1, siblings=len(family))
+def _message(row: sqlite3.Row, family: list[int], mark: int = 0) -> Message:
+    number, chat, parent, role, content, *rest = _values(row)
+    content = printable(content)  # the file may have been written by others
+    return Message(number, chat, parent, role, content, *rest, family.index(number) + 1, len(family), mark)
 
 
 def _at_work(row: sqlite3.Row, limit: str) -> bool:

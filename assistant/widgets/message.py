@@ -35,15 +35,16 @@ class MessageView(PageView):
             super().__init__()
             self.message, self.by = message, by
 
-    def __init__(self, message: Message, kind: str) -> None:
-        super().__init__(f"message {kind}")
+    def __init__(self, message: Message, waiting: str = "") -> None:
+        super().__init__("message")
+        self.become(message, waiting)
+
+    def become(self, message: Message, waiting: str = "") -> None:
+        """Show `message`, whatever was shown before. `waiting` stands under a reply without a word yet."""
         self.message = message
 
-    async def refit(self, message: Message, waiting: str = "") -> None:
-        """Show what has changed of the message: its place among its siblings, its text, its state.
-
-        `waiting` stands under a reply without a word yet.
-        """
+    def refit(self, message: Message, waiting: str = "") -> None:
+        """Show what has changed of the message: its place among its siblings, its text, its state."""
         self.message = message
 
     def role(self) -> Row:
@@ -72,13 +73,13 @@ class QuestionView(MessageView):
 
     BAR = "$secondary"
 
-    def __init__(self, message: Message) -> None:
-        super().__init__(message, "question")
+    def become(self, message: Message, waiting: str = "") -> None:
+        super().become(message)
         self.put(0, [[self.role(), *self._rows()]])
 
-    async def refit(self, message: Message, waiting: str = "") -> None:
+    def refit(self, message: Message, waiting: str = "") -> None:
         before = self.role()
-        await super().refit(message)
+        super().refit(message)
         if self.role().text.plain != before.text.plain:
             self.put(0, [[self.role(), *self._rows()]])
 

@@ -35,13 +35,16 @@ class ReplyView(MessageView):
             self.message, self.place = message, place
 
     def __init__(self, message: Message, waiting: str = "") -> None:
-        super().__init__(message, "reply")
+        self._due = False  # a growth is planned
+        self._worked = time.thread_time()  # of this thread, as of the last growth
+        super().__init__(message, waiting)
+
+    def become(self, message: Message, waiting: str = "") -> None:
+        super().become(message)
         self.sources: list[Source] = []
         self.told, self._wrong = waiting or note_of(message, spelt(self, "continue")), False
         self._text = message.content  # the whole reply; the body may be a little behind
         self._body = Growing(message.content)
-        self._due = False  # a growth is planned
-        self._worked = time.thread_time()  # of this thread, as of the last growth
         self._put_all()
 
     def _put_all(self) -> None:
@@ -99,9 +102,9 @@ class ReplyView(MessageView):
             stay = self._body.append(more)
             self.put(1 + stay, [*(block.rows for block in self._body.blocks[stay:]), self._foot()])
 
-    async def refit(self, message: Message, waiting: str = "") -> None:
+    def refit(self, message: Message, waiting: str = "") -> None:
         before = self.role().text.plain
-        await super().refit(message)
+        super().refit(message)
         if message.status == "streaming" and self._text.startswith(message.content):
             pass  # the store is a little behind the screen
         elif message.content.startswith(self.source):

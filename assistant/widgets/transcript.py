@@ -84,11 +84,14 @@ class Transcript(VerticalScroll):
         `end`: go to the end.
         """
         async with self._fitting, self.batch():
-            if chat != self._chat or (self._history and not messages):
-                self._chat, self._views, self.selected = chat, {}, None
-                await self.remove_children()
+            another = chat != self._chat or (self._history and not messages)
+            if another:
+                self.select(None)
+                self._chat, self._views, self._history, self._made = chat, {}, [], (0, 0)
             window = self._window(messages, end)
             self._history = list(messages)
+            if another:
+                await self._reuse(messages[slice(*window)], waiting)
             await self._fit(*window, waiting)
         if self.selected not in self._views:
             self.select(None)
@@ -98,6 +101,17 @@ class Transcript(VerticalScroll):
         elif not messages:
             self.release_anchor()
             self.scroll_home(animate=False)
+
+    async def _reuse(self, messages: Sequence[Message], waiting: str) -> None:
+        """Have the last widgets of the former chat show the last of `messages`: faster than making new ones."""
+        former = [child for child in self.children if isinstance(child, MessageView)]
+        self.screen.clear_selection()
+        for message in reversed(messages):
+            if not former or isinstance(former[-1], QuestionView) != (message.role == "user"):
+                break
+            view = self._views[message.id] = former.pop()
+            view.become(message, _note(message, waiting))
+        await self.remove_children(former)
 
     def _window(self, messages: Sequence[Message], end: bool) -> tuple[int, int]:
         """What of `messages` to make: what is made, new ones at the end, and a screenful at least."""
@@ -127,16 +141,19 @@ class Transcript(VerticalScroll):
         gone = [self._views.pop(i) for i in list(self._views) if i not in wanted]
         if gone:
             await self.remove_children(gone)
-        for extra in self.query("Welcome, .rule, Earlier, Later"):
-            if messages or not isinstance(extra, Welcome):
-                await extra.remove()
-        hidden = start
-        if hidden:
-            text = f"⋯ {hidden} earlier messages; click here or press k to show them"
-            await self.mount(Earlier(text, markup=False), before=0)
+        stays = Earlier if start else Welcome if not messages else ()
+        await self.remove_children(
+            [w for w in self.query("Welcome, .rule, Earlier, Later") if not isinstance(w, stays)]
+        )
+        if start:
+            text = f"⋯ {start} earlier messages; click here or press k to show them"
+            if earlier := self.query(Earlier):
+                earlier.first().update(text)
+            else:
+                await self.mount(Earlier(text, markup=False), before=0)
         new: list[MessageView] = []
         for message in messages:
-            note = waiting if message.status == "streaming" and not message.content else ""
+            note = _note(message, waiting)
             if (view := self._views.get(message.id)) is None:
                 view = _view(message, note)
                 self._views[message.id] = view
@@ -145,7 +162,7 @@ class Transcript(VerticalScroll):
             if new:
                 await self.mount_all(new, before=view)  # all at once: one layout, not one for each
                 new = []
-            await view.refit(message, note)
+            view.refit(message, note)
         await self.mount_all(new)
         if later := len(self._history) - stop:
             await self.mount(Later(f"⋯ {later} later messages; click here, or press End to go there", markup=False))
@@ -258,6 +275,10 @@ class Transcript(VerticalScroll):
         super()._on_mouse_scroll_down(event)
         if self.scroll_y >= self.max_scroll_y - 1 and self.query(Later):
             self.run_worker(self.later(), exclusive=True)
+
+
+def _note(message: Message, waiting: str) -> str:
+    return waiting if message.status == "streaming" and not message.content else ""
 
 
 def _view(message: Message, waiting: str) -> MessageView:
