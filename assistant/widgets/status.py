@@ -71,7 +71,7 @@ class StatusLine(Static):
             if text := self._parts.get(name):
                 part = Content(printable(text))
                 shown.append(part.stylize(f"@click={action}") if action else part)
-        self.update(Content("  ·  ").join(shown))
+        self.update(Content("  ·  ").join(shown), layout=False)  # it is one line high, whatever it says
 
 
 def bar(used: int, limit: int) -> str:

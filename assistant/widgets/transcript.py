@@ -148,7 +148,7 @@ class Transcript(VerticalScroll):
         if start:
             text = f"⋯ {start} earlier messages; click here or press k to show them"
             if earlier := self.query(Earlier):
-                earlier.first().update(text)
+                earlier.first().update(text, layout=False)
             else:
                 await self.mount(Earlier(text, markup=False), before=0)
         new: list[MessageView] = []

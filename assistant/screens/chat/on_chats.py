@@ -46,7 +46,8 @@ class OnChats(Drafts):
             return
         side.show(chats, self.chat, wanted, "The archive is empty" if self._archived else "No chats yet")
         heading = Content(self._heading(here))
-        self.query_one("#title", Static).update(heading.stylize("@click=screen.rename") if here else heading)
+        heading = heading.stylize("@click=screen.rename") if here else heading
+        self.query_one("#title", Static).update(heading, layout=False)  # it is one line high, whatever it says
 
     def _heading(self, chat: Chat | None) -> str:
         """The title, and what is special about the chat."""
