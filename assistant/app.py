@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -90,7 +91,9 @@ class HomespunApp(SteadyApp):
         self.service.librarian.tell = lambda said: self._tell(said, False)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = self._wanted_theme()  # before the window is there, or all styles are read twice
+        self.theme = self._wanted_theme()
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._styled = False
 
     def on_mount(self) -> None:
         self._had_terminal = not self.is_headless and _terminal()
@@ -98,6 +101,14 @@ class HomespunApp(SteadyApp):
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
         self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning))
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """As Textual's, which reads all styles anew; not at the start, where they have the colours already."""
+        if self._styled:
+            super().refresh_css(animate)
+        else:
+            self._styled = True
+            self.stylesheet.update(self, animate=animate)
 
     def _terminal_gone(self) -> None:
         """End where the terminal is gone and nobody was told (SIGHUP is ignored): Textual would read on for ever."""
@@ -162,4 +173,5 @@ class HomespunApp(SteadyApp):
 
 def run(model: str | None, device: str, data_dir: Path | None, precision: str, compile: bool) -> None:
     """Open the chat; returns when it is closed."""
+    gc.freeze()  # what has been imported stays; collecting what does not would look through it each time
     HomespunApp(model, device, data_dir, precision=precision, compile=compile).run()

@@ -37,13 +37,14 @@ QUERIES = {
     "nothing": "qqqxyzzy",
 }
 MEASURE = """
-import asyncio, json, os, random, resource, sys, time
+import asyncio, gc, json, os, random, resource, sys, time
 from pathlib import Path
 from assistant.app import HomespunApp
 from assistant.screens.chat.base import ChatBase
 
 async def main():
     found = {}
+    gc.freeze()  # as the command does
     began = time.perf_counter()
     app = HomespunApp(data_dir=Path(sys.argv[1]), command=[sys.executable, "-P", sys.argv[2]])
     async with app.run_test(size=(120, 40)) as pilot:
