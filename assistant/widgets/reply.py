@@ -20,7 +20,8 @@ from assistant.storage.rows import Message
 from assistant.widgets.message import NOTE, WRONG, MessageView
 
 BATCH_SECONDS = 0.1  # between two growths of a reply on screen, as long as growing is cheap
-STILL_SECONDS = 0.5  # the longest; and always, for those who want little to move
+RARELY_SECONDS = 2.0  # the longest: a very long block of code is coloured anew each time
+STILL_SECONDS = 0.5  # for those who want little to move
 SHARE = 0.12  # of a core that a growing reply may take: the longer it is, the dearer, and the rarer it grows
 
 
@@ -91,9 +92,8 @@ class ReplyView(MessageView):
     def _pause(self) -> float:
         """Seconds until it may grow again: what the last growth cost, over the share that it may take."""
         before, self._worked = self._worked, time.thread_time()
-        if self.app.animation_level == "none":
-            return STILL_SECONDS
-        return min(max((self._worked - before) / SHARE, BATCH_SECONDS), STILL_SECONDS)
+        least = STILL_SECONDS if self.app.animation_level == "none" else BATCH_SECONDS
+        return min(max((self._worked - before) / SHARE, least), RARELY_SECONDS)
 
     def _catch_up(self) -> None:
         """Give the body what it has not got yet."""

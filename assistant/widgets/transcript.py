@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PAGE = 24  # messages that are made at once when one reads back, and the most that are made at first
 FEWEST = 4  # messages that are made at first, however long
-SETTLE_SECONDS = 0.3  # until replies that have just been made have their height: Markdown comes a little later
 FAR = 4 * PAGE  # messages between here and there that are not worth making on the way
 
 
@@ -249,7 +248,6 @@ class Transcript(VerticalScroll):
         self._bring(message)
         if made:
             self.call_after_refresh(self._bring, message)
-            self.set_timer(SETTLE_SECONDS, lambda: self._bring(message))
 
     def _bring(self, message: int) -> None:
         """Bring `message` on screen, if it still is the one that is selected."""
