@@ -76,6 +76,8 @@ class PageView(Widget, can_focus=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """As Textual's; but what was drawn stays so when the height changes, as it does while a reply grows."""
+        if not self.is_attached:  # it was taken away and is drawn a last time
+            return [self._drawn.get(y, Strip.blank(crop.width)) for y in crop.line_range]
         self._fit(self.size.width)
         strips = []
         for y in crop.line_range:
