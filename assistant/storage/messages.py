@@ -178,9 +178,9 @@ _values = itemgetter(*_COLUMNS)
 
 
 def _message(row: sqlite3.Row, family: list[int], mark: int = 0) -> Message:
-    values = list(_values(row))
-    values[4] = printable(values[4])  # the content: the file may have been written by others
-    return Message(*values, place=family.index(values[0]) + 1, siblings=len(family), mark=mark)
+    values = dict(zip(_COLUMNS, _values(row), strict=True))
+    values["content"] = printable(values["content"])  # the file may have been written by others
+    return Message(**values, place=family.index(values["id"]) + 1, siblings=len(family), mark=mark)
 
 
 def _at_work(row: sqlite3.Row, limit: str) -> bool:
