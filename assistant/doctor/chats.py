@@ -10,7 +10,8 @@ from pathlib import Path
 
 from assistant.doctor.findings import Finding
 from assistant.models.events import size_text
-from assistant.storage.database import indexes, migrations
+from assistant.storage.database import indexes
+from assistant.storage.migrations import migrations
 
 ABOUT = "Chats"
 WAIT = 2.0  # seconds for a lock

@@ -6,14 +6,14 @@ What is stored and read is `store.py`.
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant.errors import (
     DamagedError,
@@ -24,30 +24,31 @@ from assistant.errors import (
     StorageError,
 )
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
 BUSY_MILLISECONDS = 5000  # that opening waits for another process: it may be upgrading
 LATER_MILLISECONDS = 500  # that anything later waits: the window stands still meanwhile
 INDEXES = ("messages_fts", "messages_pieces", "verdicts_fts", "passages_fts")  # what is deleted leaves them, too
 
 
-def _sqlite_utils() -> None:
-    """Import sqlite_utils without numpy and pandas, which it imports where it finds them: a fifth of our start."""
-    absent = [name for name in ("numpy", "pandas") if name not in sys.modules]
-    for name in absent:
-        sys.modules[name] = None  # type: ignore[assignment]  # the documented way to make an import fail
-    try:
-        importlib.import_module("sqlite_utils.db")
-    finally:
-        for name in absent:
-            del sys.modules[name]
+NEWEST = "m008_pieces_of_words"  # of the steps in migrations.py
 
 
-_sqlite_utils()
-from sqlite_utils import Database  # noqa: E402
+class Handle:
+    """A connection, and what sqlite_utils makes of it: imported when it is asked for, it takes a tenth of our start."""
 
-from assistant.storage.migrations import migrations  # noqa: E402
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.conn, self.close = connection, connection.close
+
+    @cached_property
+    def utils(self) -> Database:
+        from assistant.storage.migrations import Database
+
+        return Database(self.conn, execute_plugins=False)  # looking for plugins takes longer than opening
 
 
-def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
+def open_database(path: Path | None, copy_of: Path | None = None) -> Handle:
     """The database at `path`, brought up to date; in memory where `path` is None, a copy of `copy_of` if that is given.
 
     Raises:
@@ -60,7 +61,6 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
         connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=BUSY_MILLISECONDS / 1000)
         if copy_of is not None:
             _copy(copy_of, connection)
-        db = Database(connection, execute_plugins=False)  # looking for plugins takes longer than opening
         for pragma in (
             f"busy_timeout = {BUSY_MILLISECONDS}",
             "journal_mode = WAL",
@@ -69,6 +69,7 @@ def open_database(path: Path | None, copy_of: Path | None = None) -> Database:
             "synchronous = NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        db = Handle(connection)
         _migrate(db, path)
         connection.execute(f"PRAGMA busy_timeout = {min(LATER_MILLISECONDS, BUSY_MILLISECONDS)}")
     return db
@@ -102,16 +103,20 @@ def _copy(path: Path, into: sqlite3.Connection) -> None:
                 raise
 
 
-def _migrate(db: Database, path: Path | None) -> None:
+def _migrate(db: Handle, path: Path | None) -> None:
     """Apply what is pending: all or nothing, one process at a time, after a backup of anything that is there."""
+    if _newest(db.conn) == NEWEST:
+        return
+    from assistant.storage.migrations import migrations
+
     known = {migration.name for migration in migrations._migrations}
-    applied = {migration.name for migration in migrations.applied(db)}
+    applied = {migration.name for migration in migrations.applied(db.utils)}
     if unknown := applied - known:
         raise NewerSchemaError(
             f"The chats in {path} were written by a newer homespun (step {max(unknown)}). "
             "Update homespun; nothing was changed."
         )
-    if not migrations.pending(db):
+    if not migrations.pending(db.utils):
         return
     if path is not None and applied:
         backup = path.with_suffix(f".before-{min(known - applied)}.db")
@@ -119,10 +124,19 @@ def _migrate(db: Database, path: Path | None) -> None:
             db.conn.execute("VACUUM INTO ?", [str(backup)])
             backup.chmod(0o600)
     with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
-        migrations.apply(db)
+        migrations.apply(db.utils)
     with suppress(sqlite3.OperationalError):  # SQLite before 3.42 has no such option
         for index in indexes(db.conn):
             db.conn.execute(f"INSERT INTO {index}({index}, rank) VALUES ('secure-delete', 1)")
+
+
+def _newest(connection: sqlite3.Connection) -> str | None:
+    """The last step that was taken."""
+    steps = "SELECT name FROM sqlite_master WHERE name = '_sqlite_migrations'"
+    if not connection.execute(steps).fetchone():
+        return None
+    last = "SELECT max(name) FROM _sqlite_migrations WHERE migration_set = 'homespun'"
+    return str(connection.execute(last).fetchone()[0])
 
 
 def indexes(connection: sqlite3.Connection) -> list[str]:
@@ -133,7 +147,7 @@ def indexes(connection: sqlite3.Connection) -> list[str]:
 
 
 @contextmanager
-def transaction(db: Database) -> Iterator[None]:
+def transaction(db: Handle) -> Iterator[None]:
     """Everything inside happens, or nothing."""
     db.conn.execute("BEGIN IMMEDIATE")
     try:

@@ -35,7 +35,7 @@ class Search(Base):
                 WHERE messages_fts MATCH ? ORDER BY rowid DESC LIMIT ?
             ) found JOIN messages m ON m.id = found.rowid JOIN chats c ON c.id = m.chat ORDER BY found.worth LIMIT ?""",
             *FOUND,
-            self._db.quote_fts(text) + ("*" if BEGUN.search(text) else ""),
+            self._db.utils.quote_fts(text) + ("*" if BEGUN.search(text) else ""),
             RANKED,
             limit,
         )

@@ -75,7 +75,7 @@ class Verdicts(Base):
         rows = self._all(
             f"SELECT {LIST_COLUMNS} FROM verdicts WHERE id IN "
             "(SELECT rowid FROM verdicts_fts WHERE verdicts_fts MATCH ?) ORDER BY id DESC LIMIT ?",
-            self._db.quote_fts(wanted.strip()) + "*",
+            self._db.utils.quote_fts(wanted.strip()) + "*",
             limit,
         )
         if not rows:  # the index knows words between spaces: a piece of Chinese is found by the text as it stands

@@ -176,9 +176,15 @@ def test_many_first_starts_at_once(path: Path) -> None:
     assert turn(Store(path), None, "works", "yes") == 1
 
 
+def test_the_newest_step_is_known_without_reading_them() -> None:
+    assert max(step.name for step in migrations._migrations) == database.NEWEST
+
+
 def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
     store = Store(path)
-    store._db["_sqlite_migrations"].insert({"migration_set": "homespun", "name": "m999_future", "applied_at": "2030"})
+    store._db.utils["_sqlite_migrations"].insert(
+        {"migration_set": "homespun", "name": "m999_future", "applied_at": "2030"}
+    )
     store.close()
     before = path.read_bytes()
     with pytest.raises(NewerSchemaError, match=r"newer homespun.*m999_future"):
@@ -193,11 +199,12 @@ def test_an_upgrade_makes_a_backup_first(path: Path, monkeypatch: pytest.MonkeyP
         db.conn.execute("ALTER TABLE chats ADD COLUMN extra TEXT")
 
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
+    monkeypatch.setattr(database, "NEWEST", "")
     migrations(name="m002_test")(m002_test)
     store = Store(path)
     (backup,) = path.parent.glob("*.before-*.db")
     assert sqlite3.connect(backup).execute("SELECT title FROM chats").fetchall() == [("old chat",)]
-    assert "extra" in {c.name for c in store._db["chats"].columns}
+    assert "extra" in {c.name for c in store._db.utils["chats"].columns}
 
 
 def test_a_failing_upgrade_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,11 +215,12 @@ def test_a_failing_upgrade_changes_nothing(path: Path, monkeypatch: pytest.Monke
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
+    monkeypatch.setattr(database, "NEWEST", "")
     migrations(name="m002_bad")(m002_bad)
     with pytest.raises(StorageError, match="disk is full"):
         Store(path)
     monkeypatch.undo()
-    assert "half" not in {c.name for c in Store(path)._db["chats"].columns}
+    assert "half" not in {c.name for c in Store(path)._db.utils["chats"].columns}
 
 
 def test_a_damaged_file_is_left_as_it_is(path: Path) -> None:

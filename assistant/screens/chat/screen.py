@@ -66,8 +66,9 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
 
     @work(thread=True)
     def _prepare(self) -> None:
-        """Import what the first reply needs, while one reads and types."""
+        """Import what the first reply and the first search need, while one reads and types."""
         import_module("assistant.widgets.reply")
+        import_module("assistant.storage.migrations")
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width < NARROW or not self._sidebar, "-narrow")
