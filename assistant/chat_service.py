@@ -17,7 +17,7 @@ from assistant.library.librarian import Librarian
 from assistant.library.refreshing import Refresher
 from assistant.reading import what_the_model_reads
 from assistant.settings.sampling import Wishes, merged
-from assistant.storage.rows import Message, Status
+from assistant.storage.rows import Chat, Message, Status
 from assistant.storage.store import Store, TemporaryStore, is_temporary
 from assistant.text import make_title, printable, title_of
 from assistant.unsaved import Unsaved
@@ -56,6 +56,10 @@ class ChatService:
     def temporary(self) -> TemporaryStore:
         """Where the chats are that are never written."""
         return TemporaryStore()
+
+    def temporary_chats(self) -> list[Chat]:
+        """Those that are never written. As long as there is none, no store is made for them: that takes a while."""
+        return self.temporary.chats() if "temporary" in vars(self) else []
 
     def store_of(self, chat: int | None) -> Store:
         return self.temporary if is_temporary(chat) else self.store

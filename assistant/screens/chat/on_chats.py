@@ -39,7 +39,7 @@ class OnChats(Drafts):
         side, wanted = self.query_one(ChatList), self.query_one("#filter", Input).value
         try:
             stored = self._service.store.chats(archived=self._archived, limit=side.reach(wanted))
-            chats = self._service.temporary.chats() + stored
+            chats = self._service.temporary_chats() + stored
             here = self.store.chat(self.chat) if self.chat is not None else None
         except StorageError as error:
             self.complain(error)
