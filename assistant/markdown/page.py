@@ -19,13 +19,11 @@ class Page:
         self._parts: list[Part] = []
         self._tops: list[int] = []  # the first line of each part
 
-    def fit(self, width: int) -> bool:
-        """Have the lines be `width` columns wide. Returns whether they were not."""
-        if width == self.width:
-            return False
-        self.width = width
-        self._lay(0)
-        return True
+    def fit(self, width: int) -> None:
+        """Have the lines be `width` columns wide."""
+        if width != self.width:
+            self.width = width
+            self._lay(0)
 
     def put(self, place: int, parts: Sequence[Part]) -> int:
         """Have `parts` instead of all from `place` on. Returns the first line that may be another one now."""

@@ -43,6 +43,7 @@ class PageView(Widget, can_focus=False):
     def __init__(self, classes: str = "") -> None:
         super().__init__(classes=classes)
         self._page = Page()
+        self._wide = 0  # columns that the lines are made for
         self._drawn: dict[int, Strip] = {}
 
     def put(self, place: int, parts: Sequence[Part]) -> None:
@@ -67,7 +68,9 @@ class PageView(Widget, can_focus=False):
         return len(self._page.lines)
 
     def _fit(self, width: int) -> None:
-        if self._page.fit(max(width - EDGE, 1)):
+        if width != self._wide:
+            self._wide = width
+            self._page.fit(max(width - EDGE, 1))
             self._drawn.clear()
 
     def notify_style_update(self) -> None:

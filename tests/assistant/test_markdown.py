@@ -154,6 +154,16 @@ async def test_it_changes_on_screen() -> None:
             assert [strip.text.strip(" ▎") for strip in drawn] == source.split("\n")
 
 
+async def test_it_is_as_wide_as_there_is_room_however_little() -> None:
+    app = Window(PIECE)
+    async with app.run_test(size=(60, 12)) as pilot:
+        for width in (1, 4, 5, 6, 60):
+            await pilot.resize_terminal(width, 12)
+            await pilot.pause()
+            drawn = app.view.render_lines(app.view.size.region)
+            assert {strip.cell_length for strip in drawn} == {app.view.size.width}
+
+
 async def test_code_and_addresses_are_copied_by_a_click() -> None:
     app = Window("Go [there](https://example.com/it's?a=b).\n\n```sh\nls\t-l\n```\n")
     async with app.run_test(size=(40, 12)) as pilot:
