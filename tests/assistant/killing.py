@@ -112,11 +112,12 @@ def kill_engines(data: Path, luck: random.Random, toll: Toll, times: int) -> Non
 
 
 def _replies(data: Path, question: str) -> list[str]:
-    """The states of the replies to `question`."""
+    """The states of the replies to `question`, before which one may stand that came back just then."""
     with closing(sqlite3.connect(data / "chats.db", timeout=10)) as db:
         return [
             status
             for (status,) in db.execute(
-                "SELECT r.status FROM messages r JOIN messages q ON r.parent = q.id WHERE q.content = ?", (question,)
+                "SELECT r.status FROM messages r JOIN messages q ON r.parent = q.id WHERE instr(q.content, ?)",
+                (question,),
             )
         ]
