@@ -85,8 +85,8 @@ def examine(path: Path, owed: list[str], toll: Toll) -> None:
         toll.in_replies += bool(db.execute("SELECT 1 FROM messages WHERE status = 'streaming'").fetchone())
         texts = [text for (text,) in db.execute("SELECT content FROM messages WHERE role = 'user'")]
         texts += [text for (text,) in db.execute("SELECT draft FROM chats UNION SELECT value FROM settings")]
-    everything = " ".join(texts).split()
-    toll.lost += sorted(set(owed) - set(everything))
+    everything = " ".join([*texts, ""])  # a draft that was cut off in a word has the next one right behind it
+    toll.lost += sorted(word for word in set(owed) if f"{word} " not in everything)
 
 
 def kill_engines(data: Path, luck: random.Random, toll: Toll, times: int) -> None:

@@ -219,3 +219,14 @@ async def test_vim_keys(opened) -> None:
         await it.pilot.press(*"kOzero", "escape", *"j2dd", "enter")
         await it.until(lambda: it.texts[:1] == ["zero"])
         assert it.prompt.border_title == "", "a new message begins inserting"
+
+
+async def test_a_key_right_after_enter_is_not_lost(opened) -> None:
+    async with opened() as it:
+        for words in ("Hello", "/temp 0.5"):
+            it.prompt.fill(words)
+            it.prompt.action_send()
+            it.prompt.insert("k")  # before what was sent is taken
+            await it.until(lambda: it.prompt.text == "k")
+            await it.until(lambda: it.screen._live is None)
+        assert it.texts[0] == "Hello"

@@ -26,7 +26,7 @@ class Replies(ChatBase):
     async def _submitted(self, event: Prompt.Submitted) -> None:
         try:
             if command := read_command(event.text):
-                self.prompt.fill("")
+                self._taken(event.draft)
                 await self.carry_out(*command)
                 return
             text = with_files(event.text)
@@ -45,8 +45,16 @@ class Replies(ChatBase):
         if self.chat is None:
             self.settings.renew()
         self.chat = turn.chat
-        self.prompt.fill("" if event.typed else event.draft)
+        if event.typed:
+            self._taken(event.draft)
+        else:
+            self.prompt.fill(event.draft)
         await self.begin(turn, event.draft if event.typed else event.text)
+
+    def _taken(self, draft: str) -> None:
+        """Clear the prompt of `draft`; keys that came right after Enter stay in it."""
+        now = self.prompt.draft
+        self.prompt.fill(now[len(draft) :] if now.startswith(draft) else "")
 
     def may_begin(self) -> bool:
         """Whether a reply can be begun here; says why where it cannot."""
