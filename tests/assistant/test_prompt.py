@@ -230,3 +230,8 @@ async def test_a_key_right_after_enter_is_not_lost(opened) -> None:
             await it.until(lambda: it.prompt.text == "k")
             await it.until(lambda: it.screen._live is None)
         assert it.texts[0] == "Hello"
+        it.prompt.fill("/nothing")
+        it.prompt.action_send()
+        it.prompt.insert("k")
+        await it.until(lambda: "nothing" in it.notified)
+        assert it.prompt.text == "/nothingk"

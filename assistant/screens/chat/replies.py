@@ -31,7 +31,8 @@ class Replies(ChatBase):
                 return
             text = with_files(event.text)
         except AssistantError as error:
-            self.prompt.fill(event.draft)
+            now = self.prompt.draft
+            self.prompt.fill(now if now.startswith(event.draft) else event.draft + now)
             self.notify(str(error), severity="warning", timeout=10)
             return
         if not self.may_begin():
