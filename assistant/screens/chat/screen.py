@@ -36,6 +36,7 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
     """One chat on screen, the others at the side."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHAT_KEYS, Binding("escape", "to_prompt", show=False)]
+    AUTO_FOCUS = "#prompt"  # from the first key on, which may have come before the first frame
     keys = (*CHAT_KEYS, *MESSAGE_KEYS)
 
     def compose(self) -> ComposeResult:
