@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from textual import events
 from textual.widgets import Static
@@ -14,6 +17,7 @@ from assistant.prompting.folding import Folds, unfolded
 from assistant.prompting.vim_motions import move
 from assistant.storage.store import Store
 from assistant.widgets.completions import Completions
+from tests.assistant.terminal import READY, Terminal
 
 BOOK = "\n".join(f"line {i}" for i in range(40))
 
@@ -235,3 +239,17 @@ async def test_a_key_right_after_enter_is_not_lost(opened) -> None:
         it.prompt.insert("k")
         await it.until(lambda: "nothing" in it.notified)
         assert it.prompt.text == "/nothingk"
+
+
+def test_words_typed_before_the_first_frame_are_in_the_prompt(data: Path) -> None:
+    words = ""
+    with Terminal(data) as terminal:
+        while READY not in terminal.raw or "Search" not in terminal.text:  # while Python, Textual and the screen begin
+            terminal.type(f"w{len(words)} ")
+            words += f"w{len(words)} "
+            time.sleep(0.02)
+        terminal.shows(words.split()[-1])
+        assert terminal.leave() == 0
+    store = Store(data / "chats.db")
+    assert store.draft(None) == words
+    store.close()
