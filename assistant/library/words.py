@@ -1,6 +1,6 @@
 """What the index knows of a text and how it is asked: words between spaces, and each character of Chinese or Japanese.
 
-The index itself (FTS5, English word stems, BM25) is in `storage/migrations.py` and `storage/libraries.py`.
+The index itself (FTS5, English word stems, BM25) is in `storage/steps.py` and `storage/libraries.py`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from assistant.errors import (
     ReadOnlyError,
     StorageError,
 )
+from assistant.storage.steps import STEPS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -30,13 +32,17 @@ if TYPE_CHECKING:
 BUSY_MILLISECONDS = 5000  # that opening waits for another process: it may be upgrading
 LATER_MILLISECONDS = 500  # that anything later waits: the window stands still meanwhile
 INDEXES = ("messages_fts", "messages_pieces", "verdicts_fts", "passages_fts")  # what is deleted leaves them, too
-
-
-NEWEST = "m008_pieces_of_words"  # of the steps in migrations.py
+NOTED = (  # where sqlite_utils keeps the steps that were taken
+    """CREATE TABLE "_sqlite_migrations" (
+        "id" INTEGER PRIMARY KEY, "migration_set" TEXT, "name" TEXT, "applied_at" TEXT)""",
+    """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+        ON "_sqlite_migrations" ("migration_set", "name")""",
+)
+NEWEST = STEPS[-1].__name__
 
 
 class Handle:
-    """A connection, and what sqlite_utils makes of it: imported when it is asked for, it takes a tenth of our start."""
+    """A connection, and what sqlite_utils makes of it: imported when it is asked for, it takes a tenth of a start."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.conn, self.close = connection, connection.close
@@ -105,7 +111,8 @@ def _copy(path: Path, into: sqlite3.Connection) -> None:
 
 def _migrate(db: Handle, path: Path | None) -> None:
     """Apply what is pending: all or nothing, one process at a time, after a backup of anything that is there."""
-    if _newest(db.conn) == NEWEST:
+    newest = _newest(db.conn)
+    if newest == NEWEST or (newest is None and _begin(db)):
         return
     from assistant.storage.migrations import migrations
 
@@ -125,9 +132,32 @@ def _migrate(db: Handle, path: Path | None) -> None:
             backup.chmod(0o600)
     with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
         migrations.apply(db.utils)
+    _delete_for_good(db.conn)
+
+
+def _begin(db: Handle) -> bool:
+    """Take all steps if nothing is there yet, and say whether that was so.
+
+    The steps are noted as sqlite_utils notes them, which is not imported for it: it would take an eighth of a first
+    start, and a temporary chat is a new database, too.
+    """
+    with transaction(db):  # immediate: of two first starts at once, the second waits and then finds nothing to do
+        if db.conn.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return False
+        for statement in NOTED:
+            db.conn.execute(statement)
+        for step in STEPS:
+            step(db.conn)
+            noted = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('homespun', ?, ?)"
+            db.conn.execute(noted, (step.__name__, str(datetime.now(UTC))))
+    _delete_for_good(db.conn)
+    return True
+
+
+def _delete_for_good(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.OperationalError):  # SQLite before 3.42 has no such option
-        for index in indexes(db.conn):
-            db.conn.execute(f"INSERT INTO {index}({index}, rank) VALUES ('secure-delete', 1)")
+        for index in indexes(connection):
+            connection.execute(f"INSERT INTO {index}({index}, rank) VALUES ('secure-delete', 1)")
 
 
 def _newest(connection: sqlite3.Connection) -> str | None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlite_utils
 
 from assistant.errors import DamagedError, DiskFullError, LockedError, NewerSchemaError, ReadOnlyError, StorageError
 from assistant.processes import started
@@ -176,8 +177,17 @@ def test_many_first_starts_at_once(path: Path) -> None:
     assert turn(Store(path), None, "works", "yes") == 1
 
 
-def test_the_newest_step_is_known_without_reading_them() -> None:
-    assert max(step.name for step in migrations._migrations) == database.NEWEST
+def _shape(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name")
+    return [tuple(" ".join(str(cell).split()).replace("( ", "(").replace(" )", ")") for cell in row) for row in rows]
+
+
+def test_a_new_database_is_what_sqlite_utils_would_have_made(path: Path) -> None:
+    ours, other = Store(path)._db, sqlite_utils.Database(memory=True)
+    migrations.apply(other)
+    assert _shape(ours.conn) == _shape(other.conn)
+    assert [step.name for step in migrations.applied(ours.utils)] == [step.name for step in migrations.applied(other)]
+    assert migrations.pending(ours.utils) == []
 
 
 def test_a_newer_schema_is_refused_and_untouched(path: Path) -> None:
