@@ -9,10 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.training.test_data_duplicates import changed, text
+from training.data.commands import data
 from training.data.documents import as_text
 from training.data.prepare import SPLITS, documents_path, prepare
+from training.loop.lock import only_one
 from training.recipe import DataRecipe, RecipeError, Source, load_recipe
 
 pytest.importorskip("datatrove")
@@ -27,6 +30,7 @@ sources = [
 [tokenizer]
 vocab_size = 300
 """
+SETTING = ["--set", "data.valid_percent=49"]  # over the recipe's 20
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +60,12 @@ def test_it_does_what_prepare_does(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "training", "data", "prepare", str(folder / "recipe.toml")]
     run = tmp_path / "big"
     done = subprocess.run(
-        [*command, "--data", str(folder), "--run", str(run), "--tasks", "4", "--workers", "2"],
+        [*command, "--data", str(folder), "--run", str(run), "--tasks", "4", "--workers", "2", *SETTING],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    ours = prepare(load_recipe(folder / "recipe.toml").data, folder, tmp_path / "small")
+    ours = prepare(load_recipe(folder / "recipe.toml", SETTING[1:]).data, folder, tmp_path / "small")
     theirs = json.loads((run / "data_report.json").read_text())
     assert kept(run) == kept(tmp_path / "small")
     total = {name: sum(report[n][name] for n in report) for report in (ours,) for name in ("read", "kept", "valid")}
@@ -70,11 +74,33 @@ def test_it_does_what_prepare_does(folder: Path, tmp_path: Path) -> None:
     assert theirs["one"]["dropped"]["short"] == 1
     assert sum(row["dropped"].get("near_duplicate", 0) for row in theirs.values()) == 3
     assert "| many | 43 |" in (run / "data_report.md").read_text()
-    recipe = [str(folder / "recipe.toml"), "--data", str(folder), "--run", str(run)]
+    assert total["valid"] == sum(row["valid"] for row in theirs.values()) > 15, "half of them are held out"
+    recipe = [str(folder / "recipe.toml"), "--data", str(folder), "--run", str(run), *SETTING]
     for stage in ("prepare", "tokenizer"):  # the first finds everything done, the second goes on from there
         done = subprocess.run([sys.executable, "-m", "training", stage, *recipe], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert json.loads((run / "data_report.json").read_text()) == theirs
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [("data.valid_percnt=1", "did you mean valid_percent?"), ("data.language_threshold=2", "between 0 and 1")],
+)
+def test_a_setting_that_does_not_fit_is_a_sentence(folder: Path, tmp_path: Path, setting: str, sentence: str) -> None:
+    words = ["prepare", str(folder / "recipe.toml"), "--run", str(tmp_path / "run"), "--set", setting]
+    done = CliRunner().invoke(data, words)
+    assert done.exit_code == 2
+    assert done.output.startswith("Error: ")
+    assert sentence in done.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_in_use_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    words = ["prepare", str(folder / "recipe.toml"), "--data", str(folder), "--run", str(tmp_path / "run")]
+    with only_one(tmp_path / "run"):
+        done = CliRunner().invoke(data, words)
+    assert (done.exit_code, "is in use by another process" in done.output) == (2, True)
 
 
 def test_what_cannot_be_shared_out_is_a_sentence(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from training.errors import missing_extra
+from training.errors import TrainingError, missing_extra
+from training.loop.lock import only_one
 from training.manifest import load_manifest
 from training.recipe import RecipeError, Source, load_recipe
 
@@ -21,7 +22,7 @@ def sentences(folder: Path) -> Iterator[None]:
     """What is expected to go wrong becomes one sentence and exit status 2."""
     try:
         yield
-    except RecipeError as error:
+    except TrainingError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
@@ -64,22 +65,29 @@ def fetch(manifest: Path, names: tuple[str, ...], folder: Path, only_list: bool)
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option("--data", "folder", type=click.Path(path_type=Path), default=".", help="Where the sources' paths start.")
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder [default: runs/<recipe's name>].")
+@click.option(
+    "--set", "settings", multiple=True, metavar="TABLE.FIELD=VALUE",
+    help="Set a field of the recipe, such as data.near_duplicates=0; may be given several times.",
+)  # fmt: skip
 @click.option("--tasks", default=8, show_default=True, help="Parts that the work is cut into.")
 @click.option("--workers", default=0, help="Tasks at a time [default: one a core].")
-def prepare(recipe_path: Path, folder: Path, run: Path | None, tasks: int, workers: int) -> None:
+def prepare(
+    recipe_path: Path, folder: Path, run: Path | None, settings: tuple[str, ...], tasks: int, workers: int
+) -> None:
     """Prepare RECIPE's texts with datatrove, whose tasks may as well run on many machines.
 
     The tokenizer stage goes on from there. How it is done with Slurm stands in training/data/bigdata.py.
     """
     with sentences(folder):
-        recipe = load_recipe(recipe_path)
+        recipe = load_recipe(recipe_path, settings)
         from training.data import bigdata
         from training.data.parallel import cores
         from training.data.report import write_report
 
         run = run or Path("runs") / recipe_path.stem
         run.mkdir(parents=True, exist_ok=True)
-        bigdata.run_here(recipe.data, folder, run, tasks, workers or cores())
+        with only_one(run):
+            bigdata.run_here(recipe.data, folder, run, tasks, workers or cores())
         click.echo(f"The report is {write_report(recipe, run)}.")
 
 
