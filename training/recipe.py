@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,9 @@ __all__ = [
 ]
 
 
+ROWS = ("pretrain", "sft", "classify", "dpo", "mlm")  # stages of the model that [model] describes
+
+
 def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     """The recipe in `path`, with `settings` (`pretrain.lr=0.01`) over what it says.
 
@@ -79,5 +82,15 @@ def load_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
     table["quality"] = build(QualityRecipe, table.get("quality", {}), f"{path}: [data.quality]")
     built: dict[str, Any] = {name: build(TABLES[name], values, f"{path}: [{name}]") for name, values in data.items()}
     recipe = Recipe(data=build(DataRecipe, {**table, "sources": sources}, f"{path}: [data]"), **built)
+    recipe = _rows_that_fit(recipe, data)
     check(recipe, set(data), path)
     return recipe
+
+
+def _rows_that_fit(recipe: Recipe, said: dict[str, Any]) -> Recipe:
+    """A stage's rows are no longer than the model's context, where the recipe does not say how long they are."""
+    if recipe.base.model:  # whose context is known when it is opened
+        return recipe
+    stages = {name: getattr(recipe, name) for name in ROWS if "context" not in said.get(name, {})}
+    most = recipe.model.context_length
+    return replace(recipe, **{name: replace(s, context=min(s.context, most)) for name, s in stages.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from training.errors import RecipeError
 from training.recipe_tables import ClassifyRecipe, DPORecipe, LoRARecipe, Recipe, TrainRecipe, TranslateRecipe
 
+LEAST = 256 + 3  # tokens of a vocabulary: the bytes, and the special ones
 Rules = list[tuple[bool, str]]  # what has to hold, and the sentence where it does not
 
 
@@ -21,7 +22,7 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
     rules = [
         (bool(recipe.data.sources) or any(tables), "[data] names no sources"),
         (0 <= recipe.data.valid_percent < 50, "valid_percent must be from 0 to below 50"),
-        (300 <= recipe.tokenizer.vocab_size <= 1_000_000, "vocab_size must be between 300 and 1000000"),
+        (LEAST <= recipe.tokenizer.vocab_size <= 1_000_000, f"vocab_size must be between {LEAST} and 1000000"),
         *_rules_of_data(recipe),
         (recipe.model.n_head % recipe.model.n_kv_head == 0, "n_head must be a multiple of n_kv_head"),
         (
@@ -125,7 +126,7 @@ def _rules_of_translate(t: TranslateRecipe) -> Rules:
     return [
         (min(t.d_model, t.n_head, t.n_layer, t.d_ff) >= 1, "[translate] sizes must be 1 or more"),
         (t.n_head >= 1 and t.d_model % (2 * t.n_head) == 0, "[translate] d_model must be an even multiple of n_head"),
-        (t.vocab_size >= 300, "[translate] vocab_size must be 300 or more"),
+        (t.vocab_size >= LEAST, f"[translate] vocab_size must be {LEAST} or more"),
         (0 <= t.dropout < 1, "[translate] dropout must be from 0 to below 1"),
         (0 <= t.smoothing < 1, "[translate] smoothing must be from 0 to below 1"),
         (t.beam >= 1, "[translate] beam must be 1 or more"),

@@ -103,6 +103,18 @@ def test_a_run_folder_in_use_is_left_alone(folder: Path, tmp_path: Path) -> None
     assert (done.exit_code, "is in use by another process" in done.output) == (2, True)
 
 
+def test_a_file_that_cannot_be_read_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    """datatrove logs a traceback then, which is in the log file and not on the screen."""
+    (tmp_path / "one.txt").write_bytes("Füße und Bäume.\n".encode("latin-1") * 9)
+    run, source = tmp_path / "run", 'data.sources=[{name="one",path="one.txt",licence="x"}]'
+    words = ["prepare", str(folder / "recipe.toml"), "--data", str(tmp_path), "--run", str(run), "--set", source]
+    done = subprocess.run([sys.executable, "-m", "training", "data", *words], capture_output=True, text=True)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "one.txt, line 1 is not UTF-8 (byte 0xfc)" in done.stderr
+    (log,) = run.glob("bigdata-*/logs/clean/logs/task_00000.log")
+    assert "Traceback" in log.read_text()
+
+
 def test_what_cannot_be_shared_out_is_a_sentence(folder: Path, tmp_path: Path) -> None:
     from training.data.bigdata import jobs
 

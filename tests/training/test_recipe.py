@@ -10,7 +10,7 @@ from engine.decoder.model import GPT, init_weights
 from training.data.batches import IGNORE, MicroBatch
 from training.loop.losses import bits_per_byte
 from training.loop.optimizer import lr_scale, make_optimizers, set_lr
-from training.recipe import LoRARecipe, RecipeError, TrainRecipe, load_recipe
+from training.recipe import LoRARecipe, RecipeError, TrainRecipe, TranslateRecipe, load_recipe
 
 RECIPES = Path(__file__).parent.parent.parent / "training" / "recipes"
 GOOD = '[data]\nsources = [{ name = "a", path = "a.txt", licence = "x" }]\n'
@@ -42,6 +42,7 @@ def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
         (GOOD + "[pretrain]\ncontext = 4096\n", "context must fit"),
         (GOOD + "[pretrain]\nmicro_tokens = 16\n", "micro_tokens must hold"),
         (GOOD + "[tokenizer]\nvocab_size = 2000000\n", "vocab_size must be between"),
+        (GOOD + "[tokenizer]\nvocab_size = 258\n", "vocab_size must be between 259 and"),
         (GOOD + "[model]\nn_kv_head = 4\n", "multiple of n_kv_head"),
         ('[data]\nsources = [{ name = "a", path = "a.txt" }]\n', "licence"),
         (GOOD + "[sft.lora]\nrank = 0\n", r"\[sft.lora\] rank must be"),
@@ -78,6 +79,14 @@ def test_tables_of_every_stage_are_read(tmp_path: Path) -> None:
     assert recipe.classify.lora == LoRARecipe(4, targets=("q",), layers=(0, 5))
     assert recipe.classify.optimizer == "adamw"
     assert recipe.pretrain.lora is None
+
+
+def test_rows_are_no_longer_than_a_small_models_context(tmp_path: Path) -> None:
+    """A recipe for pretraining alone says nothing of the tuning that it never does."""
+    (tmp_path / "r.toml").write_text(GOOD + "[model]\ncontext_length = 64\n[pretrain]\ncontext = 32\n")
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert (recipe.pretrain.context, recipe.sft.context, recipe.mlm.context) == (32, 64, 64)
+    assert recipe.translate.context == TranslateRecipe.context, "which has a model of its own"
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ from training.data.duplicates import (
     word_hashes,
 )
 from training.data.filters import reason_to_drop
+from training.data.local_tasks import run_tasks
 from training.data.prepare import SPLITS, documents_path, dump, held_out, nothing_left, state_of
 from training.recipe import DataRecipe, RecipeError
 
@@ -101,10 +102,8 @@ def jobs(recipe: DataRecipe, root: Path, run: Path, tasks: int) -> list[Job]:
 
 def run_here(recipe: DataRecipe, root: Path, run: Path, tasks: int, workers: int) -> dict[str, dict[str, Any]]:
     """All jobs on this machine, `workers` tasks at a time, and the report; what is done already is not done again."""
-    from datatrove.executor.local import LocalPipelineExecutor
-
     for job in jobs(recipe, root, run, tasks):
-        LocalPipelineExecutor(job.steps, job.tasks, min(workers, job.tasks), str(job.logs), start_method="spawn").run()
+        run_tasks(job.name, job.steps, job.tasks, workers, job.logs)
     return gather(recipe, run, root)
 
 

@@ -61,12 +61,15 @@ def open_vocabulary(run: Path, base: str | None = None) -> Vocabulary:
     """The vocabulary of `run`: with `base`, a model's name or path, that model's; with "", its own; None: what it has.
 
     Raises:
-        ModelFolderError: the base model, or the run's own vocabulary, is not there.
+        ModelFolderError: the base model is not there.
+        RecipeError: the run has no vocabulary yet.
     """
     if base is None and (run / BASE).is_file():
         base = str(read_json(run / BASE)["model"])
     if base:
         return _of_model(open_base(base))
+    if not (run / "tokenizer.json").is_file():
+        raise RecipeError(f"There is no vocabulary in {run}. Run the stages prepare and tokenizer first.")
     tokenizer = load_tokenizer(run)
     files = {"tokenizer.json": (run / "tokenizer.json").read_text(encoding="utf-8")}
     return Vocabulary(tokenizer, ChatTemplate(tokenizer), tokenizer.special(END_OF_TEXT), files)
