@@ -23,6 +23,7 @@ HEADINGS = {
 }
 CODE, CODE_BAR, RULE = "on $panel 50%", "$foreground 70% on $panel", "$foreground 70%"
 BULLETS = "•▪‣⭑◦"  # by how deep the list is
+BOXES = {"[ ] ": "☐", "[x] ": "☑"}  # of tasks
 BAR = Content.styled("▌ ", "$primary 50%")  # of a quote
 
 
@@ -115,8 +116,18 @@ def _list(opening: Token, within: list[Token]) -> Iterator[Row | Table]:
     wide = len(str(start + len(items) - 1))
     for number, item in enumerate(items, start):
         mark = BULLETS[opening.level // 2 % len(BULLETS)] if opening.tag == "ul" else f" {number:{wide}}."
+        mark = _box(item) or mark
         rows = list(_below(item[1:-1], in_list=True)) or [Row(NOTHING)]
         yield from led(rows, Content.styled(f"{mark} ", "$text-primary"), Content(" " * (len(mark) + 1)))
+
+
+def _box(item: list[Token]) -> str:
+    """The box of a task ("[x] "), which is taken from the item's text; empty where it has none."""
+    words = next((child for token in item[1:3] for child in token.children or []), None)
+    box = BOXES.get(words.content[:4].lower(), "") if words is not None and words.type == "text" else ""
+    if box and words is not None:
+        words.content = words.content[4:]
+    return box
 
 
 def _code(code: str, language: str) -> Iterator[Row]:

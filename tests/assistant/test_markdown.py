@@ -98,7 +98,7 @@ def test_lists_are_indented_and_numbered_as_they_were_written() -> None:
         "     apart",
         "     ▪ in it",
     ]
-    assert lines("- [ ] a task\n-\n\nend") == ["• [ ] a task", "•", "", "end"]
+    assert lines("- [ ] a task\n- [X] *done*\n-\n- [x]no\n\nend") == ["☐ a task", "☑ done", "•", "• [x]no", "", "end"]
     assert lines("> a quote\n>\n> - b") == ["▌ a quote", "▌", "▌ • b"]
 
 
