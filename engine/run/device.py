@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
-from engine.run.linear import Precision, has_int4, has_int8
+from engine.run.linear import Precision, has_half, has_int4, has_int8
 
 # What activations and whatever is no matrix are kept in, for weights of each precision, where bf16 is native.
 PRECISIONS: dict[Precision, torch.dtype] = {
@@ -50,20 +50,23 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
         raise DeviceError(f"There is no device called {device!r}; choose auto, cpu, cuda or mps.")
     if name not in here:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
+    half = name == "cpu" and not fast_bf16(name) and has_half()
     if precision == "auto":
-        precision = "int8" if name == "cpu" and has_int8() else "bf16" if fast_bf16(name) else "fp32"
+        precision = "int8" if name == "cpu" and has_int8() else "bf16" if half or fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
     if precision in ("int8", "int4") and name != "cpu":
         raise DeviceError(f"{precision} is for the CPU; on {name} choose auto, fp32 or bf16.")
     taken = _next_best(precision)
     instead = f" (this torch has no {precision} here)" if taken != precision else ""
+    if taken == "bf16" and half:
+        instead += " in fp16 (this processor has no bf16)"
     return Placement(torch.device(name), _activations(taken, name), taken, f"{_describe(name)}, {taken}{instead}")
 
 
 def _activations(precision: Precision, name: str) -> torch.dtype:
     """fp32 around rounded weights where the processor would have to emulate bf16: that is quicker there, and exact."""
-    rounded = precision in ("int8", "int4")
+    rounded = precision in ("int8", "int4") or (precision == "bf16" and name == "cpu" and has_half())
     return torch.float32 if rounded and not fast_bf16(name) else PRECISIONS[precision]
 
 

@@ -13,7 +13,7 @@ from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.decoder.kv_cache import KVCache
 from engine.decoder.model import GPT
 from engine.files.model_folder import load_fused
-from engine.run.device import choose, fast_bf16
+from engine.run.device import choose
 from engine.run.generate_steps import cache_dtype, decode, prefill
 from tests.benchmarks.timing import rounds, table
 
@@ -56,7 +56,7 @@ def theirs(model: Any, tokens: list[int]) -> tuple[float, float]:
 def main() -> None:
     tokens = torch.randint(0, 8000, (PROMPT,), generator=torch.Generator().manual_seed(0)).tolist()
     runs: dict[str, Callable[[], tuple[float, float]]] = {}
-    for precision in ("auto", "bf16" if fast_bf16("cpu") else "fp32"):
+    for precision in ("auto", "bf16"):
         place = choose("cpu", precision)
         model = load_fused(MODEL, place).model
         runs[f"homespun {place.note}"] = lambda model=model: ours(model, tokens)

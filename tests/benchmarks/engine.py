@@ -34,8 +34,8 @@ from tests.engine.gguf_writing import write_gguf
 SHORT, LONG, PREFILL = 64, 900, 512  # tokens before, and read
 NEW = {SHORT: 256, LONG: 100}  # tokens decoded behind them: GPT-2's context ends at 1,024
 NATIVE = fast_bf16("cpu")
-WHOLE: Precision = "bf16" if NATIVE else "fp32"  # the peers' quickest of these, too
-PRECISIONS: tuple[Precision, ...] = (WHOLE, "int8", "int4")
+PEER: Precision = "bf16" if NATIVE else "fp32"  # transformers' quicker one of these
+PRECISIONS: tuple[Precision, ...] = ("bf16", "int8", "int4")
 FTYPES = {"BF16": 32} if NATIVE else {"F16": 1}  # llama.cpp's numbers of its file types
 FTYPES |= {"Q8_0": 7, "Q4_0": 2}
 Speeds = dict[str, Callable[[], float]]
@@ -72,7 +72,7 @@ class Transformers:
     """transformers' model unrounded with its own cache, called directly: without what `generate` adds around it."""
 
     def __init__(self, folder: Path) -> None:
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[WHOLE]).eval()
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[PEER]).eval()
 
     @torch.inference_mode()
     def prefill(self, count: int) -> float:
@@ -149,7 +149,7 @@ def quiet() -> None:
 def compare(title: str, folder: Path, architecture: str) -> None:
     """All contenders in turn, for each axis."""
     contenders: dict[str, Any] = {f"homespun {precision}": Ours(folder, precision) for precision in PRECISIONS}
-    contenders[f"transformers {WHOLE}"] = Transformers(folder)
+    contenders[f"transformers {PEER}"] = Transformers(folder)
     for name, file in gguf_files(folder, architecture).items():
         contenders[f"llama.cpp {name}"] = LlamaCpp(file)
     axes: dict[str, Callable[[Any], float]] = {
@@ -157,13 +157,13 @@ def compare(title: str, folder: Path, architecture: str) -> None:
         f"decoding after {LONG} tokens, {title}": lambda one: one.decode(LONG),
         f"reading {PREFILL} tokens, {title}": lambda one: one.prefill(PREFILL),
     }
-    rivals = {"bf16": "BF16", "fp32": "F16", "int8": "Q8_0", "int4": "Q4_0"}
+    rivals = {"bf16": "BF16" if NATIVE else "F16", "int8": "Q8_0", "int4": "Q4_0"}
     kept: dict[str, Measured] = {}
     for axis, run in axes.items():
         results = rounds({name: (lambda one=one, run=run: run(one)) for name, one in contenders.items()}, 5)
         for precision in PRECISIONS:
             ours = f"homespun {precision}"
-            against = {ours, f"transformers {WHOLE}", f"llama.cpp {rivals[precision]}"}
+            against = {ours, f"transformers {PEER}", f"llama.cpp {rivals[precision]}"}
             chosen = {name: result for name, result in results.items() if name in against}
             table(f"{axis}, {precision}", "tokens/s", chosen, ours=ours, more_is_better=True)
         if f"after {SHORT}" in axis:

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.decoder.kv_cache import KVCache
 from engine.files.model_folder import load_fused
-from engine.run.device import choose, fast_bf16
+from engine.run.device import choose
 from engine.run.fuse import Decoder
 from engine.run.generate_steps import cache_dtype, decode
 
-PRECISIONS = ("bf16" if fast_bf16("cpu") else "fp32", "int8", "int4")
+PRECISIONS = ("bf16", "int8", "int4")
 PAGES, STEPWISE = 4_000, 1_000  # tokens read in pieces of 512, and of these one by one
 
 

@@ -30,6 +30,16 @@ def test_rounded_weights_get_fp32_around_them_where_bf16_is_emulated(monkeypatch
         assert (place.precision, place.dtype) == ("int8", dtype)
 
 
+def test_bf16_is_kept_as_fp16_where_it_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not device.has_half():
+        pytest.skip("this torch has no fp16 weights here")
+    for native, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(device, "fast_bf16", lambda name, native=native: native)
+        place = device.choose("cpu", "bf16")
+        assert (place.precision, place.dtype) == ("bf16", dtype)
+        assert ("fp16" in place.note) != native
+
+
 @pytest.mark.parametrize(("name", "precision"), [("tpu", "auto"), ("cpu", "int3")])
 def test_unknown_wishes_are_refused(name: str, precision: str) -> None:
     with pytest.raises(DeviceError, match="choose"):

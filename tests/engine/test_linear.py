@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from engine.run.linear import (
+    HALF_MAX,
+    HalfLinear,
     Int4Linear,
     Int8Linear,
     NarrowInt8Linear,
     PackedLinear,
     PlainLinear,
+    has_half,
     has_int4,
     has_int8,
     has_packed,
@@ -51,6 +54,19 @@ def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
     assert y.shape == exact.shape
     assert y.dtype == half
     assert error(y, exact) < bound
+
+
+@pytest.mark.skipif(not has_half(), reason="this torch has no fp16 weights here")
+@pytest.mark.parametrize("rows", [1, 2, 7, 128])
+def test_bf16_weights_are_the_same_in_fp16(rows: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    weight = (torch.randn(101, 96, generator=random) * 0.05).to(torch.bfloat16).float()
+    bias, x = torch.randn(101, generator=random), torch.randn(rows, 96, generator=random)
+    layer = make_linear(weight, bias, torch.float32, "bf16")
+    assert isinstance(layer, HalfLinear)
+    assert error(layer(x), torch.nn.functional.linear(x, weight, bias)) < 1e-6
+    weight[3, 3] = 2 * HALF_MAX  # there is no such number in fp16
+    assert error(make_linear(weight, None, torch.float32, "bf16")(x), x @ weight.t()) < 1e-6
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
