@@ -141,11 +141,14 @@ def run_stage(name: str, job: Job) -> bool:
 
 def train_stage(name: str, job: Job) -> bool:
     """A stage that the one loop trains."""
+    from training.data.made import check_tokens
     from training.data.mix import mixed
     from training.loop.distributed import world
     from training.stages.job import Job as StageJob
 
     place = world()
+    if name not in OF_TABLES:
+        check_tokens(job.recipe, job.run)
     if job.fresh and FIRST:
         shutil.rmtree(job.run / name, ignore_errors=True)
     place.wait()
@@ -173,7 +176,7 @@ def deliver(name: str, job: Job) -> bool:
 
 def run_data_stage(name: str, job: Job) -> bool:
     """`prepare` or `tokenizer`; both know by themselves what is done already."""
-    from training.data import prepare, report, shards, vocabulary, vocabulary_report
+    from training.data import made, prepare, report, shards, vocabulary, vocabulary_report
     from training.data import tokenizer as tokenizers
     from training.data.mix import mix_table
 
@@ -183,6 +186,7 @@ def run_data_stage(name: str, job: Job) -> bool:
             (run / "data_report.json").unlink(missing_ok=True)
         prepare.prepare(recipe.data, job.data, run, job.processes)
     else:
+        made.check_documents(recipe, run)
         if recipe.base.model:
             vocabulary.take_base(run, recipe.base.model)
         elif job.fresh or tokenizers.is_stale(recipe, run):

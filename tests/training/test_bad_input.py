@@ -27,6 +27,8 @@ def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pretrain", "pretrain.batch_tokens=1000000", "too little data for one step; add data or lower batch_tokens"),
         ("pretrain", "pretrain.lr=0.5", "checkpoint.pt is of another recipe: lr was 0.02 and is 0.5 now"),
         ("sft", "model.d_ff=80", "made with another shape"),
+        ("pretrain", "tokenizer.vocab_size=330", "another recipe: tokenizer.vocab_size was 320 and is 330 now"),
+        ("sft", "data.sources.chats.limit_mb=1", "another recipe: data.sources.chats.limit_mb was 0.0 and is 1 now"),
     ],
 )
 def test_a_wish_that_does_not_fit(corpus: Path, run: Path, stage: str, setting: str, sentence: str) -> None:

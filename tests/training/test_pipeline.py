@@ -17,7 +17,11 @@ from engine.files.model_folder import load
 from engine.protocol import Delta, Done, Generate, SamplingParams
 from engine.run.generate import Generator
 from tests.training.conftest import command
+from training.evaluation.card import model_card
+from training.evaluation.evaluate import evaluate
 from training.events import EventLog, read_events
+from training.export.export import export
+from training.recipe import load_recipe
 
 
 def losses(run: Path, stage: str) -> dict[int, float]:
@@ -48,6 +52,32 @@ def test_the_exported_folder_answers_and_has_its_card(finished: Path) -> None:
     training = json.loads((folder / "training.json").read_text())
     assert set(training["data_hashes"]) == {"chats", "texts"}
     assert training["metrics"]["pretrain"]["bits_per_byte"] > 0
+
+
+def test_a_model_that_has_only_read_texts_is_measured_and_exported(
+    corpus: Path, finished: Path, tmp_path: Path
+) -> None:
+    """As one does with nanoGPT: no tuning, and still a folder that opens here and elsewhere, and says what it is."""
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("sft", "model", "evaluation.json"))
+    recipe = load_recipe(corpus / "recipe.toml")
+    evaluate(recipe, tmp_path / "run", torch.device("cpu"))
+    folder = export(recipe, tmp_path / "run", tmp_path, corpus / "recipe.toml")
+    card = (folder / "README.md").read_text()
+    assert "A small language model" in card
+    assert "has not been tuned to answer" in card
+    assert "How often it succeeds" not in card, "questions are for models that answer"
+    assert "for stage in prepare tokenizer pretrain evaluate export; do" in card
+    assert "| chats |" in card.partition("bits per byte")[2]
+    assert load(folder).model(torch.zeros(1, 4, dtype=torch.int64)).shape == (1, 4, 320)
+
+
+def test_a_card_tells_the_margins_of_preferences(corpus: Path, finished: Path) -> None:
+    found = json.loads((finished / "evaluation.json").read_text())
+    found["dpo"] = {"tokens": 9, "seconds": 1.0, "accuracy": 0.75, "margin": 0.1234}
+    tokens = json.loads((finished / "tokens_report.json").read_text())
+    card = model_card(load_recipe(corpus / "recipe.toml"), found, tokens, "make it")
+    assert "| held-out preferences | 75.0% the right way round, implicit reward margin 0.123 |" in card
+    assert "9 in preference tuning" in card
 
 
 def test_it_learns(finished: Path) -> None:

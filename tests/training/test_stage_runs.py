@@ -130,6 +130,8 @@ def test_an_adapter_lies_beside_its_base_and_merges_into_what_was_trained(folder
     assert (job.folder(stage) / "base").exists() == (chained and stage != "pretrain")
     shutil.copytree(job.folder(stage), tmp_path / "moved")
     assert load(tmp_path / "moved" / "adapter")
+    measured = "margin" if stage == "dpo" else "bits per byte"
+    assert f"| {measured} |" in (job.folder(stage) / "adapter" / "README.md").read_text()
 
 
 def test_a_model_for_every_way_of_training_a_classifier(folder: Path, tmp_path: Path) -> None:

@@ -98,14 +98,20 @@ def nothing_left(report: dict[str, dict[str, Any]]) -> None:
 
 def state_of(recipe: DataRecipe, root: Path) -> dict[str, Any]:
     """What the documents depend on: the recipe without the mix, and the files' sizes."""
+    files = {str(p.relative_to(root)): p.stat().st_size for s in recipe.sources for p in sorted(root.glob(s.path))}
+    return {"recipe": without_mix(recipe), "files": files}
+
+
+def without_mix(recipe: DataRecipe) -> dict[str, Any]:
+    """`recipe` as JSON has it, without what is only read when tokens are mixed."""
     table = asdict(recipe)
     for key in ("manifest", "tokens_m"):
         del table[key]
     for row in table["sources"]:
         for key in MIX_ONLY:
             del row[key]
-    files = {str(p.relative_to(root)): p.stat().st_size for s in recipe.sources for p in sorted(root.glob(s.path))}
-    return json.loads(json.dumps({"recipe": table, "files": files}))
+    plain: dict[str, Any] = json.loads(json.dumps(table))
+    return plain
 
 
 def _same(path: Path, state: dict[str, Any], unknown: bool = False) -> bool:

@@ -22,10 +22,12 @@ def model_card(recipe: Recipe, evaluation: dict[str, Any], tokens: dict[str, Any
     base = recipe.base.model
     kind = f"made from {base}" if base else "trained from raw text by homespun's own pipeline"
     opens = " It opens in transformers as well (Qwen3)." if not base and is_qwen3(recipe) else ""
+    tuned = any(evaluation.get(stage, {}).get("tokens") for stage in ("sft", "dpo"))
+    opens += "" if tuned else " It has only read texts, which it continues; it has not been tuned to answer."
     parts = [
         f"# {recipe.export.name}",
-        f"A small chat model ({evaluation['parameters'] / 1e6:.1f} million parameters), {kind}, for homespun's "
-        f"terminal app.{opens}",
+        f"A small {'chat' if tuned else 'language'} model ({evaluation['parameters'] / 1e6:.1f} million parameters), "
+        f"{kind}, for homespun's terminal app.{opens}",
         "## Numbers\n\n" + _numbers(recipe, evaluation),
         *sections(evaluation),
         "## What it cannot do\n\n" + LIMITS,
@@ -65,6 +67,9 @@ def _numbers(recipe: Recipe, evaluation: Mapping[str, Any]) -> str:
     if bits := evaluation["sft"].get("bits_per_byte"):
         words = f"{bits:.3f} bits per byte after instruction tuning (held-out chats)"
         rows.append(("on the assistant's words", words))
+    if pairs := {key: value for key, value in evaluation.get("dpo", {}).items() if key in ("accuracy", "margin")}:
+        words = f"{pairs['accuracy']:.1%} the right way round, implicit reward margin {pairs['margin']:.3f}"
+        rows.append(("held-out preferences", words))
     sampling = f"temperature {e.temperature}, top-p {e.top_p}, repetition penalty {e.repetition_penalty}"
     return table(("", ""), [*rows, ("sampling", sampling)])
 
@@ -75,6 +80,8 @@ def _data(recipe: Recipe, tokens: Mapping[str, Any]) -> str:
         count = tokens[f"train/{source.name}"]["tokens"]
         times = f"{source.epochs:g} ×" + (f", tuning {source.sft_epochs:g} ×" if source.sft_epochs else "")
         rows.append((source.name, source.licence, f"{count:,}", times))
+    if recipe.dpo.files:
+        rows.append((f"`{recipe.dpo.files}` (preferences)", "", "", f"{recipe.dpo.epochs:g} ×"))
     return table(("source", "licence", "tokens", "read"), rows)
 
 

@@ -37,6 +37,8 @@ from training.recipe import Recipe
 from training.stages.start import checkpoint, trained
 
 TASKS = ("mcq", "checks", "instructions", "samples")
+UNTUNED = ("mcq", "samples")  # of a model that has only read texts, and was never told to answer
+HELD_OUT = ("bits_per_byte", "loss", "accuracy", "margin")  # what the stages measure on held-out data
 SOURCE_TOKENS = 16_384  # that are read of each source's held-out documents, at most
 
 
@@ -59,6 +61,7 @@ def evaluate(recipe: Recipe, run: Path, device: torch.device, data: Path = Path(
     return result
 
 
+LAST_FIRST = ("dpo", "sft", "pretrain")
 NONE: Mapping[str, Any] = {"groups": {}}
 
 
@@ -86,7 +89,8 @@ def _evaluate_chat(recipe: Recipe, run: Path, device: torch.device) -> dict[str,
     fused = fuse(model, place.precision)  # the questions are to what a person will talk to
     e = recipe.export
     params = SamplingParams(e.temperature, top_p=e.top_p, repetition_penalty=e.repetition_penalty)
-    return result | ask(_loaded(recipe, fused, vocabulary), params, Wish(TASKS), seen_questions(recipe, run))
+    tasks, seen = (TASKS, seen_questions(recipe, run)) if has_chat_model(run) else (UNTUNED, None)
+    return result | ask(_loaded(recipe, fused, vocabulary), params, Wish(tasks), seen)
 
 
 def _loaded(recipe: Recipe, model: Any, vocabulary: Vocabulary) -> LoadedModel:
@@ -96,13 +100,12 @@ def _loaded(recipe: Recipe, model: Any, vocabulary: Vocabulary) -> LoadedModel:
 
 
 def load_tuned(recipe: Recipe, run: Path) -> tuple[Tokenizer, GPT]:
-    """(tokenizer, model) of the run's tuned weights, preferences after instructions; additions (LoRA) are merged.
+    """(tokenizer, model) of the run's last weights: preferences after instructions after texts; additions are merged.
 
     Raises:
         RecipeError: there are none yet.
     """
-    stage = "dpo" if checkpoint(run, "dpo").exists() else "sft"
-    model = trained(recipe, run, stage)
+    model = trained(recipe, run, next((s for s in LAST_FIRST if checkpoint(run, s).exists()), "sft"))
     return open_vocabulary(run, recipe.base.model).tokenizer, model
 
 
@@ -133,13 +136,13 @@ def _per_source(recipe: Recipe, run: Path, loaded: LoadedModel) -> dict[str, dic
 
 
 def stage_numbers(run: Path, stage: str) -> dict[str, Any]:
-    """Tokens, seconds and last held-out bits per byte of a finished stage, from its own log; empty without one."""
+    """Tokens, seconds and last held-out numbers of a finished stage, from its own log; empty without one."""
     numbers: dict[str, Any] = {}
     for event in read_events(run / stage / "events.jsonl"):
         if event["kind"] == "end":
             numbers |= {key: event[key] for key in ("step", "tokens", "seconds")}
-        elif event["kind"] == "valid" and "bits_per_byte" in event:
-            numbers["bits_per_byte"] = round(event["bits_per_byte"], 4)
+        elif event["kind"] == "valid":
+            numbers |= {key: round(event[key], 4) for key in HELD_OUT if key in event}
     return numbers
 
 

@@ -21,10 +21,11 @@ from training.evaluation.card import is_qwen3, model_card
 from training.evaluation.evaluate import has_chat_model, load_tuned
 from training.recipe import Recipe, RecipeError
 from training.stages.results import vocabulary_files
+from training.stages.start import checkpoint
 
 
 def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path, settings: Sequence[str] = ()) -> Path:
-    """Write `out/<name>` from a run that has been tuned and evaluated; returns that folder.
+    """Write `out/<name>` from a run that has been trained and evaluated; returns that folder.
 
     `recipe_path` and `settings`, what was set over the recipe, are for the command in the card.
 
@@ -35,8 +36,7 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path, settings: Se
         return _copy_classifier(run / "classify" / "model", out / recipe.export.name)
     _, model = load_tuned(recipe, run)
     evaluation = _read(run / "evaluation.json")
-    more = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
-    command = f"python -m training all {_short(recipe_path)} --data DATA{more}"
+    command = _command(recipe, run, recipe_path, settings)
     training = {
         "name": recipe.export.name,
         "licence": recipe.export.licence,
@@ -45,8 +45,8 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path, settings: Se
         "data_hashes": data_hashes(recipe, run),
         "parent": recipe.base.model or None,
         "seeds": {"pretrain": recipe.pretrain.seed, "sft": recipe.sft.seed},
-        "metrics": {key: evaluation[key] for key in ("pretrain", "sft", "bits_per_byte")}
-        | {"checks": evaluation["checks"]["groups"]},
+        "metrics": {key: evaluation[key] for key in ("pretrain", "sft", "dpo", "bits_per_byte") if key in evaluation}
+        | ({"checks": evaluation["checks"]["groups"]} if "checks" in evaluation else {}),
     }
     folder = out / recipe.export.name
     e = recipe.export
@@ -56,7 +56,7 @@ def export(recipe: Recipe, run: Path, out: Path, recipe_path: Path, settings: Se
         "top_p": e.top_p,
         "repetition_penalty": e.repetition_penalty,
     }
-    card = model_card(recipe, evaluation, _read(run / "tokens_report.json"), command)
+    card = model_card(recipe, evaluation, _read(run / "tokens_report.json") if recipe.data.sources else {}, command)
     if recipe.base.model or not is_qwen3(recipe):
         _save_tuned(folder, model, open_vocabulary(run, recipe.base.model), generation, training, card)
     else:
@@ -98,6 +98,16 @@ def data_hashes(recipe: Recipe, run: Path) -> dict[str, str]:
         source.name: hashlib.sha256((run / "shards" / "train" / f"{source.name}.tokens").read_bytes()).hexdigest()
         for source in recipe.data.sources
     }
+
+
+def _command(recipe: Recipe, run: Path, recipe_path: Path, settings: Sequence[str]) -> str:
+    """What makes the model again, with the stages that made it."""
+    words = f"{_short(recipe_path)} --data DATA" + "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+    trained = [stage for stage in ("pretrain", "mlm", "sft", "dpo") if checkpoint(run, stage).exists()]
+    if trained == ["pretrain", "sft"]:
+        return f"python -m training all {words}"
+    stages = [*(("prepare", "tokenizer") if recipe.data.sources else ()), *trained, "evaluate", "export"]
+    return f"for stage in {' '.join(stages)}; do python -m training $stage {words}; done"
 
 
 def _short(path: Path) -> str:

@@ -88,7 +88,8 @@ def _write_adapter(job: Job, stage: str, start: Start, model: GPT, lora: LoRACon
         plain, card = begin(without_lora(recipe, stage), job.run, stage), f"# base\n\nOf the adapter: {start.parent}.\n"
         save_decoder(path, plain.model, plain.vocabulary, task="chat", training={"name": "base"}, card=card)
     training = {**record, "parent_fingerprint": fingerprint(path), "lora": asdict(lora)}
-    card = f"# {record['name']}\n\nAn adapter (LoRA) for {start.parent}, made by the {stage} stage.\n"
+    told = f"\n{table(record['metrics'])}\n" if record["metrics"] else ""
+    card = f"# {record['name']}\n\nAn adapter (LoRA) for {start.parent}, made by the {stage} stage.\n{told}"
     save_adapter(
         folder, model, lora, base=base, architecture=open_model(path).architecture, training=training, card=card
     )
