@@ -11,11 +11,15 @@ import torch
 
 from engine.catalog import BUNDLED
 from engine.files.model_folder import LoadedModel, load
+from engine.protocol import SamplingParams
+from engine.run.generate import Generator
 from tests.training.export_setup import make_folder
 from training.errors import TrainingError
+from training.evaluation.checks import Check, run_checks
 from training.evaluation.choices import Judged, Question, ask_choices, judge, read_questions
 from training.evaluation.instructions import follow, read_instructions
 from training.evaluation.likelihood import beginning, score_documents, score_files
+from training.evaluation.sections import sections
 from training.evaluation.verifiers import VERIFIERS, loosened, verify
 
 TEXT = "the dog and the other dogs went to the river, and then they're there again."
@@ -159,6 +163,16 @@ GOOD_AND_BAD = {
     "number": ({}, "1,204.", "about 4"),
     "exact": ({"answers": ["Paris"]}, '"paris."', "It is Paris"),
 }
+
+
+def test_a_question_that_a_model_has_no_room_for_has_no_answer(bundled: LoadedModel) -> None:
+    """A model of a short context is measured all the same, and what it could not be asked is counted."""
+    checks = [Check("facts", ("What is the sea? " * 2000,), ".*")]
+    found = run_checks(Generator(bundled), SamplingParams(), checks, None)
+    assert (found["too_long"], found["rows"][0]["reply"]) == (3, "")
+    assert found["groups"]["facts"]["passed"] == 0
+    card = "\n".join(sections({"checks": found}))
+    assert "3 questions were too long for its context, and count as failed" in card
 
 
 @pytest.mark.parametrize("name", VERIFIERS)

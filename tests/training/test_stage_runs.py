@@ -131,7 +131,9 @@ def test_an_adapter_lies_beside_its_base_and_merges_into_what_was_trained(folder
     shutil.copytree(job.folder(stage), tmp_path / "moved")
     assert load(tmp_path / "moved" / "adapter")
     measured = "margin" if stage == "dpo" else "bits per byte"
-    assert f"| {measured} |" in (job.folder(stage) / "adapter" / "README.md").read_text()
+    card = (job.folder(stage) / "adapter" / "README.md").read_text()
+    assert f"| {measured} |" in card
+    assert str(folder) not in card, "a card knows no machine's paths"
 
 
 def test_a_model_for_every_way_of_training_a_classifier(folder: Path, tmp_path: Path) -> None:

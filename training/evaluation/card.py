@@ -6,6 +6,7 @@ What was measured is `sections.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from training.evaluation.sections import sections, table
@@ -20,7 +21,7 @@ says should be relied on. It was trained on public texts that may contain old-fa
 def model_card(recipe: Recipe, evaluation: dict[str, Any], tokens: dict[str, Any], command: str) -> str:
     """The card in Markdown. `tokens` is the run's tokens_report.json, `command` what makes the model again."""
     base = recipe.base.model
-    kind = f"made from {base}" if base else "trained from raw text by homespun's own pipeline"
+    kind = f"made from {Path(base).name}" if base else "trained from raw text by homespun's own pipeline"
     opens = " It opens in transformers as well (Qwen3)." if not base and is_qwen3(recipe) else ""
     tuned = any(evaluation.get(stage, {}).get("tokens") for stage in ("sft", "dpo"))
     opens += "" if tuned else " It has only read texts, which it continues; it has not been tuned to answer."

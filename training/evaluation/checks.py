@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from engine.errors import PromptTooLongError
 from engine.protocol import Delta, Done, Generate, SamplingParams
 from engine.run.generate import Generator
 
@@ -27,6 +28,7 @@ LONGEST = 200  # tokens of a reply
 class Reply:
     text: str
     ended: bool  # by itself, not by running out of tokens
+    fits: bool = True  # the question, into the model's context
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Check:
 
     def passes(self, reply: Reply) -> bool:
         found = re.search(self.pattern, reply.text, re.IGNORECASE | re.DOTALL)
-        return bool(found) and reply.ended and not loops(reply.text)
+        return bool(found) and reply.fits and reply.ended and not loops(reply.text)
 
 
 def load_checks(path: Path = CHECKS) -> tuple[list[str], list[Check]]:
@@ -52,16 +54,22 @@ def load_checks(path: Path = CHECKS) -> tuple[list[str], list[Check]]:
 
 
 def answer(generator: Generator, params: SamplingParams, chat: Sequence[str], seed: int) -> Reply:
-    """The model's reply to `chat` (user, assistant, …, user), sampled as `params` say, at most LONGEST tokens."""
+    """The model's reply to `chat` (user, assistant, …, user), sampled as `params` say, at most LONGEST tokens.
+
+    It is empty where the model is too small for the question.
+    """
     roles = ("user", "assistant")
     messages = tuple({"role": roles[i % 2], "content": text} for i, text in enumerate(chat))
     longest = min(LONGEST, generator.context_length // 2)
     text, ended = "", False
-    for event in generator.reply(Generate("check", messages, replace(params, max_tokens=longest, seed=seed))):
-        if isinstance(event, Delta):
-            text += event.text
-        elif isinstance(event, Done):
-            ended = event.reason == "stop"
+    try:
+        for event in generator.reply(Generate("check", messages, replace(params, max_tokens=longest, seed=seed))):
+            if isinstance(event, Delta):
+                text += event.text
+            elif isinstance(event, Done):
+                ended = event.reason == "stop"
+    except PromptTooLongError:
+        return Reply("", ended=True, fits=False)
     return Reply(text.strip(), ended)
 
 
@@ -73,7 +81,7 @@ def run_checks(
     `seen` None says that nobody knows what it has been trained on.
     """
     groups: dict[str, Counter[str]] = {}
-    rows, loop_count = [], 0
+    rows, loop_count, too_long = [], 0, 0
     for check in tqdm(checks, desc="checks", mininterval=1.0, disable=None):
         known = seen is not None and plain(check.chat[-1]) in seen
         for seed in SEEDS:
@@ -81,11 +89,13 @@ def run_checks(
             passed = check.passes(reply)
             count = groups.setdefault(check.group, Counter(passed=0, tried=0, passed_unseen=0, tried_unseen=0))
             count.update(passed=passed, tried=1, passed_unseen=passed and not known, tried_unseen=not known)
+            too_long += not reply.fits
             loop_count += loops(reply.text) or not reply.ended
             rows.append({"chat": check.chat, "seed": seed, "reply": reply.text, "passed": passed, "seen": known})
     return {
         "groups": {group: dict(count) for group, count in groups.items()},
         "loops_or_endless": loop_count,
+        "too_long": too_long,
         "seeds": len(SEEDS),
         "data_known": seen is not None,
         "rows": rows,

@@ -75,6 +75,8 @@ def _checks(checks: Result | None) -> str:
     )
     unseen = " *Unseen* counts only questions that do not stand word for word in what it was trained on."
     after = f"{checks['loops_or_endless']} of {total['tried']} replies ran in circles or did not end by themselves."
+    if long := checks.get("too_long"):
+        after += f" {long} questions were too long for its context, and count as failed."
     head = ("group", "passed", "unseen questions only")[: 3 if known else 2]
     return f"{note}{unseen if known else ''}\n\n{table(head, rows)}\n\n{after}"
 

@@ -62,7 +62,7 @@ def write_result(
         return folder
     merge(model)
     folder, task = job.folder(stage) / "model", "mask" if stage == "mlm" else "chat"
-    card = f"# {record['name']}\n\nMade by the {stage} stage from {start.parent}.\n\n{table(metrics)}\n"
+    card = f"# {record['name']}\n\nMade by the {stage} stage from {_parent(job, start)}.\n\n{table(metrics)}\n"
     save_decoder(folder, model, start.vocabulary, task=task, training=record, card=card)
     tqdm.write(f"{folder}: the model")
     return folder
@@ -89,11 +89,17 @@ def _write_adapter(job: Job, stage: str, start: Start, model: GPT, lora: LoRACon
         save_decoder(path, plain.model, plain.vocabulary, task="chat", training={"name": "base"}, card=card)
     training = {**record, "parent_fingerprint": fingerprint(path), "lora": asdict(lora)}
     told = f"\n{table(record['metrics'])}\n" if record["metrics"] else ""
-    card = f"# {record['name']}\n\nAn adapter (LoRA) for {start.parent}, made by the {stage} stage.\n{told}"
+    card = f"# {record['name']}\n\nAn adapter (LoRA) for {_parent(job, start)}, made by the {stage} stage.\n{told}"
     save_adapter(
         folder, model, lora, base=base, architecture=open_model(path).architecture, training=training, card=card
     )
     return folder
+
+
+def _parent(job: Job, start: Start) -> str:
+    """What `start` is, for a card, which knows no path of somebody's machine."""
+    base = job.recipe.base.model
+    return start.parent.replace(base, Path(base).name) if base else start.parent
 
 
 def without_lora(recipe: Recipe, stage: str) -> Recipe:
