@@ -72,6 +72,8 @@ class FusedGPT:
             x = x + self.positions[where]
         rope, local_rope = _at(self._rope, where), _at(self._local_rope, where)
         x = x.view(batch * length, -1)
+        if length == 1 and cache is not None:
+            cache.one_more()
         mask = view.mask if view is not None else None
         for index, block in enumerate(self.blocks):
             turned = local_rope if self.config.window_of(index) else rope

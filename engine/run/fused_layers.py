@@ -42,12 +42,12 @@ class FusedBlock:
     def __call__(
         self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
     ) -> Tensor:
-        """[N, C] → [N, C]; the rows are those of `batch` texts of equal length, one text after the other."""
+        """[N, C] → [N, C], in place; the rows are those of `batch` texts of equal length, one text after the other."""
         if self._post:
-            x = x + self.attention_post_norm(self.attention(self.attention_norm(x), batch, rope, cache, mask))
-            return x + self.mlp_post_norm(self.mlp(self.mlp_norm(x)))
-        x = x + self.attention(self.attention_norm(x), batch, rope, cache, mask)
-        return x + self.mlp(self.mlp_norm(x))
+            x = x.add_(self.attention_post_norm(self.attention(self.attention_norm(x), batch, rope, cache, mask)))
+            return x.add_(self.mlp_post_norm(self.mlp(self.mlp_norm(x))))
+        x = x.add_(self.attention(self.attention_norm(x), batch, rope, cache, mask))
+        return x.add_(self.mlp(self.mlp_norm(x)))
 
 
 class QuickRMSNorm:
@@ -124,7 +124,9 @@ class FusedAttention:
         shape = (batch, turned + self.n_kv_head, 1, -1) if one else (batch, length, turned + self.n_kv_head, -1)
         heads = rows.view(shape)
         dim = 1 if one else 2
-        qk, v = heads.narrow(dim, 0, turned).float(), heads.narrow(dim, turned, self.n_kv_head)
+        qk, v = heads.narrow(dim, 0, turned), heads.narrow(dim, turned, self.n_kv_head)
+        if self._dtype != torch.float32:
+            qk = qk.float()
         if self.norm is not None:
             qk = self.norm(qk, length)
         if rope is not None:
@@ -139,17 +141,28 @@ class FusedAttention:
         """[N, C] → [N, C], as `Attention.forward`."""
         q, k, v = self.project(x, batch, rope)
         length = x.shape[0] // batch
-        one = length == 1
         k, v = cache.append(k, v) if cache is not None else (k, v.to(k.dtype))
+        if length == 1:
+            y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
+            return self.out(y if y.dtype == self._dtype else y.to(self._dtype))
         if 1 < length <= FEW_ROWS and mask is None and self._on_cpu:
             y = attend_few(q, k, v, self.scale, self.window)
-        elif self._rounded and not one and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
+        elif self._rounded and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
         else:
             y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
-        if not one:
-            y = y.transpose(1, 2)
-        return self.out(y.reshape(x.shape[0], -1).to(self._dtype))
+        return self.out(y.transpose(1, 2).reshape(x.shape[0], -1).to(self._dtype))
+
+
+def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int, mask: Tensor | None) -> Tensor:
+    """`layers.attend` for one token, [B, H·D]: a group's query heads stand where tokens stand; all is seen by all."""
+    if window and k.shape[2] > window:
+        k, v = k[:, :, -window:], v[:, :, -window:]
+        mask = mask[..., -window:] if mask is not None else None
+    batch, n_kv_head = k.shape[0], k.shape[1]
+    if q.shape[1] != n_kv_head:
+        q = q.reshape(batch, n_kv_head, -1, q.shape[3])
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).reshape(batch, -1)
 
 
 def attend_few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:

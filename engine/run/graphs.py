@@ -46,6 +46,9 @@ class FixedStep:
         self._all = torch.arange(size, device=device)
         self.layers = [FixedLayer(layer, self._position, size) for layer in cache.layers]
 
+    def one_more(self) -> None:
+        """As `KVCache.one_more`; here places are numbers on the GPU."""
+
     def set(self, token: int, position: int) -> None:
         """What the next `run` reads."""
         self._token.fill_(token)

@@ -97,18 +97,22 @@ def kill_engines(data: Path, luck: random.Random, toll: Toll, times: int) -> Non
             asked = f"engine{time_}question"
             terminal.type(asked + "\r")
             terminal.until(lambda asked=asked: _replies(data, asked))
-            time.sleep(luck.uniform(0.0, 1.5))
-            engine = terminal.worker()
-            if engine is None:
-                continue
-            with suppress(ProcessLookupError):
-                os.kill(engine, signal.SIGKILL)
-            toll.kills += 1
-            terminal.until(lambda asked=asked: _replies(data, asked) == ["failed"])
+            while not _ended(data, asked):  # one killed before it had the question has a successor
+                time.sleep(luck.uniform(0.0, 1.5))
+                if (engine := terminal.worker()) is None:
+                    continue
+                with suppress(ProcessLookupError):
+                    os.kill(engine, signal.SIGKILL)
+                    toll.kills += 1
+                terminal.until(lambda asked=asked, killed=engine: _ended(data, asked) or terminal.worker() != killed)
             toll.owed.setdefault(data, []).append(asked)
             terminal.type("\x15")  # a question that got no word in reply has come back to the prompt
         assert terminal.leave() == 0
     examine(data / "chats.db", toll.owed[data], toll)
+
+
+def _ended(data: Path, question: str) -> bool:
+    return _replies(data, question) == ["failed"]
 
 
 def _replies(data: Path, question: str) -> list[str]:
