@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from training.data import cleaning
 from training.data.cleaning import clean, clean_text, is_markup, mend, text_of_markup
 from training.data.filters import check_language, poor, probability, reason_to_drop
 from training.recipe import DataRecipe, QualityRecipe, RecipeError
@@ -33,6 +37,19 @@ def test_wrongly_decoded_text_is_mended_and_other_text_left_alone(broken: str, w
     assert mend(broken) == whole
     assert clean({"text": broken}, RECIPE) == {"text": clean_text(whole)}
     assert clean({"text": broken}, DataRecipe((), mojibake=False)) == {"text": clean_text(broken)}
+
+
+@given(
+    st.text(
+        st.one_of(st.sampled_from("aB \n\t\r\u00a0\u200b\ufeff\u3000\x07é"), st.characters(codec="utf-8")), max_size=60
+    )
+)
+def test_cleaning_by_its_definition(text: str) -> None:
+    """The quick way round for text with nothing to clean comes to the same."""
+    slow = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
+    slow = cleaning._BLANK.sub(" ", cleaning._CONTROL.sub("", slow))
+    slow = cleaning._LINES.sub("\n\n", "\n".join(line.rstrip() for line in slow.split("\n"))).strip()
+    assert clean_text(text) == slow
 
 
 def test_a_page_becomes_its_text() -> None:
@@ -73,6 +90,11 @@ RANDOM = random.Random(0)
         ("word_length", "incomprehensibilities-and-antidisestablishmentarianism " * 60),
         ("symbols", " ".join(f"#{word}" if i % 4 == 0 else word for i, word in enumerate(PROSE.split()))),
         ("few_letters", " ".join(str(RANDOM.random())[:5] if i % 2 else w for i, w in enumerate(PROSE.split()))),
+        (None, " ".join(f"{w}, (1)" if i % 4 == 0 else w for i, w in enumerate(PROSE.split()))),
+        (
+            "repetitive",
+            "the old harbour was as quiet as ever and the boats were all in and the boats were all out " * 30,
+        ),
         ("bullets", "\n".join(f"- {word} of the list that goes on" for word in PROSE.split())),
         ("ellipses", "\n".join(f"{line} ..." for line in LINES)),
         ("repeated_lines", "\n".join([PROSE, *["Click here to read more of this story"] * 12])),

@@ -8,6 +8,8 @@ import string
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from training.data.duplicates import (
     PERMUTATIONS,
@@ -15,6 +17,7 @@ from training.data.duplicates import (
     fingerprint,
     first_alike,
     first_equal,
+    letters_of,
     signatures,
 )
 
@@ -71,6 +74,12 @@ def test_equal_but_for_dress_is_equal() -> None:
     marks = np.array([[1, 2], [3, 4], [1, 2], [1, 3], [3, 4], [1, 2]], np.uint64)
     assert first_equal(marks).tolist() == [0, 1, 0, 3, 1, 0]
     assert first_equal(np.zeros((0, 2), np.uint64)).tolist() == []
+
+
+@given(st.text(st.one_of(st.sampled_from("aB_ -.ÄßİǅΣ“’\u0301٣²"), st.characters()), max_size=40))
+def test_letters_by_their_definition(text: str) -> None:
+    """The table for ASCII and the expression for the rest come to what an expression for all comes to."""
+    assert letters_of(text) == re.sub(r"[\W_]+", "", text.casefold()).encode("utf-8", "replace")
 
 
 def test_near_copies_are_found_and_the_first_stays() -> None:

@@ -72,6 +72,12 @@ def test_files_are_read_by_their_kind(bundled: LoadedModel, tmp_path: Path) -> N
         score_files(bundled, [tmp_path / "c.txt"])
 
 
+def test_a_file_without_text_is_a_sentence(bundled: LoadedModel, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n\n")
+    with pytest.raises(TrainingError, match=r"a.txt has no text that could be measured"):
+        score_files(bundled, [tmp_path / "a.txt"])
+
+
 def test_questions_are_read_in_both_forms(tmp_path: Path) -> None:
     file = tmp_path / "q.jsonl"
     rows = [

@@ -25,7 +25,9 @@ SEED = 1
 PIECE = 1_000_000  # bytes that are hashed at once
 COMPARED = 65_536  # pairs of signatures that are compared at once
 
-_NO_LETTERS = re.compile(r"[\W_]+")
+_MARKS = bytes(byte for byte in range(128) if not chr(byte).isalnum())  # ASCII that is no letter and no digit
+_OTHER_MARKS = re.compile(r"[^\x00-\x7f\w]+")
+_SMALL = bytes.maketrans(bytes(range(ord("A"), ord("Z") + 1)), bytes(range(ord("a"), ord("z") + 1)))
 _FACTOR = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2⁶⁴
 _LOWER = np.arange(256, dtype=np.uint8)
 _LOWER[ord("A") : ord("Z") + 1] += 32
@@ -35,8 +37,17 @@ _IS_WORD[[*b"0123456789", *range(ord("a"), ord("z") + 1), *range(128, 256)]] = T
 
 def fingerprint(document: Document) -> bytes:
     """16 bytes, equal for documents that differ only in case, spacing and punctuation."""
-    letters = _NO_LETTERS.sub("", as_text(document).casefold())
-    return hashlib.blake2b(letters.encode("utf-8", "replace"), digest_size=16).digest()
+    return hashlib.blake2b(letters_of(as_text(document)), digest_size=16).digest()
+
+
+def letters_of(text: str) -> bytes:
+    """The letters and digits of `text` without case, in UTF-8.
+
+    Most text is ASCII, whose bytes a table lower-cases and sieves ten times faster than an expression could.
+    """
+    if not text.isascii():
+        text = _OTHER_MARKS.sub("", text.casefold())
+    return text.encode("utf-8", "replace").translate(_SMALL, _MARKS)
 
 
 def signatures(texts: list[str]) -> np.ndarray:

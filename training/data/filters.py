@@ -17,6 +17,8 @@ from training.recipe import DataRecipe, QualityRecipe, RecipeError
 
 STOP_WORDS = re.compile(r"\b(?:the|be|to|of|and|that|have|with)\b", re.IGNORECASE)
 _NO_LETTER = re.compile(r"(?<!\S)[^A-Za-z\u0080-\U0010ffff\s]+(?!\S)")
+_LETTERS = bytes(byte for byte in range(256) if byte > 127 or chr(byte).isalpha() or chr(byte).isspace())
+WORD_COST = 1.5  # bytes
 _BULLETS = ("•", "-", "*", "‣", "–", "·")
 SAMPLE = 600  # characters that the identifier reads at a text's beginning, and as many in its middle
 TELLABLE = 60  # characters; a shorter text may be of any language and is kept
@@ -45,7 +47,10 @@ def poor(text: str, q: QualityRecipe, english: bool = False) -> str | None:
         return "word_length"
     if (text.count("#") + text.count("…") + text.count("...")) / len(words) > q.max_symbols:
         return "symbols"
-    if len(_NO_LETTER.findall(text)) / len(words) > 1 - q.min_letters:
+    data = text.encode("utf-8", "replace")
+    most = len(words) * (1 - q.min_letters)
+    # As many words without a letter as there are other characters: counted first, for that is much faster.
+    if len(data.translate(None, _LETTERS)) > most and len(_NO_LETTER.findall(text)) > most:
         return "few_letters"
     if sum(line.startswith(_BULLETS) for line in lines) / len(lines) > q.max_bullets:
         return "bullets"
@@ -53,8 +58,9 @@ def poor(text: str, q: QualityRecipe, english: bool = False) -> str | None:
         return "ellipses"
     if sum(len(line) * (times - 1) for line, times in Counter(lines).items()) / len(text) > q.max_repeated_lines:
         return "repeated_lines"
-    data = text.encode()
-    if len(data) / len(zlib.compress(data, 1)) > q.max_compression:
+    # For a word that it has not seen yet zlib writes hardly less than a byte and a half, so many words need no trying.
+    varied = WORD_COST * len(set(words)) * q.max_compression > len(data)
+    if not varied and len(data) / len(zlib.compress(data, 1)) > q.max_compression:
         return "repetitive"
     if english and len(STOP_WORDS.findall(text[:5000])) < q.stop_words:
         return "stop_words"

@@ -19,7 +19,7 @@ from engine.run.scoring import token_log_probabilities
 from engine.text.chat_template import END_OF_TEXT, ChatTemplate
 from engine.text.tokenizer import Tokenizer
 from training.data.documents import Document, read_source
-from training.recipe import Source
+from training.recipe import RecipeError, Source
 
 
 @dataclass
@@ -96,10 +96,13 @@ def score_files(loaded: LoadedModel, files: Iterable[Path], limit: int = 0) -> d
     """Each file's numbers by its name: a text (documents apart by <|endoftext|>), or .jsonl of texts or chats.
 
     Raises:
-        RecipeError: a file is missing or is not what its name says.
+        RecipeError: a file is missing, is not what its name says, or has no text in it.
     """
     result = {}
     for file in tqdm(list(files), desc="perplexity", mininterval=1.0, disable=None):
         documents = read_source(Source(file.name, file.name, ""), file.parent)
-        result[file.name] = score_documents(loaded, documents, limit).to_dict()
+        score = score_documents(loaded, documents, limit)
+        if not score.tokens:
+            raise RecipeError(f"{file} has no text that could be measured.")
+        result[file.name] = score.to_dict()
     return result
