@@ -34,6 +34,14 @@ TRAINED = {
     "classify": "classify.classify",
     "translate": "translate.translate",
 }
+# Commands that are no stages: module and function.
+COMMANDS = {
+    "data": "training.data.commands:data",
+    "tune": "training.sweep.commands:tune",
+    "teach": "training.tuning.commands:teach",
+    "spam": "training.spam.commands:spam",
+    "spam-table": "training.spam.table:main",
+}
 OF_TABLES = ("dpo", "classify", "translate")  # whose examples are no documents
 STAGES = tuple(dict.fromkeys((*ALL, *TRAINED)))
 FIRST = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; or the only one
@@ -59,7 +67,7 @@ class Job:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("stage", type=click.Choice([*STAGES, "all"]))
+@click.argument("stage", metavar="STAGE", type=click.Choice([*STAGES, "all"]))
 @click.argument("recipe_path", metavar="RECIPE", type=click.Path(path_type=Path))
 @click.option(
     "--run",
@@ -95,8 +103,18 @@ def main(
 ) -> None:
     """Make a model from raw text. A stage that was stopped goes on from its last checkpoint.
 
-    The texts of a manifest come here with: python -m training data fetch; the fields of a recipe are tried out with:
-    python -m training tune
+    \b
+    Stages, of which `all` does the first line:
+      prepare, tokenizer, pretrain, sft, evaluate, export
+      dpo, mlm, classify, translate
+
+    \b
+    Other commands, each with a --help of its own:
+      data fetch, data prepare   bring texts here; prepare them with datatrove
+      tune RECIPE                try out fields of a recipe
+      evaluate MODEL, plot RUN   measure any model; draw a run's curves
+      export --model MODEL       for transformers, llama.cpp and Ollama
+      teach, spam, spam-table    what the app's menu does; the spam scorer
     """
     try:
         recipe = load_recipe(recipe_path, settings)
@@ -205,26 +223,9 @@ def run_data_stage(name: str, job: Job) -> bool:
 
 if __name__ == "__main__":
     large_pages()
-    if sys.argv[1:2] == ["spam-table"]:
-        from training.spam.table import main as spam_table
-
-        spam_table(sys.argv[2:], prog_name="python -m training spam-table")
-    if sys.argv[1:2] == ["teach"]:
-        from training.tuning.commands import teach
-
-        teach(sys.argv[2:], prog_name="python -m training teach")
-    if sys.argv[1:2] == ["tune"]:
-        from training.sweep.commands import tune
-
-        tune(sys.argv[2:], prog_name="python -m training tune")
-    if sys.argv[1:2] == ["spam"]:
-        from training.spam.commands import spam
-
-        spam(sys.argv[2:], prog_name="python -m training spam")
-    if sys.argv[1:2] == ["data"]:
-        from training.data.commands import data
-
-        data(sys.argv[2:], prog_name="python -m training data")
+    if word := next((word for word in sys.argv[1:2] if word in COMMANDS), ""):
+        module, function = COMMANDS[word].split(":")
+        getattr(importlib.import_module(module), function)(sys.argv[2:], prog_name=f"python -m training {word}")
     if sys.argv[1:2] == ["export"] and any(word.split("=")[0] in ("--model", "--to") for word in sys.argv[2:]):
         from training.export.commands import export_model
 
