@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from engine.run.classifier import TextClassifier
 from engine.run.translator import Translator
 from tests.training.stage_setup import RECIPE, job_of, recipe_in, with_lora, write_base, write_examples
 from training.__main__ import TRAINED
+from training.data.shards import open_shard
 from training.errors import TrainingError
 from training.events import read_events
 from training.recipe import RecipeError
@@ -191,6 +193,25 @@ def test_what_cannot_be_done_is_a_sentence(folder, tmp_path, stage, change, sent
     job = job_of(folder, tmp_path / "run", recipe_in(folder))
     with pytest.raises((RecipeError, ModelFolderError), match=sentence):
         run_stage(stage, replace(job, recipe=recipe_in(folder, **change)))
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sft", "mlm"])
+def test_little_that_is_held_out_is_measured_all_the_same(folder: Path, tmp_path: Path, capsys, stage: str) -> None:
+    """Also where it does not fill a micro-batch; and where it does not fill a row, that is said."""
+    recipe = recipe_in(folder)
+    wide = replace(getattr(recipe, stage), batch_tokens=2048, micro_tokens=1024, valid_every=1000, steps=1)
+    job = job_of(folder, tmp_path / "run", replace(recipe, **{stage: wide}))
+    held_out = len(open_shard(job.run, "valid", "chats").tokens)
+    assert 64 < held_out < 1024, "a row, and no micro-batch"
+    assert run_stage(stage, job)
+    events = read_events(job.folder(stage) / "events.jsonl")
+    (valid,) = [event for event in events if event["kind"] == "valid"]
+    assert valid.get("bits_per_byte", valid.get("loss")) > 0
+    assert "too little is held out" not in capsys.readouterr().out
+    np.save(job.run / "shards" / "valid" / "chats.offsets.npy", np.zeros(1, np.int64))
+    shutil.rmtree(job.folder(stage))
+    assert run_stage(stage, job)
+    assert f"{stage}: too little is held out to be measured" in capsys.readouterr().out
 
 
 def test_tokens_of_another_vocabulary_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
@@ -21,6 +23,7 @@ from training.stages.job import Job, announce, check_steps
 from training.stages.results import identity_of_start, write_result
 from training.stages.start import Start, begin
 
+Table = TypeVar("Table", TrainRecipe, SFTRecipe)
 SAMPLE_PROMPT = "Hello! Who are you?"
 
 
@@ -43,7 +46,7 @@ def sft(job: Job) -> bool:
         raise RecipeError("No source in [data] has sft_epochs above 0, so there is no chat to learn from.")
     once = [Source(s.name, s.path, s.licence, sft_epochs=1) for s in sources]
     batches = conversations(_shards(job.run, "train", sources), sources, recipe, start.vocabulary.end, world())
-    held_out = conversations(_shards(job.run, "valid", sources), once, recipe, start.vocabulary.end)
+    held_out = conversations(_shards(job.run, "valid", sources), once, one_by_one(recipe), start.vocabulary.end)
     report = {}
     if isinstance(batches, PackedConversations):
         report = {"rows": batches.count, "longer_than_context": batches.cut}
@@ -56,8 +59,16 @@ def document_rows(recipe: Recipe, run: Path, table: TrainRecipe, place: World = 
     sources = [s for s in recipe.data.sources if s.epochs > 0]
     once = [Source(s.name, s.path, s.licence) for s in sources]
     rows = make_rows(_shards(run, "train", sources), sources, table, place.rank, place.size)
-    held_out = PackedRows(_shards(run, "valid", sources), once, table)
+    shards, small = _shards(run, "valid", sources), one_by_one(table)
+    held_out = PackedRows(shards, once, small)
+    if not held_out.steps:  # less than a micro-batch: row by row
+        held_out = PackedRows(shards, once, replace(small, batch_tokens=table.context, micro_tokens=table.context))
     return rows, first_batches(held_out, table)
+
+
+def one_by_one(table: Table) -> Table:
+    """`table` with steps of one micro-batch, for held-out documents, of which none should be left over."""
+    return replace(table, batch_tokens=table.micro_tokens, ramp_from=0)
 
 
 def conversations(
@@ -80,6 +91,12 @@ def first_batches(held_out: Rows | Conversations | PackedConversations, recipe: 
         if sum(b.inputs.numel() for b in batches) >= recipe.valid_tokens:
             break
     return batches
+
+
+def tell_if_unmeasured(stage: str, held_out: list[MicroBatch]) -> None:
+    """Say so where nothing, or not even one row, is held out."""
+    if not held_out and world().first:
+        tqdm.write(f"{stage}: too little is held out to be measured; raise valid_percent in [data] if it is to be")
 
 
 def chat_sampler(vocabulary: Vocabulary, device: torch.device) -> Callable[[GPT], str]:
@@ -107,6 +124,7 @@ def _train(
     recipe: TrainRecipe,
 ) -> bool:
     check_steps(name, batches.steps)
+    tell_if_unmeasured(name, valid)
     tokenizer, model = start.vocabulary.tokenizer, start.model.to(job.device).train()
     token_bytes = torch.tensor([len(tokenizer.token_bytes(t)) for t in range(model.config.vocab_size)])
 

@@ -18,7 +18,7 @@ from training.loop.stage import LossSum, Stage, move
 from training.loop.train import train
 from training.recipe import MLMRecipe
 from training.stages.job import Job, announce, check_steps
-from training.stages.language import document_rows
+from training.stages.language import document_rows, tell_if_unmeasured
 from training.stages.results import identity_of_start, write_result
 from training.stages.start import Start, begin
 
@@ -149,6 +149,7 @@ def mlm(job: Job) -> bool:
     announce(job, "mlm", start.parent, {})
     task = MLM(recipe, start, rows, valid, job.device)
     check_steps("mlm", task.steps)
+    tell_if_unmeasured("mlm", valid)
     stage = Stage(
         "mlm", task.model, task, task.loss, recipe, job.folder("mlm"), task.validate if valid else None, task.sample,
         job.device, job.max_minutes, identity=identity_of_start(job, start, []),
