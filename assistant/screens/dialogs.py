@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Label, OptionList
 
 from assistant.screens.keys import spelt
 from assistant.screens.list_dialog import ListDialog
+from assistant.widgets.in_order import LineInput
 from assistant.widgets.prompt import Prompt
 
 
@@ -73,7 +74,7 @@ class LineScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False)
-            yield Input(self._value, max_length=self._longest)
+            yield LineInput(self._value, max_length=self._longest)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip() or None)

@@ -15,9 +15,10 @@ from textual.widgets.option_list import Option
 
 from assistant.prompting.path_completion import candidates, completed
 from assistant.screens.list_dialog import ListDialog
+from assistant.widgets.in_order import LineInput
 
 
-class PathInput(Input):
+class PathInput(LineInput):
     """Tab completes. A binding of the screen's would overtake the letters that were typed before it."""
 
     class Tab(Message):

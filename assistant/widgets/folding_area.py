@@ -8,9 +8,10 @@ from textual.widgets.text_area import Edit, EditResult
 
 from assistant.prompting.folding import Folds
 from assistant.text import printable
+from assistant.widgets.in_order import InOrder
 
 
-class FoldingArea(TextArea):
+class FoldingArea(InOrder, TextArea):
     """`text` is what is shown, `whole` what is meant. Pastes of more than `fold_above` lines are folded; 0: none."""
 
     fold_above = 0

@@ -21,8 +21,6 @@ from assistant.widgets.completions import Completions
 from assistant.widgets.folding_area import FoldingArea
 from assistant.widgets.vim import VimKeys
 
-OURS = {binding.id for binding in PROMPT_KEYS}
-
 
 class Prompt(FoldingArea):
     """A text area that grows with its text up to the height its style allows.
@@ -78,20 +76,6 @@ class Prompt(FoldingArea):
         if self._completes(event.key) or self._is_vims(event) or self._goes_on(event.key):
             event.stop()
             event.prevent_default()
-        elif action := self._own_action(event):
-            event.stop()
-            event.prevent_default()
-            await self.run_action(action)
-        else:
-            await super()._on_key(event)
-
-    def _own_action(self, event: events.Key) -> str:
-        """What a binding of the prompt itself does at this key now; "" where there is none.
-
-        Run here and not by Textual, so that a text area's own Enter does not come first.
-        """
-        found = None if event.is_printable else self.screen.active_bindings.get(event.key)
-        return found.binding.action if found and found.node is self and found.binding.id in OURS else ""
 
     def _is_vims(self, event: events.Key) -> bool:
         if self._vim is None:

@@ -253,3 +253,18 @@ def test_words_typed_before_the_first_frame_are_in_the_prompt(data: Path) -> Non
     store = Store(data / "chats.db")
     assert store.draft(None) == words
     store.close()
+
+
+def test_keys_of_a_burst_take_effect_in_their_order(data: Path) -> None:
+    burst = "abc\x7f\x7fde\x1b[D\x1b[DY\x1b[F."  # Backspace twice, Left twice, End
+    with Terminal(data) as terminal:
+        terminal.begin()
+        terminal.type(f"lost\x15{burst}")
+        terminal.shows("aYde.")
+        terminal.type("\x06")  # the search, which has a field of one line
+        terminal.shows("Search all chats")
+        terminal.type(f"one {burst}")
+        terminal.shows("one aYde.")
+        terminal.type("\x1b")
+        terminal.until(lambda: "one aYde." not in terminal.text)
+        assert terminal.leave() == 0

@@ -9,7 +9,7 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from assistant.screens.chat.on_inspect import OnInspect
 from assistant.screens.chat.on_learning import OnLearning
@@ -22,6 +22,7 @@ from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEY
 from assistant.settings import personas
 from assistant.widgets.chat_list import ChatList
 from assistant.widgets.completions import Completions
+from assistant.widgets.in_order import LineInput
 from assistant.widgets.key_line import KeyLine
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.status import StatusLine
@@ -42,7 +43,7 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="side"):
-                yield Input(placeholder="Filter the chats", id="filter")
+                yield LineInput(placeholder="Filter the chats", id="filter")
                 yield ChatList(id="chats")
             with Vertical():
                 yield Static("New chat", id="title", markup=False)

@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from assistant.errors import StorageError
 from assistant.screens.list_dialog import ListDialog
 from assistant.storage.rows import FOUND, Hit
+from assistant.widgets.in_order import LineInput
 
 # Of Markdown, which is no part of what is said.
 MARKS = re.compile(r"\*{2,3}|`+|^\s*(?:#{1,6}|>|[-+*])\s", re.MULTILINE)
@@ -36,7 +37,7 @@ class SearchScreen(ListDialog[tuple[int, int] | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
-            yield Input(placeholder="Search all chats")
+            yield LineInput(placeholder="Search all chats")
             yield OptionList()
             yield Label("Words, or a “phrase in quotes”, of all chats", markup=False, classes="note")
 

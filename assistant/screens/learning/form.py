@@ -28,6 +28,7 @@ from assistant.screens.learning.see import SeeScreen
 from assistant.screens.learning.typed import TypeScreen
 from assistant.text import printable
 from assistant.verdicts.settings import SpamSettings
+from assistant.widgets.in_order import LineInput
 from assistant.widgets.key_line import KeyLine
 from engine.catalog import ModelInfo
 from engine.errors import EngineError
@@ -119,9 +120,9 @@ class FormScreen(Keyed[Run | None]):
                 NAMES.get(self._kind, self._kind), {info.path.name for info in self._shelf.models()} | self._taken()
             )
         if field.name == "files":
-            return Input(id=name, compact=True, placeholder="a file or a folder", suggester=PathSuggester())
+            return LineInput(id=name, compact=True, placeholder="a file or a folder", suggester=PathSuggester())
         text = "" if not value else f"{value:g}" if isinstance(value, float) else str(value)
-        return Input(text, id=name, compact=True, placeholder="by itself" if value == 0 else "")
+        return LineInput(text, id=name, compact=True, placeholder="by itself" if value == 0 else "")
 
     def _taken(self) -> set[str]:
         return {run.wish.name for run in self._runs.all()}

@@ -22,6 +22,7 @@ from assistant.screens.keyed import Keyed
 from assistant.screens.learning.keys import RESULT_INTRO, RESULT_KEYS
 from assistant.screens.learning.vote import VoteScreen
 from assistant.text import printable
+from assistant.widgets.in_order import LineInput
 from assistant.widgets.key_line import KeyLine
 from engine.errors import ModelFolderError
 
@@ -46,7 +47,7 @@ class ResultScreen(Keyed[bool]):
             yield Static(warnings_text(self._run), id="warnings", markup=False)
             yield Static("", id="replies")
         if self._can_ask:
-            yield Input(placeholder="Ask both models something", id="ask", compact=True)
+            yield LineInput(placeholder="Ask both models something", id="ask", compact=True)
         yield KeyLine()
 
     @property

@@ -9,7 +9,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Input, OptionList, Static, TextArea
+from textual.widgets import OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
 from assistant.screens.keys import spelt
@@ -20,6 +20,7 @@ from assistant.screens.spam.scorers import OnScorers
 from assistant.screens.spam.verdicts import OnVerdicts
 from assistant.storage.verdicts import Kept
 from assistant.verdicts.service import pasted
+from assistant.widgets.in_order import LineInput
 from assistant.widgets.key_line import KeyLine
 from assistant.widgets.mail_prompt import MailPrompt
 from assistant.widgets.prompt import Prompt
@@ -41,7 +42,7 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="side"):
-                yield Input(placeholder="Search the verdicts", id="filter")
+                yield LineInput(placeholder="Search the verdicts", id="filter")
                 yield OptionList(id="verdicts")
             with Vertical():
                 yield Static("Spam check", id="title", markup=False)
