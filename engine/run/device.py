@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
-from engine.run.linear import Precision, has_half, has_int4, has_int8
+from engine.run.linear import Precision, has_half, has_int4, has_int8, quick_int4
 
 # What activations and whatever is no matrix are kept in, for weights of each precision, where bf16 is native.
 PRECISIONS: dict[Precision, torch.dtype] = {
@@ -60,7 +60,9 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
     taken = _next_best(precision)
     instead = f" (this torch has no {precision} here)" if taken != precision else ""
     if taken == "bf16" and half:
-        instead += " in fp16 (this processor has no bf16)"
+        instead += " as fp16 (this processor has no bf16)"
+    if taken == "int4" and not quick_int4():
+        instead += " (int8 takes more memory and is quicker here)"
     return Placement(torch.device(name), _activations(taken, name), taken, f"{_describe(name)}, {taken}{instead}")
 
 

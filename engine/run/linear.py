@@ -231,6 +231,11 @@ def has_int4() -> bool:
     return _works(lambda: Int4Linear(weight, None, x.dtype)(x))
 
 
+def quick_int4() -> bool:
+    """Whether int4 is quicker than int8 here: torch's int4 kernel is made for AVX-512, and slower without it."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
 def _int8_engine() -> str:
     """The kernels that this torch has for int8 on this CPU: FBGEMM on x86, QNNPACK on Arm; "" for none."""
     there = torch.backends.quantized.supported_engines
