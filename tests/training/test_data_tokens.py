@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from engine.text.chat_template import SPECIAL_TOKENS, ChatTemplate
@@ -22,7 +24,9 @@ from training.data.mix import mix_table, mixed
 from training.data.prepare import documents_path
 from training.data.report import write_report
 from training.data.shards import encode, open_shard, write_shards
-from training.data.tokenizer import is_stale, texts, tokenizer_json, train_tokenizer
+from training.data.teaching import BPETokenizer
+from training.data.text_encoder import TextEncoder
+from training.data.tokenizer import PATTERNS, is_stale, texts, tokenizer_json, train_tokenizer
 from training.data.vocabulary import Vocabulary, open_vocabulary
 from training.data.vocabulary_report import vocabulary_report
 from training.recipe import DataRecipe, Recipe, RecipeError, Source, TokenizerRecipe
@@ -53,6 +57,22 @@ def test_every_pattern_is_split_by_as_the_reference_does(run: Path, pattern: str
     for text in (PROSE, "it's 12345 o'clock\n\n  and IT'S  99% naïve 世界!", " x  y\t\n"):
         assert ours.encode(text) == theirs.encode(text)
     assert set(ours.special_tokens) == set(SPECIAL_TOKENS)
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> dict[str, Tokenizer]:
+    """A small vocabulary with words, spaces and line ends in it, under each pattern."""
+    learned = BPETokenizer.learn("the harbour, the boats (12 of them)\n\nand 345 nets. It's " * 9, 330)
+    ranks = {data: number for number, data in learned.bytes_of.items()}
+    return {name: Tokenizer(ranks, {}, pattern) for name, pattern in PATTERNS.items()}
+
+
+@given(
+    text=st.text(st.one_of(st.sampled_from("the 12,'s\n. (É\u0301\u00a0\t"), st.characters(codec="utf-8")), max_size=30)
+)
+def test_clean_text_is_encoded_quickly_and_alike(tokenizers: dict[str, Tokenizer], text: str) -> None:
+    for tokenizer in tokenizers.values():
+        assert TextEncoder(tokenizer).encode(text) == tokenizer.encode(text)
 
 
 def test_a_vocabulary_larger_than_the_texts_support_is_a_sentence(run: Path) -> None:
@@ -99,7 +119,7 @@ def test_shards_hold_what_the_tokenizer_says(run: Path, monkeypatch: pytest.Monk
         assert shard.tokens.dtype == np.uint16
         for index, line in enumerate(lines):
             part = slice(*shard.offsets[index : index + 2])
-            ids, mask = encode(json.loads(line), vocabulary)
+            ids, mask = encode(json.loads(line), vocabulary, TextEncoder(tokenizer))
             assert shard.tokens[part].tolist() == list(ids)
             assert shard.mask[part].tolist() == list(mask)
     spoken = open_shard(run, "train", "chats")
@@ -135,7 +155,8 @@ def test_a_large_vocabulary_takes_four_bytes_a_token(run: Path) -> None:
     assert open_shard(run, "train", "prose").tokens.dtype == np.uint16
     original = shards._vocabulary
     try:
-        shards._vocabulary = lambda *_: Vocabulary(tokenizer, ChatTemplate(tokenizer), 70_000)
+        known = Vocabulary(tokenizer, ChatTemplate(tokenizer), 70_000)
+        shards._vocabulary = lambda *_: (known, TextEncoder(tokenizer))
         touch(run / "tokenizer.json")
         documents_path(run, "train", "prose").write_text('{"text": "69999! 300!"}\n')
         write_shards(RECIPE, run)

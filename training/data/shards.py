@@ -9,17 +9,18 @@ whole. A source that is done, for the same documents and vocabulary, is not done
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from training.data.documents import Document
 from training.data.parallel import cores, ordered_map
 from training.data.prepare import SPLITS, WORTH_PROCESSES, documents_path
+from training.data.text_encoder import TextEncoder
 from training.data.vocabulary import Vocabulary, open_vocabulary, vocabulary_file
 from training.recipe import Recipe
 
@@ -100,29 +101,31 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 def encode_lines(lines: bytes, run: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(ids, mask, lengths) of documents, one a line: uint16 or uint32 [tokens], uint8 [tokens], int64 [documents]."""
-    vocabulary = _vocabulary(run, vocabulary_file(run).stat().st_mtime_ns)
-    encoded = [encode(json.loads(line), vocabulary) for line in lines.splitlines()]
-    dtype = np.uint16 if vocabulary.tokenizer.vocab_size <= 65_536 else np.uint32
-    ids = [np.array(tokens, dtype) for tokens, _ in encoded]
-    masks = [np.array(mask, np.uint8) for _, mask in encoded]
-    sizes = np.array([len(part) for part in ids], np.int64)
-    return np.concatenate([np.zeros(0, dtype), *ids]), np.concatenate([np.zeros(0, np.uint8), *masks]), sizes
+    vocabulary, texts = _vocabulary(run, vocabulary_file(run).stat().st_mtime_ns)
+    ids, masks, sizes = array("H" if vocabulary.tokenizer.vocab_size <= 65_536 else "I"), bytearray(), []
+    for line in lines.splitlines():
+        tokens, mask = encode(json.loads(line), vocabulary, texts)
+        ids.extend(tokens)
+        masks += mask
+        sizes.append(len(tokens))
+    return np.array(ids), np.frombuffer(masks, np.uint8), np.array(sizes, np.int64)
 
 
 @lru_cache(maxsize=1)
-def _vocabulary(run: Path, made: int) -> Vocabulary:
+def _vocabulary(run: Path, made: int) -> tuple[Vocabulary, TextEncoder]:
     """The run's vocabulary, opened once a process; `made` is there so that a newer one is opened again."""
-    return open_vocabulary(run)
+    vocabulary = open_vocabulary(run)
+    return vocabulary, TextEncoder(vocabulary.tokenizer)
 
 
-def encode(document: Document, vocabulary: Vocabulary) -> tuple[list[int], Any]:
+def encode(document: Document, vocabulary: Vocabulary, texts: TextEncoder) -> tuple[list[int], bytes]:
     """(ids, mask) of one document, its end included; the mask is 1 on what the assistant says."""
-    end = vocabulary.end
     if "text" in document:
-        tokens = vocabulary.tokenizer.encode(document["text"])
-        return [*tokens, end], np.zeros(len(tokens) + 1, np.uint8)
+        tokens = texts.encode(document["text"])
+        tokens.append(vocabulary.end)
+        return tokens, bytes(len(tokens))
     tokens, mask = vocabulary.template.encode_with_mask(document["messages"])
-    return [*tokens, end], [*mask, 0]
+    return [*tokens, vocabulary.end], bytes([*mask, 0])
 
 
 def open_shard(run: Path, split: str, name: str) -> Shard:
