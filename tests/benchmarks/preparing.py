@@ -28,7 +28,7 @@ from training.data.tokenizer import train_tokenizer
 from training.recipe import DataRecipe, QualityRecipe, Recipe, Source, TokenizerRecipe
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "stories.txt"
-SIZE = 24_000_000  # characters
+SIZE = 48_000_000  # characters: enough for several processes to be worth their start
 ROUNDS = 2
 
 
@@ -133,7 +133,7 @@ def main() -> None:
         root, run_folder = Path(name), Path(name) / "run"
         data = "\n<|endoftext|>\n".join(texts).encode()
         (root / "a.txt").write_bytes(data)
-        part = texts[: len(texts) // 4]
+        part = texts[: len(texts) // 8]
         small = root / "small"
         small.mkdir()
         joined = "\n<|endoftext|>\n".join(part).encode()

@@ -19,11 +19,12 @@ import numpy as np
 
 from training.data.documents import Document
 from training.data.parallel import cores, ordered_map
-from training.data.prepare import SPLITS, WORTH_PROCESSES, documents_path
+from training.data.prepare import SPLITS, documents_path
 from training.data.text_encoder import TextEncoder
 from training.data.vocabulary import Vocabulary, open_vocabulary, vocabulary_file
 from training.recipe import Recipe
 
+WORTH_PROCESSES = 32_000_000  # bytes of documents; encoding is quick, and a process takes a second to start
 PIECE = 4_000_000  # bytes of documents that one process encodes at once
 SUFFIXES = (".tokens", ".mask", ".offsets.npy")
 
