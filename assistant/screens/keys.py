@@ -1,7 +1,7 @@
 """The keys and what each is for. The footer, the help and the command palette are made from these lists.
 
 A binding's id is what the settings call it; `spelt` gives the key that holds now, so that no sentence is wrong.
-Those of other screens than the chat lie beside them (spam/keys.py, inspect/keys.py, learning/keys.py).
+Those of lists are in list_keys.py, those of other screens beside them, in a keys.py of theirs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from assistant.screens import bindings
 from assistant.screens.bindings import key_name, keys_of, spell
 from assistant.screens.inspect.keys import INSPECT_KEYS
 from assistant.screens.learning import keys as learning
+from assistant.screens.list_keys import LIBRARY_KEYS, MODEL_KEYS, PERSONA_KEYS
 from assistant.screens.spam.keys import SPAM_KEYS
 
 _key = bindings.key
@@ -107,6 +108,9 @@ PLACES = (
     Place("In a chat", CHAT_KEYS, (*APP_KEYS, *PROMPT_KEYS), typing=True),
     Place("Everywhere", APP_KEYS, (), typing=True),
     Place("On a message", MESSAGE_KEYS, (*APP_KEYS, *CHAT_KEYS)),
+    Place("The models", MODEL_KEYS, fixed=LIST),
+    Place("The documents", LIBRARY_KEYS, fixed=LIST),
+    Place("The personas", PERSONA_KEYS, fixed=LIST),
     Place("Spam check", SPAM_KEYS, (*APP_KEYS, *PROMPT_KEYS), typing=True),
     Place("Inside a reply", INSPECT_KEYS),
     Place("Teaching: the menu", learning.MENU_KEYS, fixed=LIST),

@@ -19,41 +19,30 @@ from assistant.library.adding import add, new_name
 from assistant.library.refreshing import Refresher
 from assistant.paths import homely
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.keys import spelt
 from assistant.screens.list_dialog import ListDialog
+from assistant.screens.list_keys import LIBRARY_KEYS
 from assistant.screens.stock import StockScreen
 from assistant.storage.libraries import Libraries, Library
 from assistant.text import printable
 
 WISH = "Add which folder or file? Text, Markdown, HTML, PDF and Word (.docx) are read."
-NONE = "There are no documents here yet. a adds a folder or a file; they stay where they are."
 
 
 class LibrariesScreen(StockScreen[Library, str | None]):
     """The name of the library this chat is to answer from, "" for none; None leaves it as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Close"),
-        Binding("a", "add", "Add"),
-        Binding("n", "without", "None"),
-        Binding("r", "read", "Read anew"),
-        Binding("d", "documents", "Documents"),
-        Binding("delete,backspace", "remove", "Remove"),
-        Binding("s", "stop", "Stop"),
-    ]
-    buttons = (
-        ("use", "Use (↵)"),
-        ("without", "Use none (n)"),
-        ("add", "Add (a)"),
-        ("read", "Read anew (r)"),
-        ("documents", "Documents (d)"),
-        ("remove", "Remove (Del)"),
-    )
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Close"), *LIBRARY_KEYS]
+    keys = LIBRARY_KEYS
     narrowest = 16
-    nothing = NONE
 
     def __init__(self, store: Libraries, refresher: Refresher, in_use: str) -> None:
         super().__init__(in_use)
         self._store, self._refresher, self._in_use = store, refresher, in_use
+
+    def nothing(self) -> str:
+        add = spelt(self, "libraries-add")
+        return f"There are no documents here yet. {add} adds a folder or a file; they stay where they are."
 
     def entries(self) -> Sequence[Library]:
         return self._store.libraries()

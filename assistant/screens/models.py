@@ -19,6 +19,7 @@ from assistant.models.background import Background
 from assistant.models.events import size_text
 from assistant.models.shelf import Shelf, Unfinished
 from assistant.screens.dialogs import ConfirmScreen, LineScreen
+from assistant.screens.list_keys import MODEL_KEYS
 from assistant.screens.stock import StockScreen
 from assistant.text import printable
 from engine.catalog import ModelInfo
@@ -34,21 +35,8 @@ class ModelsScreen(StockScreen[Entry, ModelInfo | None]):
     `speeds`: tokens/s that models, by name, have made here.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Close"),
-        Binding("a", "add", "Add"),
-        Binding("d", "default", "Default"),
-        Binding("i", "info", "Info"),
-        Binding("delete,backspace", "remove", "Remove"),
-        Binding("s", "stop", "Stop"),
-    ]
-    buttons = (
-        ("use", "Use (↵)"),
-        ("add", "Add (a)"),
-        ("default", "Default (d)"),
-        ("info", "Info (i)"),
-        ("remove", "Remove (Del)"),
-    )
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Close"), *MODEL_KEYS]
+    keys = MODEL_KEYS
 
     def __init__(
         self,

@@ -48,11 +48,15 @@ class RowsScreen(ListDialog[Result]):
     async def chosen(self, row: str) -> None:
         raise NotImplementedError
 
+    def note(self) -> str:
+        """What stands at the bottom."""
+        return self.end
+
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide rows"):
             yield Label(self.heading, markup=False, classes="heading")
             yield OptionList()
-            yield Label(self.end, markup=False, classes="note")
+            yield Label(self.note(), markup=False, classes="note")
 
     def on_mount(self) -> None:
         self.fill()
@@ -88,7 +92,7 @@ class RowsScreen(ListDialog[Result]):
     def _tell(self) -> None:
         row = next((r for r in self._shown if r.id == self.current), None)
         told = f"{row.tells[:1].upper()}{row.tells[1:]}." if row and row.tells else ""
-        self.query_one(".note", Label).update("\n".join(line for line in (told, self.end) if line))
+        self.query_one(".note", Label).update("\n".join(line for line in (told, self.note()) if line))
         self.fit()
         if row is not None:
             self.highlighted(row.id)

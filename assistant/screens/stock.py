@@ -11,11 +11,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, ItemGrid, Vertical
 from textual.widgets import Button, Label, OptionList
 from textual.widgets.option_list import Option
 
 from assistant.errors import AssistantError
+from assistant.screens.bindings import key_name
 from assistant.screens.list_dialog import ListDialog
 from engine.errors import EngineError
 
@@ -25,12 +27,11 @@ Result = TypeVar("Result")
 
 
 class StockScreen(ListDialog[Result], Generic[Entry, Result]):
-    """The cursor begins at the entry called `first`. Every button is an action; those in `always` need no entry."""
+    """The cursor begins at the entry called `first`. Every key has a button; those in `always` need no entry."""
 
-    buttons: ClassVar[Sequence[tuple[str, str]]] = ()  # (action, label)
+    keys: ClassVar[Sequence[Binding]] = ()  # its BINDINGS too
     always: ClassVar[Sequence[str]] = ("add",)
     narrowest = 14  # columns of a button
-    nothing = ""  # said in the place of an empty list
 
     def __init__(self, first: str) -> None:
         super().__init__()
@@ -51,16 +52,23 @@ class StockScreen(ListDialog[Result], Generic[Entry, Result]):
         """A line about what is on its way, "" for nothing; and how many of these have ended."""
         raise NotImplementedError
 
+    def nothing(self) -> str:
+        """What is said in the place of an empty list."""
+        return ""
+
     def compose(self) -> ComposeResult:
+        keymap = getattr(self.app, "keymap", {})
+        labels = {key.action: f"{key.description} ({key_name(key, keymap)})" for key in self.keys}
         with Vertical(classes="dialog wide models"):
-            yield Label(self.nothing, markup=False, id="none")
+            yield Label(self.nothing(), markup=False, id="none")
             yield OptionList()
             with Horizontal(id="coming"):
                 yield Label("", markup=False, id="progress")
-                yield Button("Stop (s)", compact=True, id="stop")
+                yield Button(labels.pop("stop"), compact=True, id="stop")
             with ItemGrid(classes="buttons", min_column_width=self.narrowest):
-                for action, label in self.buttons:
-                    yield Button(label, variant="primary" if action == "use" else "default", compact=True, id=action)
+                yield Button("Use (↵)", variant="primary", compact=True, id="use")
+                for action, label in labels.items():
+                    yield Button(label, compact=True, id=action)
 
     def on_mount(self) -> None:
         self.fill(self._first)

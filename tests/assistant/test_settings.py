@@ -15,6 +15,8 @@ from assistant.screens.keys import all_keys, trouble, usable
 from assistant.screens.learning.form import FormScreen
 from assistant.screens.learning.menu import MenuScreen
 from assistant.screens.learning.typed import TypeScreen
+from assistant.screens.libraries import LibrariesScreen
+from assistant.screens.models import ModelsScreen
 from assistant.screens.path import PathScreen
 from assistant.screens.rows import PickScreen, RowsScreen
 from assistant.screens.settings import KeyScreen, KeysScreen, SettingsScreen
@@ -190,13 +192,24 @@ async def test_a_key_is_remapped_and_help_footer_and_palette_say_so(opened) -> N
 
 async def test_the_keys_of_other_screens_are_remapped_and_every_sentence_says_so(opened, data) -> None:
     data.mkdir()
-    (data / "settings.toml").write_text('[keys]\nspam-open = "f4"\nteach-help = "z"\nform-type = "ctrl+y"\n')
+    (data / "settings.toml").write_text(
+        '[keys]\nspam-open = "f4"\nteach-help = "z"\nform-type = "ctrl+y"\n'
+        'models-add = "w"\nmodels-info = "a"\nlibraries-add = "plus"\n'
+    )
 
     def helps() -> list[str]:
         return [str(label.content) for label in it.app.screen.query(Label)]
 
     async with opened((120, 40)) as it:
-        await it.pilot.press("ctrl+s")
+        await it.pilot.press("ctrl+o")
+        await it.until(lambda: isinstance(it.app.screen, ModelsScreen))
+        assert {"Add (w)", "Info (a)", "Remove (Del)"} <= {str(b.label) for b in it.app.screen.query(Button)}
+        await it.pilot.press("w")
+        await it.until(lambda: isinstance(it.app.screen, LineScreen))
+        await it.pilot.press("escape", "escape", "f11")
+        await it.until(lambda: isinstance(it.app.screen, LibrariesScreen))
+        assert "+ adds a folder" in str(it.app.screen.query_one("#none", Label).content)
+        await it.pilot.press("escape", "ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SpamScreen))
         await it.pilot.pause()
         assert "\nF4 opens a file" in str(it.app.screen.query_one("#begin", Static).content)

@@ -11,6 +11,8 @@ from textual.binding import Binding, BindingType
 from assistant.chat_service import ChatService
 from assistant.errors import AssistantError
 from assistant.screens.dialogs import LineScreen, TextScreen
+from assistant.screens.keys import spelt
+from assistant.screens.list_keys import PERSONA_KEYS
 from assistant.screens.rows import Row, RowsScreen
 from assistant.settings import personas
 from assistant.settings.chat_settings import ChatSettings
@@ -90,18 +92,17 @@ class ChatSettingsScreen(RowsScreen[None]):
 class PersonasScreen(RowsScreen[None]):
     """Enter has the chat take the persona. Built-in ones come back when one's own version of them is deleted."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "edit", "Edit"),
-        Binding("n", "add", "New"),
-        Binding("delete,backspace", "forget", "Delete"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*PERSONA_KEYS]
     heading = "Personas"
-    end = "Enter: take · n: new · e: edit · Delete: delete · Esc: close"
     wide = 16
 
     def __init__(self, settings: ChatSettings, store: Store, chat: int | None) -> None:
         super().__init__()
         self._settings, self._store, self._chat = settings, store, chat
+
+    def note(self) -> str:
+        new, edit, delete = (spelt(self, f"personas-{name}") for name in ("add", "edit", "forget"))
+        return f"Enter: take · {new}: new · {edit}: edit · {delete}: delete · Esc: close"
 
     def rows(self) -> Sequence[Row]:
         own = self._store.personas()
