@@ -124,7 +124,11 @@ def test_max_minutes_ends_a_slice_with_a_checkpoint(corpus: Path, finished: Path
 
 
 def test_what_is_missing_is_a_sentence(corpus: Path, tmp_path: Path) -> None:
-    for stage, words in (("sft", "no vocabulary in"), ("evaluate", "sft stage first"), ("export", "sft stage first")):
+    for stage, words in (
+        ("sft", "no vocabulary in"),
+        ("evaluate", "the sft stage first"),
+        ("export", "the sft stage first"),
+    ):
         done = subprocess.run(command(corpus, stage, tmp_path / "empty"), capture_output=True, text=True)
         assert done.returncode == 2, stage
         assert words in done.stderr

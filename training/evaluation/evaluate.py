@@ -33,7 +33,7 @@ from training.evaluation.likelihood import score_documents
 from training.evaluation.models import Wish, ask, summary
 from training.evaluation.sections import into_card
 from training.events import EventLog, read_events
-from training.recipe import Recipe
+from training.recipe import Recipe, RecipeError
 from training.stages.start import checkpoint, trained
 
 TASKS = ("mcq", "checks", "instructions", "samples")
@@ -105,7 +105,12 @@ def load_tuned(recipe: Recipe, run: Path) -> tuple[Tokenizer, GPT]:
     Raises:
         RecipeError: there are none yet.
     """
-    model = trained(recipe, run, next((s for s in LAST_FIRST if checkpoint(run, s).exists()), "sft"))
+    stage = next((stage for stage in LAST_FIRST if checkpoint(run, stage).exists()), "")
+    if not stage:
+        cards = [(name, run / name / "model" / "README.md") for name in ("mlm", "translate")]
+        where = "".join(f" What {name} made has its numbers in {card}." for name, card in cards if card.is_file())
+        raise RecipeError(f"{run} has no model that writes text yet. Run the pretrain or the sft stage first.{where}")
+    model = trained(recipe, run, stage)
     return open_vocabulary(run, recipe.base.model).tokenizer, model
 
 
