@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from textual.containers import VerticalScroll
+from textual.screen import Screen
 from textual.widgets import OptionList
 
 from assistant.screens.chat.chat_settings import ChatSettingsScreen, PersonasScreen
@@ -34,36 +37,53 @@ def cut(screen) -> list[str]:
     return found + [f"{part!r} {part.region}" for part in inside if not room.contains_region(part.region)]
 
 
+def dialogs(it) -> Iterator[Screen]:
+    service, config = it.app.service, it.app.config
+    pairs = [{"prompt": "Who?", "before": "A reply that is long. " * 20, "after": "Another. " * 20}]
+    yield SettingsScreen(config, ["Brief"], lambda: None)
+    yield KeysScreen(config, lambda: None)
+    yield KeyScreen("Set what the model is told and how it answers in this chat")
+    yield PickScreen("Persona", {str(n): f"number {n}" for n in range(30)}, "3")
+    yield ChatSettingsScreen(it.screen.settings, service, None)
+    yield PersonasScreen(it.screen.settings, service.store, None)
+    yield ModelsScreen(it.app.shelf, it.app.adding, service.model, str)
+    yield LibrariesScreen(service.store, service.refresher, "")
+    yield HelpScreen(it.screen.keys)
+    yield ConfirmScreen(LONG, "Delete")
+    yield ChoiceScreen("What is to be asked of a text?", [f"label {n}" for n in range(30)])
+    yield LineScreen("A new name for this chat", "Who are you?")
+    yield TextScreen("Change the question; Enter sends it as a branch", "Who are\nyou?\n" * 20)
+    yield PathScreen("Judge a text, an .eml file, an mbox, or a Maildir:", (), "/")
+    yield LogScreen(it.app.paths.logs)
+    yield VoteScreen(pairs)
+
+
+async def shown(it, screen: Screen) -> None:
+    it.app.push_screen(screen)
+    await it.until(lambda: it.app.screen is screen and screen.is_mounted)
+    for _ in range(3):
+        await it.pilot.pause()
+
+
 @SMALL
 async def test_no_dialog_is_cut(opened, size) -> None:
     async with opened(size) as it:
-        service, config = it.app.service, it.app.config
-        pairs = [{"prompt": "Who?", "before": "A reply that is long. " * 20, "after": "Another. " * 20}]
-        for screen in (
-            SettingsScreen(config, ["Brief"], lambda: None),
-            KeysScreen(config, lambda: None),
-            KeyScreen("Set what the model is told and how it answers in this chat"),
-            PickScreen("Persona", {str(n): f"number {n}" for n in range(30)}, "3"),
-            ChatSettingsScreen(it.screen.settings, service, None),
-            PersonasScreen(it.screen.settings, service.store, None),
-            ModelsScreen(it.app.shelf, it.app.adding, service.model, str),
-            LibrariesScreen(service.store, service.refresher, ""),
-            HelpScreen(it.screen.keys),
-            ConfirmScreen(LONG, "Delete"),
-            ChoiceScreen("What is to be asked of a text?", [f"label {n}" for n in range(30)]),
-            LineScreen("A new name for this chat", "Who are you?"),
-            TextScreen("Change the question; Enter sends it as a branch", "Who are\nyou?\n" * 20),
-            PathScreen("Judge a text, an .eml file, an mbox, or a Maildir:", (), "/"),
-            LogScreen(it.app.paths.logs),
-            VoteScreen(pairs),
-        ):
-            it.app.push_screen(screen)
-            await it.until(lambda screen=screen: it.app.screen is screen and screen.is_mounted)
-            for _ in range(3):
-                await it.pilot.pause()
+        for screen in dialogs(it):
+            await shown(it, screen)
             assert not cut(screen), type(screen).__name__
             it.app.pop_screen()
             await it.pilot.pause()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 10)], ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_in_the_smallest_window_all_opens_and_is_there_when_it_grows(opened, size) -> None:
+    async with opened(size) as it:
+        for screen in dialogs(it):
+            await shown(it, screen)
+            it.app.pop_screen()
+        await it.pilot.resize_terminal(80, 24)
+        await it.pilot.press(*"Hello", "enter")
+        await it.until(lambda: it.texts[:1] == ["Hello"])
 
 
 @SMALL
