@@ -30,7 +30,8 @@ def test_a_job_in_pieces(corpus: Path, finished: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(stat.S_IRWXU)
     wishes = {"RECIPE": str(corpus / "recipe.toml"), "RUN": str(run), "DATA": str(corpus), "DEVICE": "cpu"}
-    slurm = {"SLURM_JOB_ID": "7", "SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "localhost", "PROCESSES": "1"}
+    job = str(os.getpid())  # and with it a port of its own
+    slurm = {"SLURM_JOB_ID": job, "SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "localhost", "PROCESSES": "1"}
     more = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(tmp_path / "calls"), "OMP_NUM_THREADS": "1"}
 
     def piece(minutes: str) -> int:
@@ -38,12 +39,12 @@ def test_a_job_in_pieces(corpus: Path, finished: Path, tmp_path: Path) -> None:
         return subprocess.run(["bash", str(SCRIPT)], env=env, capture_output=True, timeout=200).returncode
 
     assert piece("0") == 0
-    assert (tmp_path / "calls").read_text() == "requeue 7\n"
+    assert (tmp_path / "calls").read_text() == f"requeue {job}\n"
     assert piece("60") == 0
-    assert (tmp_path / "calls").read_text() == "requeue 7\n", "the last piece is not put into the queue again"
+    assert (tmp_path / "calls").read_text() == f"requeue {job}\n", "the last piece is not put into the queue again"
     kinds = [event["kind"] for event in read_events(run / "pretrain" / "events.jsonl")]
     assert (kinds.count("start"), kinds[-1]) == (2, "end")
     (run / "pretrain" / "events.jsonl").unlink()
     wishes["RECIPE"] = str(tmp_path / "nosuch.toml")
     assert piece("60") != 0, "what is wrong is not tried again"
-    assert (tmp_path / "calls").read_text() == "requeue 7\n"
+    assert (tmp_path / "calls").read_text() == f"requeue {job}\n"
