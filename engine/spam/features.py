@@ -1,7 +1,7 @@
-"""A text → hashed features: words, pairs of neighbours, letter groups, and what `structure.py` says of it.
+"""A text → hashed features: words, pairs of neighbours, letter groups, what `structure.py` and `topics.py` say of it.
 
-Owns the columns (Weinberger et al. 2009, without the sign) and the values: log counts, the words', the letter groups'
-and the observations' each brought to one length, so that none drowns the others. Numpy only. The
+Owns the columns (Weinberger et al. 2009, without the sign) and the values: log counts, the words', the letter groups',
+the observations' and the subjects' each brought to one length, so that none drowns the others. Numpy only. The
 weights are `hashed_scorer.py`'s.
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.spam.structure import structure
+from engine.spam.topics import about, mentions
 
-VERSION = 2  # of what a column means: a scorer's weights belong to one
+VERSION = 3  # of what a column means: a scorer's weights belong to one
 BITS = 20  # 2**20 columns
 GROUPS = (3, 4, 5)  # letters that are hashed together
 LETTERS, STRUCTURE = 0.7, 0.5  # lengths of the letter groups' and the observations' part, where the words' is 1
+SUBJECTS, FEW_SUBJECTS = 0.7, 8  # length of the subjects' part; fewer observations of them make it shorter
 _WORD = re.compile(r"<[a-z]+(?: [^<>\n]{1,80})?>|[^\W_]+(?:['.@-][^\W_]+)*|[^\w\s]")
 _PRIMES = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], dtype=np.uint32)
-SCALE = 1 / float(np.sqrt(1 + LETTERS**2 + STRUCTURE**2))
+_SCALE = 1 / float(np.sqrt(1 + LETTERS**2 + STRUCTURE**2 + SUBJECTS**2))
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Features:
 class Reading:
     """The hashed columns of one text in reading order: of each kind, and where each begins."""
 
-    words: tuple[np.ndarray, np.ndarray]  # of words and of pairs
-    starts: tuple[np.ndarray, np.ndarray]  # where each word and pair begins, in characters of the squeezed text
+    words: tuple[np.ndarray, ...]  # of words and of pairs
+    starts: tuple[np.ndarray, ...]  # where each word and pair begins, in characters of the squeezed text
     letters: tuple[np.ndarray, ...]  # of letter groups, one array a size; each begins where it stands in the array
     seen: np.ndarray  # columns of the observations
+    subjects: np.ndarray  # [mentions, 3]: what `topics.py` knows of the words
     length: int  # characters of the squeezed text
+    bits: int
 
 
 def read(text: str, bits: int = BITS) -> Reading:
@@ -56,7 +60,24 @@ def read(text: str, bits: int = BITS) -> Reading:
         starts=(starts, starts[:-1]),
         letters=tuple(mixed(group, bits) for group in letter_groups(plain)),
         seen=mixed(seen, bits),
+        subjects=mentions([m[0] for m in matches]),
         length=len(plain),
+        bits=bits,
+    )
+
+
+def part_of(reading: Reading, start: int, end: int) -> Reading:
+    """What stands between two places of the squeezed text; the observations stay those of the whole."""
+    places = [np.searchsorted(begins, (start, end)) for begins in reading.starts]
+    first, last = places[0]
+    subjects = reading.subjects[(reading.subjects[:, 0] >= first) & (reading.subjects[:, 0] < last)]
+    return replace(
+        reading,
+        words=tuple(columns[a:b] for columns, (a, b) in zip(reading.words, places, strict=True)),
+        starts=tuple(begins[a:b] for begins, (a, b) in zip(reading.starts, places, strict=True)),
+        letters=tuple(group[start:end] for group in reading.letters),
+        subjects=subjects - (first, 0, 0),
+        length=end - start,
     )
 
 
@@ -82,8 +103,15 @@ def mixed(hashes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def features_of(reading: Reading) -> Features:
-    """The features of a whole text. Words, letter groups and observations share the columns."""
-    parts = [_part(reading.words, 1.0), _part(reading.letters, LETTERS), _part((reading.seen,), STRUCTURE)]
+    """The features of a whole text. Words, letter groups, observations and subjects share the columns."""
+    subjects = mixed(about(reading.subjects, len(reading.words[0])), reading.bits)
+    length = SUBJECTS * min(1.0, float(np.sqrt(len(subjects) / FEW_SUBJECTS)))
+    parts = [
+        _part(reading.words, 1.0),
+        _part(reading.letters, LETTERS),
+        _part((reading.seen,), STRUCTURE),
+        _part((subjects,), length),
+    ]
     return Features(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
 
@@ -91,7 +119,7 @@ def _part(groups: tuple[np.ndarray, ...], length: float) -> tuple[np.ndarray, np
     """(columns, values) of one kind of feature: log counts, brought to `length`."""
     columns, counts = np.unique(np.concatenate(groups), return_counts=True)
     values = 1 + np.log(counts)
-    values *= SCALE * length / (float(np.sqrt(np.square(values).sum())) or 1.0)
+    values *= _SCALE * length / (float(np.sqrt(np.square(values).sum())) or 1.0)
     return columns, values.astype(np.float32)
 
 

@@ -1,6 +1,6 @@
 """HashedScorer: the classical spam scorer. Hashed features (`features.py`), weighed by logistic regression.
 
-Owns the weights, the views of a mail (the whole of it, and its passages, so that honest text around spam hides little),
+Owns the weights, the views of a mail (the whole of it, and its halves, so that honest text around spam hides little),
 their sum, and the folder. Numpy only. It is made by `training/spam/fitting.py`.
 """
 
@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from engine.catalog import read_json
 from engine.errors import ModelFolderError
-from engine.spam.features import LETTERS, SCALE, VERSION, Reading, features_of, read
+from engine.spam.features import VERSION, Features, features_of, part_of, read
 from engine.spam.judge import (
     DEFAULT_FALSE_ALARMS,
     MOST_EVIDENCE,
@@ -28,8 +28,8 @@ from engine.spam.judge import (
 from engine.spam.occlusion import occlude
 
 ARCHITECTURE = "hashed-linear"
-PASSAGES = (300, 600, 1200)  # characters of the passages that are looked at one by one, each half over the next
-VIEWS = ("whole", *(f"{which} of {size}" for size in PASSAGES for which in ("strongest", "mean")))
+VIEWS = ("whole", "strongest half", "middle half", "weakest half")
+SHORT = 200  # characters; a shorter text has no halves
 
 
 class HashedScorer(SpamJudge):
@@ -69,31 +69,12 @@ class HashedScorer(SpamJudge):
         return scorer
 
     def views(self, texts: Sequence[str]) -> np.ndarray:
-        """[texts, VIEWS], float64: log-odds of each text as a whole, and of its passages."""
-        found = [self._views(read(text, self.bits)) for text in texts]
-        return np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS))
+        """[texts, VIEWS], float64: log-odds of each text as a whole, and of its halves, the strongest first."""
+        found = [[self._margin(each) for each in parts_of(text, self.bits)] for text in texts]
+        return in_order(np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS)))
 
-    def _views(self, reading: Reading) -> list[float]:
-        found = features_of(reading)
-        whole = float(self.weights[found.columns] @ found.values) + self.bias
-        result = [whole]
-        sums = self._sums(reading) if reading.length > PASSAGES[0] else None
-        for size in PASSAGES:
-            if sums is None or reading.length <= size:  # it is its only passage
-                result += [whole, whole]
-                continue
-            ends = np.arange(size, reading.length + size // 2, size // 2).clip(max=reading.length)
-            margins = _passages(reading, *sums, ends - size, ends) + self.bias
-            result += [float(margins.max()), float(margins.mean())]
-        return result
-
-    def _sums(self, reading: Reading) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Of words and pairs, and of letter groups: the sum of the weights before each [N + 1]."""
-
-        def before(columns: np.ndarray) -> np.ndarray:
-            return np.concatenate([[0.0], np.cumsum(self.weights[columns], dtype=np.float64)])
-
-        return [before(columns) for columns in reading.words], [before(columns) for columns in reading.letters]
+    def _margin(self, found: Features) -> float:
+        return float(self.weights[found.columns] @ found.values) + self.bias
 
     def margins(self, texts: Sequence[str]) -> np.ndarray:
         """[texts], float64: calibrated log-odds."""
@@ -108,22 +89,18 @@ class HashedScorer(SpamJudge):
         return occlude(text, self.margins)[:MOST_EVIDENCE]
 
 
-def _passages(
-    reading: Reading, words: list[np.ndarray], letters: list[np.ndarray], starts: np.ndarray, ends: np.ndarray
-) -> np.ndarray:
-    """[passages]: log-odds of each without a bias, every occurrence counted as if it were the only one of its kind.
-
-    Args:
-        words, letters: for each kind of feature the sum of the weights before each.
-    """
-    places = [(np.searchsorted(begin, starts), np.searchsorted(begin, ends)) for begin in reading.starts]
-    margins = _mean_root(words, places)
-    places = [(starts.clip(max=len(sums) - 1), ends.clip(max=len(sums) - 1)) for sums in letters]
-    return SCALE * (margins + LETTERS * _mean_root(letters, places))
+def parts_of(text: str, bits: int) -> list[Features]:
+    """The features of `text`, of its first half, of its last, and of the one in the middle. A short text is its own
+    half."""
+    reading = read(text, bits)
+    whole, length = features_of(reading), reading.length
+    if length < SHORT:
+        return [whole] * len(VIEWS)
+    quarter, half = length // 4, length // 2
+    spans = ((0, half), (half, length), (quarter, quarter + half))
+    return [whole, *(features_of(part_of(reading, start, end)) for start, end in spans)]
 
 
-def _mean_root(groups: list[np.ndarray], places: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """[passages]: the weights in each, added up, by the root of their number."""
-    total = sum(before[last] - before[first] for before, (first, last) in zip(groups, places, strict=True))
-    count = sum(last - first for first, last in places)
-    return np.asarray(total / np.sqrt(np.maximum(count, 1)))
+def in_order(views: np.ndarray) -> np.ndarray:
+    """[texts, VIEWS]: what `parts_of` gave the margins of, the halves' sorted."""
+    return np.concatenate([views[:, :1], -np.sort(-views[:, 1:], axis=1)], axis=1)

@@ -15,11 +15,13 @@ import pytest
 from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
 from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
-from engine.spam.features import GROUPS, features, letter_groups, mixed, read
-from engine.spam.hashed_scorer import PASSAGES, VIEWS, HashedScorer
+from engine.spam import topics
+from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
+from engine.spam.hashed_scorer import SHORT, VIEWS, HashedScorer
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
+from engine.spam.topics import about, mentions, subjects
 from engine.worker import Worker
 
 SPAM = for_model("Buy cheap viagra now, 100% guaranteed! Click http://pills.example.com/ to order. Make $5,000 a week!")
@@ -57,7 +59,9 @@ def test_features_see_neither_case_nor_kind_of_space_but_for_the_observations() 
             np.testing.assert_array_equal(left, right)
     assert set(one.seen) != set(other.seen)
     assert len(one.seen) == len(read("", 16).seen)
-    assert np.square(features("a few words", 16).values).sum() == pytest.approx(1.0, abs=1e-5)
+    rich = "cheap pills, a loan, a meeting, stock, software, a prize, dinner, the kernel"
+    assert np.square(features(rich, 16).values).sum() == pytest.approx(1.0, abs=1e-5)
+    assert np.square(features("xyzzy", 16).values).sum() < 1
 
 
 def test_observations_tell_what_a_text_looks_like() -> None:
@@ -76,17 +80,47 @@ def test_the_probability_is_that_of_the_formula() -> None:
     assert scorer.probabilities(["pills pills for you"])[0] == pytest.approx(1 / (1 + np.exp(-(2.0 * margin + 0.5))))
 
 
-def test_spam_is_found_in_a_passage_of_a_long_mail() -> None:
-    scorer = tiny({"pills": 30.0, "lunch": -5.0}, {"strongest of 300": 1.0})
+def test_spam_is_found_in_a_half_of_a_mail() -> None:
+    scorer = tiny({"pills": 30.0, "lunch": -9.0}, {"strongest half": 1.0})
     honest = "we meet for lunch on the green hill " * 60
-    padded = f"{honest} pills pills pills {honest}"
-    whole, strongest, mean = scorer.views([padded])[0][:3]
-    assert strongest > 1 > max(whole, mean)
+    for padded in (f"pills pills pills {honest}", f"{honest} pills pills pills"):
+        whole, strongest, middle, weakest = scorer.views([padded])[0]
+        assert strongest > max(whole, middle, weakest)
+        assert scorer.margins([padded])[0] == pytest.approx(strongest + 0.5)
     assert scorer.views([honest])[0][1] < 0
-    assert scorer.margins([padded])[0] == pytest.approx(strongest + 0.5)
     short = scorer.views(["pills"])[0]
-    assert short.tolist() == [short[0]] * len(VIEWS), "a short text is its own passage"
-    assert scorer.views(["x " * (PASSAGES[0] // 2 + 5)]).shape == (1, len(VIEWS))
+    assert short.tolist() == [short[0]] * len(VIEWS), "a short text is its own half"
+    assert scorer.views(["x " * (SHORT // 2 + 5)]).shape == (1, len(VIEWS))
+
+
+def test_a_part_of_a_reading_is_what_stands_there() -> None:
+    text = "buy cheap pills at our pharmacy now and meet me for lunch tomorrow"
+    end = text.index(" and")
+    whole, part, alone = read(text, 16), part_of(read(text, 16), 0, end), read(text[:end], 16)
+    np.testing.assert_array_equal(part.words[0], alone.words[0])
+    np.testing.assert_array_equal(part.subjects, alone.subjects)
+    assert {*part.letters[0].tolist()} >= {*alone.letters[0][:-1].tolist()}
+    last = part_of(whole, end, whole.length)
+    np.testing.assert_array_equal(last.subjects, read(text[end:], 16).subjects)
+    assert len(features_of(last).columns) < len(features_of(whole).columns)
+
+
+def test_words_of_one_subject_share_what_is_learned_of_it() -> None:
+    names = {name: number for number, name in enumerate(_subject_names())}
+    for words, name in ((["viagra", "pills", "xyzzy", "pharmacy"], "medicine"), (["agenda", "meeting"], "meeting")):
+        found = mentions(words)
+        here = found[found[:, 2] == names[name]]
+        assert here[:, 0].tolist() == [place for place, word in enumerate(words) if word != "xyzzy"]
+    one, other = (set(about(mentions([word, "xyzzy"]), 2).tolist()) for word in ("levitra", "xanax"))
+    assert one == other, "neither word need have been seen"
+    assert one != set(about(mentions(["agenda", "xyzzy"]), 2).tolist())
+    assert not len(about(mentions(["xyzzy"]), 1))
+    assert len(subjects().columns[0]) == len(names) > 20
+
+
+def _subject_names() -> list[str]:
+    lines = (Path(topics.__file__).parent / "topics.txt").read_text(encoding="utf-8").splitlines()
+    return [line.partition(":")[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
 def test_evidence_points_at_the_word_that_weighs() -> None:

@@ -19,9 +19,11 @@ from training.spam.corpora import read_corpus
 from training.spam.english import english
 from training.spam.measures import calibration_error, measure, threshold_at
 from training.spam.prepare import KINDS, prepare
+from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES
-from training.spam.splits import NAMES, Corpora, rewritten
+from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
+from training.spam.written import written
 
 WORDS = {
     True: "cheap viagra casino money offer click guaranteed order free winner prize loan credit pills",
@@ -117,10 +119,10 @@ def test_the_time_split_trains_on_what_came_before(folder: Path) -> None:
 def test_rewrites_change_the_mail_and_the_normaliser_undoes_the_disguise(folder: Path) -> None:
     words = set(WORDS[True].split())
     for name, examples in rewritten(Corpora(folder).split("random-1")).items():
-        for example in examples[:20]:
-            assert example.spam
-            found = len(words & set(example.text.lower().split()))
-            assert found >= 5, f"{name}: {example.text}"
+        for mail in examples[:20]:
+            assert mail.spam
+            found = len(words & set(mail.text.lower().split()))
+            assert found >= 5, f"{name}: {mail.text}"
     assert set(REWRITES) == {"spacing", "leetspeak", "look-alikes", "good words", "HTML hiding"}
 
 
@@ -155,7 +157,7 @@ def test_training_files(folder: Path, tmp_path: Path) -> None:
     rows = {name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "valid")}
     assert not {r["text"] for r in rows["train"]} & {r["text"] for r in rows["valid"]}
     assert {r["label"] for r in rows["train"]} == {"spam", "not spam"}
-    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary"}
+    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary", "written"}
     assert {r["kind"] for r in rows["valid"]} == {"plain"}
     assert {r["fold"] for r in rows["valid"]} == {0}
     assert {r["fold"] for r in rows["train"]} == {1, 2, 3, 4}
@@ -199,6 +201,28 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
     assert any(mail.subject == "A title" for mail in mails)
     with pytest.raises(TrainingError, match="cannot be read"):
         english(tmp_path / "none")
+
+
+def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None:
+    mails = written(variants=3)
+    assert {mail.spam for mail in mails} == {True, False}
+    assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}|")
+    assert written(variants=3) == mails
+    path = tmp_path / "written.txt"
+    blocks = (
+        "# two\n# lines",
+        "spam pills\n{Buy|Get} pills\nOur {red|{light|dark} blue} pills",
+        "ham sms\n\nsee you\n",
+    )
+    path.write_text("\n\n".join(blocks))
+    mails = written(path, 40)
+    assert {mail.text for mail in mails if mail.spam} == {f"Our {c} pills" for c in ("red", "light blue", "dark blue")}
+    assert [mail.text for mail in mails if not mail.spam] == ["see you"]
+    path.write_text("nonsense\n\nspam pills\nsubject\nbody")
+    with pytest.raises(TrainingError, match="needs a label"):
+        written(path)
+    rows = list(make_rows([example(mail) for mail in written(variants=1)], 1, 1.0, 1))
+    assert {row["kind"] for row in rows} == {"written"}, "nothing is measured on them, and they are not disguised"
 
 
 def test_the_table(folder: Path, tmp_path: Path) -> None:

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from engine.spam.features import BITS, Features, features_of, read
-from engine.spam.hashed_scorer import VIEWS, HashedScorer
+from engine.spam.features import BITS, Features, features
+from engine.spam.hashed_scorer import VIEWS, HashedScorer, in_order, parts_of
 from training.errors import TrainingError
 
-C = 60.0  # how little weights are held down
+C = 40.0  # how little weights are held down
 STEPS = 40
+PADDED = 0.3  # how much spam with honest text around it counts while weights are learned, and not their mix
 FOLDS = 5
 TOGETHER = 2  # folds that are held out at once
-NO_MAIL = ("passage", "ordinary")  # kinds of rows that are no whole mails: nothing is measured on them
+MEASURED = ("plain", "padded")  # kinds of rows that views are mixed on; "plain" alone is what was sent
 
 
 @dataclass(frozen=True)
@@ -55,27 +57,58 @@ def weights_of(rows: Rows) -> np.ndarray:
     that a small one counts more than its size and less than a large one."""
     groups = list(zip(rows.sources, rows.spam.tolist(), strict=True))
     size = Counter(groups)
-    weights = np.array([size[group] ** -0.5 for group in groups]) * rows.counts
+    counts = rows.counts * np.where(rows.kinds == "padded", PADDED, 1.0)
+    weights = np.array([size[group] ** -0.5 for group in groups]) * counts
     for label in (True, False):
         weights[rows.spam == label] *= len(groups) / (2 * weights[rows.spam == label].sum())
     return weights
 
 
+@lru_cache(maxsize=200_000)  # of some 10 KB each: the splits of the table share most of their mail
+def parts(text: str, bits: int, measured: bool) -> list[Features]:
+    """The features of `text`, and if it is measured on those of its halves; see `parts_of`."""
+    return parts_of(text, bits) if measured else [features(text, bits)]
+
+
+def measured(rows: Rows) -> np.ndarray:
+    """[N] bool: of which rows every view is read."""
+    return np.isin(rows.kinds, MEASURED)
+
+
 class Matrix:
     """The features of many texts, as a sparse matrix with only the columns that occur twice or more."""
 
-    def __init__(self, texts: Sequence[str], bits: int = BITS) -> None:
+    def __init__(self, rows: Rows, bits: int = BITS) -> None:
+        self.texts, self.bits = rows.texts, bits
+        whole = [parts(text, bits, m)[0] for text, m in zip(rows.texts, measured(rows).tolist(), strict=True)]
+        seen = np.zeros(2**bits, dtype=np.uint8)
+        for each in whole:  # each column stands in it once
+            seen[each.columns] = np.minimum(seen[each.columns] + 1, 2)
+        self.used = np.flatnonzero(seen > 1)
+        self._place = np.full(2**bits, -1, dtype=np.int32)
+        self._place[self.used] = np.arange(len(self.used), dtype=np.int32)
+        self.rows = self._rows(whole)
+
+    def _rows(self, found: Sequence[Features]) -> Any:
+        """Sparse [found, used columns], fp32."""
         from scipy.sparse import csr_matrix
 
-        found: list[Features] = [features_of(read(text, bits)) for text in texts]
-        columns = np.concatenate([each.columns for each in found])
-        often = np.bincount(columns, minlength=2**bits) > 1
-        self.used, self.bits = np.flatnonzero(often), bits
-        compact = np.cumsum(often, dtype=np.int32) - 1
-        values = np.concatenate([each.values for each in found])
-        ends = np.cumsum([0, *(int(often[each.columns].sum()) for each in found)])
-        kept = often[columns]
-        self.rows = csr_matrix((values[kept], compact[columns[kept]], ends), shape=(len(texts), len(self.used)))
+        places = [self._place[each.columns] for each in found]
+        values = [each.values[place >= 0] for each, place in zip(found, places, strict=True)]
+        ends = np.cumsum([0, *map(len, values)])
+        columns = np.concatenate([np.empty(0, np.int32), *(place[place >= 0] for place in places)])
+        return csr_matrix(
+            (np.concatenate([np.empty(0, np.float32), *values]), columns, ends), shape=(len(found), len(self.used))
+        )
+
+    def views(self, weights: np.ndarray, bias: float, places: np.ndarray) -> np.ndarray:
+        """[places, VIEWS]: what a scorer of `weights` [2**bits] says of the texts at `places`, which are measured."""
+        small, result = weights[self.used], np.zeros((len(places), len(VIEWS)))
+        for start in range(0, len(places), 2000):
+            block = places[start : start + 2000]
+            found = [part for i in block for part in parts(self.texts[i], self.bits, True)]
+            result[start : start + len(block)] = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
+        return in_order(result)
 
     def fit(self, places: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """(weights [2**bits], bias) of the rows at `places`, whose labels and own weights are [places]."""
@@ -116,7 +149,7 @@ class Fitted:
     """A hashed scorer, and what its likes said of mail that they had not seen."""
 
     scorer: HashedScorer  # fitted on all rows, its views mixed and calibrated
-    places: np.ndarray  # [M]: indices of the rows that are whole mails
+    places: np.ndarray  # [M]: indices of the rows that are measured
     margins: np.ndarray  # [M]: calibrated log-odds of each by a scorer that was fitted without its fold
 
 
@@ -126,7 +159,7 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     Raises:
         TrainingError: all rows are of one kind, or there are too few to hold any out.
     """
-    matrix, weights = Matrix(rows.texts, bits), weights_of(rows)
+    matrix, weights = Matrix(rows, bits), weights_of(rows)
     places, views = cross_fitted(rows, matrix, weights)
     mix, offset = mixed_views(views, rows.spam[places], rows.counts[places])
     scorer = scorer_of(*matrix.fit(np.arange(len(rows.texts)), rows.spam, weights), bits)
@@ -136,22 +169,21 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
 
 
 def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of the rows that are whole mails [M], views of each by a scorer fitted without its fold [M, V]).
+    """(indices of the rows that are measured [M], views of each by a scorer fitted without its fold [M, V]).
 
     Raises:
         TrainingError: as `fit_hashed`.
     """
     if rows.spam.all() or not rows.spam.any():
         raise TrainingError("There are mails of one kind only; both spam and honest mail are needed.")
-    places = np.flatnonzero(~np.isin(rows.kinds, NO_MAIL))
+    places = np.flatnonzero(measured(rows))
     views = np.zeros((len(places), len(VIEWS)))
     turns = rows.folds // TOGETHER
     for turn in np.unique(turns):
         train, held = np.flatnonzero(turns != turn), np.flatnonzero(turns[places] == turn)
         if len(set(rows.spam[train].tolist())) < 2:
             raise TrainingError("There are too few mails: hardly any are left when some are held out.")
-        part = scorer_of(*matrix.fit(train, rows.spam[train], weights[train]), matrix.bits)
-        views[held] = part.views([rows.texts[i] for i in places[held]])
+        views[held] = matrix.views(*matrix.fit(train, rows.spam[train], weights[train]), places[held])
     return places, views
 
 

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from training.spam.english import SOURCE, english
 from training.spam.fitting import FOLDS
 from training.spam.rewrites import REWRITES, Rewrite
 from training.spam.splits import NAMES, Corpora, Example, example, sample
+from training.spam.written import SOURCE as WRITTEN
+from training.spam.written import written
 
 LABELS = {True: "spam", False: "not spam"}
 KINDS = {  # and how much each counts
@@ -34,7 +37,8 @@ KINDS = {  # and how much each counts
     "passage": 0.5,
     "padded": 1.0,
     "disguised": 0.3,
-    "ordinary": 0.15,  # English that is no mail
+    "ordinary": 0.45,  # English that is no mail
+    "written": 2.0,  # by hand: see written.py
 }
 PASSAGE = (40, 100)  # words
 PADDING = "good words"
@@ -54,26 +58,37 @@ def rows(examples: Sequence[Example], accents: int, disguised: float, seed: int)
     for mail in examples:
         fold, mark = fold_of(mail), seed + zlib.crc32(mail.body.encode("utf-8", "replace"))
         rng = random.Random(mark)  # a mail's rows do not depend on what other mails there are, but for its padding
-        made = [(mail.text, "plain")]
+        made = [(_normalised(mail.body, mail.subject), "plain")]
         for accent in range(1, accents + 1):
-            made.append((for_model(*vary(mail.body, mail.subject, mark + accent)), "accent"))
-        if accents:
-            made.append((passage(mail.text, rng), "passage"))
-        if mail.spam and rng.random() < disguised:
+            made.append((_normalised(*vary(mail.body, mail.subject, mark + accent)), "accent"))
+        if mail.source == WRITTEN:
+            made = [(text, "written") for text, _ in made]
+        elif accents:
+            made.append((passage(made[0][0], rng), "passage"))
+        if mail.spam and mail.source != WRITTEN and rng.random() < disguised:
             for kind, name in (("padded", PADDING), ("disguised", rng.choice(DISGUISES))):
                 made.append((_rewritten(mail, REWRITES[name], rng, ham[fold] or ["See you tomorrow."]).text, kind))
         for text, kind in made:
             kind = "ordinary" if mail.source == SOURCE else kind
             if text.strip() and text not in seen:
                 seen.add(text)
-                yield {
-                    "text": text,
-                    "label": LABELS[mail.spam],
-                    "source": mail.source,
-                    "fold": fold,
-                    "kind": kind,
-                    "count": KINDS[kind],
-                }
+                yield _row(mail, text, kind, fold)
+
+
+@lru_cache(maxsize=100_000)  # the splits of the table share most of their mail
+def _normalised(body: str, subject: str) -> str:
+    return for_model(body, subject)
+
+
+def _row(mail: Example, text: str, kind: str, fold: int) -> dict[str, Any]:
+    return {
+        "text": text,
+        "label": LABELS[mail.spam],
+        "source": mail.source,
+        "fold": fold,
+        "kind": kind,
+        "count": KINDS[kind],
+    }
 
 
 def _rewritten(mail: Example, rewrite: Rewrite, rng: random.Random, ham: Sequence[str]) -> Example:
@@ -109,7 +124,7 @@ def prepare(
     else:
         examples = corpora.split(split).train
     if plain is not None:
-        examples += [example(mail) for mail in english(plain)]
+        examples += [example(mail) for mail in (*english(plain), *written())]
     return write_files(examples, out, split=split, accents=accents, disguised=disguised, seed=seed)
 
 
@@ -138,7 +153,12 @@ FOLDER = click.Path(path_type=Path)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--data", type=FOLDER, required=True, help="The folder of the spam corpora.")
-@click.option("--english", "plain", type=FOLDER, help="A folder with raw/ and chat/: ordinary English, as honest text.")
+@click.option(
+    "--english",
+    "plain",
+    type=FOLDER,
+    help="raw/ and chat/: ordinary English; mail written by hand joins it.",
+)
 @click.option("--out", type=FOLDER, required=True, help="Where train.jsonl and valid.jsonl go.")
 @click.option("--split", type=click.Choice(NAMES), help="Leave this split's test part out.")
 @click.option("--accents", default=1, show_default=True, help="Variations of each mail besides itself.")

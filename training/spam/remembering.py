@@ -66,7 +66,7 @@ def remember(prepared: Path, folder: Path, mails: int = MAILS) -> dict[str, Any]
 def _unseen(scorer: StackedScorer, rows: Rows) -> tuple[Rows, np.ndarray, np.ndarray]:
     """(the mails of `rows` as they were sent, log-odds of each by a network's head and by a hashed scorer that had not
     seen it)."""
-    places, views = cross_fitted(rows, Matrix(rows.texts, scorer.classical.bits), weights_of(rows))
+    places, views = cross_fitted(rows, Matrix(rows, scorer.classical.bits), weights_of(rows))
     plain = rows.kinds[places] == "plain"
     seen = rows.take(places[plain])
     head = fit_head(pooled_by(scorer.network, seen.texts), seen.spam, seen.folds, weights_of(seen))
@@ -103,7 +103,7 @@ def thinned(text: str, bits: int) -> Features:
     of corrections, three of them lies, the farthest off was 97.43 %, by figures 97.70 %.
     """
     reading, none = read(text, bits), np.empty(0, dtype=np.uint32)
-    letters = features_of(replace(reading, words=(none, none), seen=none))
+    letters = features_of(replace(reading, words=(none, none), seen=none, subjects=reading.subjects[:0]))
     others = features_of(replace(reading, letters=(none,)))
     mark = np.uint32(zlib.crc32(text.encode("utf-8", "replace")))
     kept = mixed(letters.columns.astype(np.uint32) ^ mark, 32) % KEPT == 0

@@ -3,7 +3,7 @@
     python -m training spam-table --data FOLDER --scorer words|characters|hashed|stacked|MODEL_FOLDER [--split NAME …]
 
 The first four are trained on each split's own training part; "stacked" is the scorer that ships, network and all. The
-last two of them learn ordinary English as honest text besides, if --english names a folder of it. A model folder has
+last two of them learn ordinary English and mail written by hand, too, if --english names a folder. A model folder has
 been trained already: its numbers mean something only on a split whose training part it was trained on (`python -m
 training spam prepare --split NAME`), or on corpora that it has never seen.
 """
@@ -27,6 +27,7 @@ from training.spam import baseline
 from training.spam.english import english
 from training.spam.measures import measure
 from training.spam.splits import NAMES, Corpora, Example, Split, example, rewritten
+from training.spam.written import written
 
 Train = Callable[[Split], baseline.Trained]
 
@@ -34,7 +35,7 @@ Train = Callable[[Split], baseline.Trained]
 def trainer(scorer: str, work: Path, plain: Sequence[Example] = ()) -> Train:
     """What trains `scorer` on a split; a folder is opened once, whatever the split. Stacked ones are kept in `work`.
 
-    Ours also learn from `plain`, ordinary English.
+    Ours also learn from `plain`, ordinary English and mail written by hand.
     """
     if scorer in ("words", "characters"):
         return lambda split: baseline.TfIdf(split.train, scorer)
@@ -82,7 +83,7 @@ def show(row: dict[str, Any]) -> str:
 
 def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Path, plain: Path | None = None) -> None:
     """Measure scorer `name`, print each row when it is there, and write all to `out` as JSON."""
-    ordinary = [example(mail) for mail in english(plain)] if plain else []
+    ordinary = [example(mail) for mail in (*english(plain), *written())] if plain else []
     corpora, train = Corpora(data), trainer(name, work, ordinary)
     click.echo(
         f"{name}\n{'split':22s} {'accuracy':>9s} {'caught':>10s} {'ECE':>9s} {'mails/s':>10s} {'spam':>7s} {'ham':>7s}"

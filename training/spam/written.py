@@ -1,0 +1,48 @@
+"""Mails and messages written by hand for the spam scorer, as examples: kinds of mail that the corpora do not hold.
+
+Owns reading `written.txt` (label and kind, subject, body; alternatives in braces) and drawing variants. They are of
+other years than the corpora (parcels, crypto, blackmail, receipts, notices, offices), and nothing is measured on them.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+from training.errors import TrainingError
+from training.spam.corpora import Mail, without_doubles
+
+SOURCE = "written"
+FILE = Path(__file__).parent / "written.txt"
+VARIANTS = 20  # of a block at most; those that differ too little from an earlier one are left out
+_HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+
+
+def written(path: Path = FILE, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
+    """At most `variants` mails of each block of the file `path`, a pure function of the file and `seed`.
+
+    Raises:
+        TrainingError: it cannot be read, or a block does not begin with its label.
+    """
+    try:
+        blocks = re.split(r"\n\n(?=(?:spam|ham) )", path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}).") from None
+    mails: list[Mail] = []
+    for number, block in enumerate(block for block in blocks if not block.startswith("#")):
+        head, subject, body = (*block.split("\n", 2), "", "")[:3]
+        if not _HEAD.fullmatch(head) or not body.strip():
+            raise TrainingError(f"{path}: a block needs a label and kind, a subject (or an empty line) and a body.")
+        rng, spam = random.Random(f"{seed}/{number}"), head.startswith("spam")
+        drawn = (Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants))
+        mails += without_doubles(drawn)
+    return mails
+
+
+def drawn_from(text: str, rng: random.Random) -> str:
+    """`text` with one alternative of every pair of braces; braces may stand in braces."""
+    while _CHOICE.search(text):
+        text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), text)
+    return text.strip()
