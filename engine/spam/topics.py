@@ -58,6 +58,8 @@ def about(found: np.ndarray, words: int) -> np.ndarray:
     """[2 × subjects that occur] uint32: hashes of what `mentions` say of a text of so many words: in steps, how many
     different words of each subject it has, and how many in 100."""
     table = subjects().columns
+    if not len(found):
+        return np.empty(0, dtype=np.uint32)
     width = table.shape[1]
     counts = np.bincount(found[:, 2], minlength=width)
     different = np.bincount(np.unique(found[:, 1] * width + found[:, 2]) % width, minlength=width)
