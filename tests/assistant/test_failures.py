@@ -11,11 +11,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.command import CommandPalette
 from textual.widgets import Static
 
 from assistant.app import HomespunApp
 from assistant.engine_client import worker_command
+from assistant.screens.dialogs import LineScreen
 from assistant.screens.help import HelpScreen
+from assistant.steady import FLOOD
 from assistant.storage.store import Store
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from tests.assistant.driver import Driver
@@ -176,3 +180,53 @@ def test_a_home_that_really_is_read_only(data: Path) -> None:
         assert terminal.leave() == 0
         assert b"Traceback" not in terminal.raw
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
+
+
+async def test_a_mistake_is_logged_and_told_and_the_window_stays(opened, data, monkeypatch) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    async with opened() as it:
+        it.app.outlives = True  # as outside of tests
+        monkeypatch.setattr(it.screen, "action_help", mistaken)
+        await it.pilot.press("f1")
+        await it.until(lambda: "Something went wrong" in it.notified)
+        monkeypatch.setattr(type(it.prompt), "_on_paste", mistaken)  # a widget's own handler: its loop goes on
+        it.prompt.post_message(events.Paste("lost"))
+        await it.pilot.pause()
+        await it.ask("Hello")
+        assert it.replies == ["You said: **Hello**"]
+        assert (data / "logs" / "homespun.log").read_text().count("ZeroDivisionError: ours") == 2
+
+
+async def test_a_flood_of_mistakes_ends_it(opened, monkeypatch) -> None:
+    def mistaken() -> None:
+        raise ZeroDivisionError("ours")
+
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  # it comes out when the app has ended
+        async with opened() as it:
+            it.app.outlives = True
+            monkeypatch.setattr(it.screen, "action_help", mistaken)
+            for _ in range(FLOOD):
+                await it.pilot.press("f1")
+
+
+async def test_a_second_click_or_enter_closes_nothing_else(opened) -> None:
+    async with opened() as it:
+        chat = it.app.screen
+        await it.pilot.press("ctrl+p")
+        await it.until(lambda: isinstance(it.app.screen, CommandPalette))
+        palette = it.app.screen
+        for _ in range(3):
+            palette.dismiss()
+        await it.until(lambda: it.app.screen is chat)
+        answers: list[str | None] = []
+        it.app.push_screen(below := LineScreen("A name", "one"), answers.append)
+        it.app.push_screen(above := LineScreen("Another", "two"))
+        await it.until(lambda: above.is_mounted)
+        below.dismiss("one")  # waits until what is above has gone
+        await it.pilot.pause()
+        assert it.app.screen is above
+        above.dismiss(None)
+        await it.until(lambda: it.app.screen is chat)
+        assert answers == ["one"]

@@ -14,6 +14,7 @@ from tests.benchmarks import (
     engine,
     inside,
     kills,
+    monkey,
     perplexity,
     preparing,
     rendering,
@@ -38,6 +39,7 @@ ALL = {
     "training": training.main,
     "preparing": preparing.main,
     "kills": kills.main,
+    "monkey": monkey.main,
     "spam": spam.main,
 }
 
