@@ -24,9 +24,9 @@ class ListDialog(ModalScreen[Result]):
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        if not self.is_attached:
+        options = next(iter(self.query(OptionList)), None)
+        if not self.is_attached or options is None:  # it has been closed meanwhile
             return
-        options = self.query_one(OptionList)
         dialog = options.parent
         assert dialog is not None
         others = [child for child in dialog.children if child is not options and child.display]

@@ -52,9 +52,14 @@ class FoldingArea(InOrder, TextArea):
         self.scroll_cursor_visible()
 
     def edit(self, edit: Edit) -> EditResult:
-        """Textual's way for every change: one inside a fold's mark takes the mark as a whole, or goes behind it."""
+        """Textual's way for every change: one inside a fold's mark takes the mark as a whole, or goes behind it.
+
+        A place that is no longer there, because the text was changed between key and change, becomes the text's end.
+        """
+        start, end = min(edit.top, self.document.end), min(edit.bottom, self.document.end)
+        if (start, end) != (edit.top, edit.bottom):
+            edit = Edit(edit.text, start, end, edit.maintain_selection_offset)
         if self._folds:
-            start, end = edit.top, edit.bottom
             first = self._folds.around(self.document.get_line(start[0]), start[1])
             last = self._folds.around(self.document.get_line(end[0]), end[1])
             if start == end and last:

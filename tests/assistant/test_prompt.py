@@ -225,6 +225,15 @@ async def test_vim_keys(opened) -> None:
         assert it.prompt.border_title == "", "a new message begins inserting"
 
 
+async def test_what_is_deleted_may_be_gone_already(opened) -> None:
+    async with opened() as it:
+        it.prompt.fill("one\ntwo")
+        it.prompt.delete((0, 2), (5, 0))
+        assert it.prompt.text == "on"
+        it.prompt.delete((3, 0), (4, 7))
+        assert it.prompt.text == "on"
+
+
 async def test_a_key_right_after_enter_is_not_lost(opened) -> None:
     async with opened() as it:
         for words in ("Hello", "/temp 0.5"):
