@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 
 WINDOW = 12  # tokens that are timed together; their median counts
+FIRST = 4  # the same for the first look: on a busy machine these are slow tokens that somebody waits for
 SLOW = 1.5  # times the best window of this many threads: something has changed
 PATIENCE = 20  # windows after which the other number is tried in any case
 
@@ -27,20 +28,20 @@ class ThreadChooser:
         self._times: list[float] = []
         self._best = float("inf")  # the quickest window since the two were last compared
         self._before: float | None = None  # while the other number is tried: how quick this one was
-        self._windows, self._untried = 0, True
+        self._windows, self._untried, self._window = 0, True, FIRST
 
     def told(self, seconds: float) -> None:
         """A token has taken `seconds` with the present number of threads."""
         if self.most == 1:
             return
         self._times.append(seconds)
-        if len(self._times) < WINDOW:
+        if len(self._times) < self._window:
             return
         median, self._times = statistics.median(self._times), []
         if self._before is not None:
             if median > self._before:
                 self._switch()  # the other number is no better: back
-            self._before, self._windows, self._best = None, 0, float("inf")
+            self._before, self._windows, self._best, self._window = None, 0, float("inf"), WINDOW
             return
         self._windows += 1
         self._best = min(median, self._best)

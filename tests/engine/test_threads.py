@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.run.threads import PATIENCE, WINDOW, ThreadChooser
+from engine.run.threads import FIRST, PATIENCE, WINDOW, ThreadChooser
 
 
 def decode(chooser: ThreadChooser, seconds: dict[int, float], tokens: int) -> float:
@@ -33,6 +33,12 @@ def test_one_thread_on_a_busy_machine_and_back_when_it_is_idle_again() -> None:
     assert chooser.now == 1
     decode(chooser, {4: 1.0, 1: 2.2}, (PATIENCE + 3) * WINDOW)
     assert chooser.now == 4
+
+
+def test_a_busy_machine_is_noticed_within_a_few_words() -> None:
+    chooser = ThreadChooser(4, lambda _number: None)
+    decode(chooser, BUSY, 2 * FIRST)
+    assert chooser.now == 1
 
 
 def test_a_load_that_comes_is_noticed_soon() -> None:
