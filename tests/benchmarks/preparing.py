@@ -30,7 +30,7 @@ from training.recipe import DataRecipe, QualityRecipe, Recipe, Source, Tokenizer
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "stories.txt"
 SIZE = 48_000_000  # characters: enough for several processes to be worth their start
 ROUNDS = 2
-TIMES = 4  # tokenising is quicker than all before it, so that for once the corpus the start of processes would be measured
+TIMES = 4  # that the corpus is tokenised: with less, the start of processes would be measured
 
 
 def corpus(size: int) -> list[str]:
