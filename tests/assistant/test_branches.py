@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from assistant.errors import StorageError
-from assistant.storage.migrations import migrations
+from assistant.storage import database
+from assistant.storage.steps import STEPS
 from assistant.storage.store import TEMPORARY, Store, TemporaryStore, is_temporary
 
 
@@ -149,7 +150,7 @@ def test_temporary_chats_have_numbers_of_their_own_and_no_file(tmp_path: Path) -
 def test_chats_of_the_first_version_are_brought_up_to_date(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "chats.db"
     with monkeypatch.context() as patch:
-        patch.setattr(migrations, "_migrations", migrations._migrations[:1])
+        patch.setattr(database, "STEPS", STEPS[:1])
         patch.setattr(Store, "stop_orphans", lambda self, **_: 0)
         Store(path).close()
     connection = sqlite3.connect(path)
