@@ -86,7 +86,7 @@ class KVCache:
     def truncate(self, length: int) -> None:
         """Forget everything from position `length` on, so that a common prefix can be used again."""
         for layer in self.layers:
-            layer.length = min(layer.length, length)
+            layer.length, layer.ready = min(layer.length, length), None  # of a token that failed midway, too
 
     def reserve(self, capacity: int) -> None:
         """Have room for `capacity` tokens, keeping what is there; never gives room back."""

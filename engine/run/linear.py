@@ -71,7 +71,7 @@ class PackedLinear:
 class HalfLinear:
     """A linear layer with fp16 weights and fp32 for all else, for processors that can widen fp16 but multiply no bf16.
 
-    Half the bytes of fp32 to read for every token: 2.7 times its speed, and never slower when many are read at once.
+    Half the bytes of fp32 to read for every token: 2.7 times as fast, and never slower when many are read at once.
     From 6·10⁻⁵ on, a bf16 weight is the same in fp16; what is smaller loses less than 3·10⁻⁸.
     """
 

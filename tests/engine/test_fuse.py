@@ -73,3 +73,20 @@ def test_int8_is_close_and_reads_many_tokens_in_bf16() -> None:
     error = (logits - expected[30:]).norm() / expected[30:].norm()
     assert error < 0.03
     assert fused.parameter_count() == plain.parameter_count()
+
+
+def test_a_token_that_fails_midway_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, ids = fuse(model(SHAPE, torch.float32)), list(range(30))
+    cache = KVCache(fused.config)
+    prefill(fused, ids[:10], cache)
+
+    def fails(*_: object) -> torch.Tensor:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fused, "blocks", [fused.blocks[0], fails])
+        with pytest.raises(MemoryError):
+            decode(fused, ids[10], cache)
+    cache.truncate(10)
+    again = prefill(fused, ids[10:], cache)
+    torch.testing.assert_close(again, prefill(fused, ids, KVCache(fused.config)))
