@@ -80,6 +80,25 @@ def test_an_outlier_in_one_row_does_not_cost_the_others() -> None:
     assert torch.isfinite(Int8Linear(weight, torch.ones(64), torch.float32)(torch.zeros(3, 96))).all()
 
 
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+@pytest.mark.parametrize("rows", [1, 3])
+def test_neighbours_as_large_as_can_be_do_not_overflow(rows: int) -> None:
+    """Without VNNI two products are added in 16 bits, and what is more than they hold would be cut off."""
+    weight, x = torch.ones(64, 96), torch.ones(rows, 96)
+    weight[:, 1::3] = -1
+    x[:, 1::3] = 0  # what is left of each pair or of its half pulls the same way
+    y = Int8Linear(weight, None, torch.float32)(x)
+    assert error(y, x @ weight.t()) < 0.01
+
+
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+@pytest.mark.parametrize("rows", [1, 3])
+def test_inputs_keep_eight_bits(rows: int) -> None:
+    x = torch.linspace(-1, 1, 96).repeat(rows, 1)
+    y = Int8Linear(torch.eye(96), None, torch.float32)(x)
+    assert (y - x).abs().max() < 1.05 / 255, "half a step of the inputs, and the weights' rounding"
+
+
 def test_int4_levels_are_the_nearest_and_shrinking_helps() -> None:
     weight = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
     levels, scale, zero = round_to_int4(weight)
