@@ -98,27 +98,40 @@ class Int8Linear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        scale = _row_scale(weight) if has_vnni() or _int8_engine() != "fbgemm" else _pair_scale(weight)
-        with warnings.catch_warnings(), _engine(_int8_engine()):
-            warnings.simplefilter("ignore")  # that quantized tensors will go: the range of torch versions is bounded
-            zero = torch.zeros(len(scale), dtype=torch.int64)
-            rounded = torch.quantize_per_channel(weight.float(), scale.double(), zero, 0, torch.qint8)
-            self._packed = torch.ops.quantized.linear_prepack(rounded, bias.float() if bias is not None else None)
+        self._scale = _row_scale(weight) if has_vnni() or _int8_engine() != "fbgemm" else _pair_scale(weight)
+        self._multiply = _by_levels((weight / self._scale[:, None]).round_().to(torch.int8))  # divided in fp32
         self._bias = bias.float() if bias is not None else None
         self._dtype = dtype
-        self._multiply = torch.ops.quantized.linear_dynamic.default  # its inputs have 8 bits, unsigned
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dtype != torch.float32:
             x = x.float()
         if x.shape[0] == 1:  # one token: its own scale is the only one
-            y = self._multiply(x, self._packed)
-            return y if self._dtype == torch.float32 else y.to(self._dtype)
-        largest = torch.linalg.vector_norm(x, torch.inf, -1, True).clamp_(min=1e-10)
-        y = self._multiply(x / largest, self._packed).mul_(largest)
-        if self._bias is not None:
-            y.add_((1 - largest) * self._bias)  # the kernel added the bias to rows that were grown afterwards
-        return y.to(self._dtype)
+            y = self._multiply(x)
+        else:
+            largest = torch.linalg.vector_norm(x, torch.inf, -1, True).clamp_(min=1e-10)
+            y = self._multiply(x / largest).mul_(largest)
+        y = y.mul_(self._scale) if self._bias is None else torch.addcmul(self._bias, y, self._scale)
+        return y if self._dtype == torch.float32 else y.to(self._dtype)
+
+
+def _by_levels(levels: Tensor) -> Linear:
+    """x·levelsᵀ of int8 `levels` [out, in], x being rounded to 8 bits with one scale: fp32 [N, in] → fp32 [N, out].
+
+    torch's newer `quantized.linear_dynamic` does the same with the same FBGEMM, but its weights are an object: checking
+    that at every call takes 20 µs, as long as a small layer's multiplication.
+    """
+    with warnings.catch_warnings(), _engine(_int8_engine()):
+        warnings.simplefilter("ignore")  # that both will go one day: the range of torch versions is bounded
+        if _int8_engine() == "fbgemm" and hasattr(torch, "fbgemm_linear_int8_weight_fp32_activation"):
+            multiply = torch.fbgemm_linear_int8_weight_fp32_activation
+            weights = torch.fbgemm_pack_quantized_matrix(levels)
+            sums, nothing = levels.sum(1, dtype=torch.int32), torch.zeros(len(levels))
+            shape = levels.new_zeros(1).expand(levels.shape)  # all that is looked at besides the packed weights
+            return lambda x: multiply(x, shape, weights, sums, 1.0, 0, nothing)
+        dynamic = torch.ops.quantized.linear_dynamic.default
+        weights = torch.ops.quantized.linear_prepack(torch._make_per_tensor_quantized_tensor(levels, 1.0, 0), None)
+        return lambda x: dynamic(x, weights)
 
 
 def _row_scale(weight: Tensor) -> Tensor:
@@ -274,7 +287,9 @@ def has_vnni() -> bool:
 def _works(attempt: Callable[[], object]) -> bool:
     """Whether an operator is there and takes what it is given; older torches and other CPUs lack some."""
     try:
-        attempt()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some say once that they will go one day
+            attempt()
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     return True

@@ -92,6 +92,21 @@ def test_neighbours_as_large_as_can_be_do_not_overflow(rows: int) -> None:
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+@pytest.mark.parametrize("engine", ["fbgemm", "qnnpack"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_other_operators_for_int8_say_the_same(engine: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arm has QNNPACK, and FBGEMM's quicker operator will go from torch one day."""
+    if engine not in torch.backends.quantized.supported_engines:
+        pytest.skip(f"this torch has no {engine}")
+    weight, bias, x = torch.randn(64, 96), torch.randn(64), torch.randn(rows, 96)
+    exact = x @ weight.t() + bias
+    assert error(Int8Linear(weight, bias, torch.float32)(x), exact) < 0.02
+    monkeypatch.setattr("engine.run.linear._int8_engine", lambda: engine)
+    monkeypatch.delattr("torch.fbgemm_linear_int8_weight_fp32_activation", raising=False)
+    assert error(Int8Linear(weight, bias, torch.float32)(x), exact) < 0.02
+
+
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
 @pytest.mark.parametrize("rows", [1, 3])
 def test_inputs_keep_eight_bits(rows: int) -> None:
     x = torch.linspace(-1, 1, 96).repeat(rows, 1)
