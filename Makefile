@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# As pip does for a wheel: an editable install would be compiled anew at each start where Python may not write.
+COMPILE := $(BIN)/python -m compileall -q assistant engine training
 
 .PHONY: run test bench train-tiny bundled-model screenshot snapshots clean
 
@@ -10,6 +12,7 @@ run: $(VENV)/.installed
 	@$(BIN)/homespun
 
 test: $(VENV)/.installed-test
+	$(COMPILE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,10 +39,12 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(PIP) -e .
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[test]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.installed
 
 # The pictures of all screens that the tests compare with, drawn anew; look at the difference before committing it.

@@ -24,7 +24,7 @@ from assistant.paths import find_paths
 from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
 from assistant.screens.bindings import key_name
-from assistant.screens.chat.screen import ChatScreen
+from assistant.screens.chat.screen import SHORT, ChatScreen
 from assistant.screens.keys import APP_KEYS, usable
 from assistant.screens.logs import LogScreen
 from assistant.screens.rows import PickScreen
@@ -59,7 +59,7 @@ class HomespunApp(SteadyApp):
     TITLE = "homespun"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (SHORT, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [*APP_KEYS]
 
     def __init__(
@@ -100,7 +100,9 @@ class HomespunApp(SteadyApp):
         self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
-        self.push_screen(ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning))
+
+    def get_default_screen(self) -> Screen[None]:
+        return ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning)
 
     def refresh_css(self, animate: bool = True) -> None:
         """As Textual's, which reads all styles anew; not at the start, where they have the colours already."""
@@ -123,7 +125,7 @@ class HomespunApp(SteadyApp):
         self.keymap, _ = usable(self.config.keys)
         self.set_keymap(self.keymap)
         for screen in self.screen_stack:
-            if isinstance(screen, ChatScreen):
+            if isinstance(screen, ChatScreen) and screen.is_mounted:
                 screen.apply_settings()
 
     def _wanted_theme(self) -> str:

@@ -9,6 +9,7 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.widgets import Static
 
 from assistant.screens.chat.on_inspect import OnInspect
@@ -31,6 +32,7 @@ from assistant.widgets.transcript import Transcript
 LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 SOON_SECONDS = 0.3  # after the first frame
 NARROW = 72  # columns; with fewer, the list of chats goes
+SHORT = 16  # rows; with fewer, whatever is not text goes, in all screens
 
 
 class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
@@ -41,6 +43,7 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
     keys = (*CHAT_KEYS, *MESSAGE_KEYS)
 
     def compose(self) -> ComposeResult:
+        self._fit_size(self.app.size)  # what would be known only after the first frame, and then styled anew
         with Horizontal():
             with Vertical(id="side"):
                 yield LineInput(placeholder="Filter the chats", id="filter")
@@ -73,7 +76,11 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
         import_module("assistant.storage.migrations")
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width < NARROW or not self._sidebar, "-narrow")
+        self._fit_size(event.size)
+
+    def _fit_size(self, size: Size) -> None:
+        narrow, short = size.width < NARROW or not self._sidebar, size.height < SHORT
+        self.update_classes({"-narrow": narrow, "-short": short, "-tall": not short}, animate=False)
 
     async def on_unmount(self) -> None:
         self.save_draft()
