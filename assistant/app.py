@@ -25,9 +25,7 @@ from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
 from assistant.screens.bindings import key_name
 from assistant.screens.chat.screen import SHORT, ChatScreen
-from assistant.screens.keys import APP_KEYS, usable
-from assistant.screens.logs import LogScreen
-from assistant.screens.rows import PickScreen
+from assistant.screens.keys import APP_KEYS
 from assistant.settings.config import Config
 from assistant.settings.themes import DARK, LIGHT
 from assistant.steady import SteadyApp
@@ -79,7 +77,7 @@ class HomespunApp(SteadyApp):
         self.adding = Background(self.shelf, self._tell)
         info, note = (self.shelf.find(model), "") if model else self.shelf.default()
         self.store, warning = open_store(paths)
-        self.keymap, clashes = usable(self.config.keys)
+        self.keymap, clashes = self._wanted_keys()
         sentences = (warning, note, *self.config.warnings, *clashes)
         self._warning = " ".join(sentence for sentence in sentences if sentence)
         logs.begin(paths.logs)
@@ -122,11 +120,19 @@ class HomespunApp(SteadyApp):
         """Have hold what the settings say."""
         self.theme = self._wanted_theme()
         self.animation_level = "none" if self.config.flag("reduced_motion") else TEXTUAL_ANIMATIONS
-        self.keymap, _ = usable(self.config.keys)
+        self.keymap, _ = self._wanted_keys()
         self.set_keymap(self.keymap)
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen) and screen.is_mounted:
                 screen.apply_settings()
+
+    def _wanted_keys(self) -> tuple[dict[str, str], list[str]]:
+        """The keys that the settings give to things otherwise, and what is wrong with others."""
+        if not self.config.keys:
+            return {}, []
+        from assistant.screens.places import usable
+
+        return usable(self.config.keys)
 
     def _wanted_theme(self) -> str:
         wanted = self.config.get("theme") if self.config.has("theme") else self.store.setting("theme", DARK.name)
@@ -144,6 +150,8 @@ class HomespunApp(SteadyApp):
         self.notify(sentence, severity="error" if failed else "information", timeout=12)
 
     def _remember_theme(self, name: str) -> None:
+        from assistant.screens.rows import PickScreen
+
         if isinstance(self.screen, PickScreen) or name == self.config.get("theme"):
             return  # only being looked at
         try:
@@ -152,6 +160,8 @@ class HomespunApp(SteadyApp):
             self.notify(str(error), severity="warning")
 
     def action_logs(self) -> None:
+        from assistant.screens.logs import LogScreen
+
         self.push_screen(LogScreen(self.paths.logs))
 
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:

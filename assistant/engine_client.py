@@ -20,15 +20,13 @@ from typing import IO, Literal
 from assistant.errors import WorkerDied
 from assistant.logs import LOG, rotate
 from engine.errors import EngineError, ProtocolError
+from engine.message import OneAnswer, Question
 from engine.protocol import (
-    ANSWERS,
     Cancel,
-    Classify,
     Delta,
     Done,
     Failed,
     Generate,
-    Label,
     Load,
     Loaded,
     Message,
@@ -100,22 +98,19 @@ class EngineClient:
             self._may_reload = self.loaded is not None
             self.loaded, self.model = None, model
 
-    async def ask(self, question: Message) -> Message:
-        """The answer to one of `protocol.QUESTIONS`; its `request` is replaced by a number of ours.
+    async def ask(self, question: Question) -> Message:
+        """The answer to a question; its `request` is replaced by a number of ours.
 
         Raises:
             EngineFailure, WorkerDied: as `generate`.
         """
         async with self._turn:
-            if isinstance(question, Classify | Label):
-                await self._ensure_running()
-            else:
-                await self._ensure_loaded()
+            await (self._ensure_loaded() if question.of_model else self._ensure_running())
             request, done = str(next(self._numbers)), False
             try:
-                await self._send(replace(question, request=request))  # type: ignore[call-arg]
+                await self._send(replace(question, request=request))
                 async for answer in self._answers(request):
-                    if done := isinstance(answer, ANSWERS):
+                    if done := isinstance(answer, OneAnswer):
                         return answer
                 raise await self._died()
             finally:
@@ -257,7 +252,7 @@ class EngineClient:
             elif isinstance(message, Failed):
                 if message.request in (request, ""):
                     raise EngineFailure(message.code, message.message)
-            elif isinstance(message, (Started, Delta, Tokens, Done, *ANSWERS)):
+            elif isinstance(message, Started | Delta | Tokens | Done | OneAnswer):
                 if message.request == request:
                     yield message
             else:

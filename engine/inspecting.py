@@ -1,6 +1,6 @@
 """The messages for looking inside a model: what it thought of each token, and what each token looked at.
 
-Torch-free, a part of `protocol.py`, which encodes them. What answers them is `run/inside.py`.
+Torch-free, a part of `questions.py`. What answers them is `run/inside.py`.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.message import Message
+from engine.message import OneAnswer, Question
 
 
 @dataclass(frozen=True)
-class Inspect(Message):
+class Inspect(Question):
     """What the model reads before a reply, token by token, and how likely each token of the reply was."""
 
     kind: ClassVar[str] = "inspect"
-    request: str
     messages: tuple[dict[str, str], ...]  # what the reply answers, as in Generate
     reply: str = ""
     tokens: tuple[int, ...] = ()  # the reply's own tokens, where they are known: a text may be cut up otherwise
@@ -26,11 +25,10 @@ class Inspect(Message):
 
 
 @dataclass(frozen=True)
-class Inspected(Message):
+class Inspected(OneAnswer):
     """`prompt` has {"token", "text", "special"}; `reply` has what `Tokens` has, `then` the same of what would come."""
 
     kind: ClassVar[str] = "inspected"
-    request: str
     prompt: tuple[dict[str, Any], ...]
     reply: tuple[dict[str, Any], ...]
     then: dict[str, Any]  # of the likeliest token behind the reply
@@ -40,17 +38,16 @@ class Inspected(Message):
 
 
 @dataclass(frozen=True)
-class Attend(Message):
+class Attend(Question):
     """What the token at place `position` of `tokens` looks at."""
 
     kind: ClassVar[str] = "attend"
-    request: str
     tokens: tuple[int, ...]  # the whole context, as `Inspected` tells it: prompt, then reply
     position: int  # from 0
 
 
 @dataclass(frozen=True)
-class Attention(Message):
+class Attention(OneAnswer):
     """Attention weights of one token, by layer, head and place.
 
     `weights` is base64 of layers · heads · columns bytes, in this order; a byte b stands for the weight (b / 255)².
@@ -58,7 +55,6 @@ class Attention(Message):
     """
 
     kind: ClassVar[str] = "attention"
-    request: str
     position: int
     layers: int
     heads: int  # a layer

@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from engine.errors import ProtocolError
-from engine.inspecting import Attend, Attention, Inspect, Inspected
 from engine.message import Message
 from engine.sampling_params import SamplingParams
 
@@ -49,67 +48,6 @@ class Generate(Message):
     overlong: Literal["refuse", "cut"] = "refuse"  # a last message that does not fit: fail, or leave out its middle
     alternatives: int = 0  # likeliest tokens told with each token, in `Tokens`; 0: none are told
     begin: tuple[int, ...] = ()  # tokens that the reply begins with; they come in a Delta, but not in `Tokens`
-
-
-@dataclass(frozen=True)
-class Batch(Message):
-    """Several chats answered together, or one several times; the replies come all at once, at the end."""
-
-    kind: ClassVar[str] = "batch"
-    request: str
-    chats: tuple[list[dict[str, str]], ...]
-    params: SamplingParams = field(default_factory=SamplingParams)
-    samples: int = 1  # replies to each chat
-    plain: bool = False  # as in Generate
-
-
-@dataclass(frozen=True)
-class Score(Message):
-    """How likely each of `continuations` is as the reply to `messages`."""
-
-    kind: ClassVar[str] = "score"
-    request: str
-    messages: tuple[dict[str, str], ...]
-    continuations: tuple[str, ...]
-    plain: bool = False  # as in Generate
-
-
-@dataclass(frozen=True)
-class Embed(Message):
-    kind: ClassVar[str] = "embed"
-    request: str
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Count(Message):
-    """How many tokens each of `texts` is."""
-
-    kind: ClassVar[str] = "count"
-    request: str
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Classify(Message):
-    """Whether each of `texts` is spam. They are `email_text.normalise`'s, made by the app."""
-
-    kind: ClassVar[str] = "classify"
-    request: str
-    texts: tuple[str, ...]
-    scorer: str = ""  # path of a scorer's folder; empty: the one that ships
-    false_alarms: float = 0.001  # share of honest mail that may be called spam, 0 … 1
-    evidence: bool = True  # whether the passages that moved a verdict are wanted
-
-
-@dataclass(frozen=True)
-class Label(Message):
-    """Which of a classifier's labels each of `texts` has."""
-
-    kind: ClassVar[str] = "label"
-    request: str
-    texts: tuple[str, ...]
-    model: str  # path of the classifier's folder
 
 
 @dataclass(frozen=True)
@@ -182,61 +120,6 @@ class Done(Message):
 
 
 @dataclass(frozen=True)
-class Replies(Message):
-    kind: ClassVar[str] = "replies"
-    request: str
-    replies: tuple[dict[str, Any], ...]  # {"text", "tokens" (their number), "reason"}, those to the first chat first
-    seed: int
-    tokens_per_second: float  # of all replies together
-
-
-@dataclass(frozen=True)
-class Scores(Message):
-    kind: ClassVar[str] = "scores"
-    request: str
-    scores: tuple[list[float], ...]  # for each continuation, the log-probability of each of its tokens
-
-
-@dataclass(frozen=True)
-class Embeddings(Message):
-    kind: ClassVar[str] = "embeddings"
-    request: str
-    vectors: tuple[list[float], ...]
-
-
-@dataclass(frozen=True)
-class Counts(Message):
-    kind: ClassVar[str] = "counts"
-    request: str
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Verdicts(Message):
-    """One verdict a text, as `spam.Verdict` has it: {"answer", "probability", "threshold", "evidence"}.
-
-    `answer` is "spam", "not spam" or "unsure"; `evidence` has [start, end, weight] rows: a span of the text that was
-    sent, and its log-odds.
-    """
-
-    kind: ClassVar[str] = "verdicts"
-    request: str
-    verdicts: tuple[dict[str, Any], ...]
-    scorer: str  # its name
-    scorer_kind: str  # "classical" or "neural"
-
-
-@dataclass(frozen=True)
-class Labels(Message):
-    """One row a text: {"probabilities": one a label, "tokens": its length, "cut": tokens at its end not read}."""
-
-    kind: ClassVar[str] = "labels"
-    request: str
-    labels: tuple[str, ...]
-    rows: tuple[dict[str, Any], ...]
-
-
-@dataclass(frozen=True)
 class Failed(Message):
     kind: ClassVar[str] = "failed"
     request: str  # "load" when loading failed
@@ -244,15 +127,21 @@ class Failed(Message):
     message: str  # fit to show to a person
 
 
-QUESTIONS = (Batch, Score, Embed, Count, Classify, Label, Inspect, Attend)  # what gets exactly one answer
-ANSWERS = (Replies, Scores, Embeddings, Counts, Verdicts, Labels, Inspected, Attention)
 _STREAM = (Load, Generate, Cancel, Shutdown, Loaded, Started, Delta, Tokens, Done, Failed)
-_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in (*_STREAM, *QUESTIONS, *ANSWERS)}
+_KINDS: dict[str, type[Message]] = {cls.kind: cls for cls in _STREAM}
 
 
 def encode(message: Message) -> bytes:
     """One line of UTF-8 JSON, newline included."""
     return json.dumps({"kind": message.kind, **asdict(message)}, ensure_ascii=True).encode() + b"\n"
+
+
+def _class_of(kind: str) -> type[Message]:
+    if kind in _KINDS:
+        return _KINDS[kind]
+    from engine import questions  # the first frame needs none, and making so many classes takes time
+
+    return questions.KINDS[kind]
 
 
 def decode(line: bytes | str) -> Message:
@@ -263,7 +152,7 @@ def decode(line: bytes | str) -> Message:
     """
     try:
         data: dict[str, Any] = json.loads(line)
-        cls = _KINDS[data.pop("kind")]
+        cls = _class_of(data.pop("kind"))
         unknown = set(data) - {f.name for f in fields(cls)}
         if unknown:
             raise ProtocolError(f"Unexpected fields in a {cls.kind!r} message: {', '.join(sorted(unknown))}.")

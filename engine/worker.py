@@ -18,22 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine.errors import EngineError, ProtocolError
-from engine.protocol import (
-    QUESTIONS,
-    Cancel,
-    Classify,
-    Delta,
-    Failed,
-    Generate,
-    Label,
-    Load,
-    Loaded,
-    Message,
-    Shutdown,
-    Tokens,
-    decode,
-    encode,
-)
+from engine.message import Question
+from engine.protocol import Cancel, Delta, Failed, Generate, Load, Loaded, Message, Shutdown, Tokens, decode, encode
+from engine.questions import Classify, Label
 
 if TYPE_CHECKING:  # torch is imported when a model is loaded: judging mail may need none
     from engine.run.generate import Generator
@@ -77,7 +64,7 @@ class Worker:
                 self._judge(message)
             elif isinstance(message, Label):
                 self._label(message)
-            elif isinstance(message, QUESTIONS):
+            elif isinstance(message, Question):
                 self._answer(message)
             else:
                 raise ProtocolError(f"The worker does not take {message.kind!r} messages.")

@@ -9,7 +9,7 @@ from assistant.inspecting.heat import Heat
 from assistant.inspecting.pieces import ALTERNATIVES
 from assistant.reading import what_the_model_reads
 from assistant.storage.rows import Message
-from engine.protocol import Attend, Attention, Inspect, Inspected
+from engine.questions import Attend, Attention, Inspect, Inspected
 
 
 async def look(service: ChatService, message: Message) -> Inspected:

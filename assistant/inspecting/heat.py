@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.protocol import Attention
+from engine.questions import Attention
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from assistant.inspecting.heat import Heat, Row
 from assistant.inspecting.pieces import Piece, read_piece
 from assistant.inspecting.shades import percent, quoted
-from engine.protocol import Inspected
+from engine.questions import Inspected
 
 
 class Inspection:

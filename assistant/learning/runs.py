@@ -17,13 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant.errors import LearningError
 from assistant.paths import Paths
 from assistant.text import printable
-from training.errors import TrainingError
-from training.recipe_wish import Wish, load_wish, save_wish
+
+if TYPE_CHECKING:  # what a run is asked to do is read when there is one
+    from training.recipe_wish import Wish
 
 DRAFT = ".draft"
 # What a child says it is doing while it lives; anything else in state.json is how it ended.
@@ -93,6 +94,9 @@ class Runs:
 
     def find(self, key: str) -> Run | None:
         """The run called `key`; None where there is none, or none that can be read."""
+        from training.errors import TrainingError
+        from training.recipe_wish import load_wish
+
         folder = self.folder / key
         try:
             wish = load_wish(folder / "wish.json")
@@ -157,6 +161,8 @@ class Runs:
         Raises:
             LearningError: no name or data, a folder that cannot be written, or a process that cannot be started.
         """
+        from training.recipe_wish import Wish, save_wish
+
         if not wish.name:
             raise LearningError("Give the new model a name.")
         if not wish.files:

@@ -10,7 +10,7 @@ from assistant.library.grounding import budget, chosen, most, passage, with_pass
 from assistant.library.refreshing import Refresher
 from assistant.storage.libraries import Source
 from assistant.storage.store import Store
-from engine.protocol import Count, Counts, SamplingParams
+from engine.protocol import SamplingParams
 
 PATIENCE = 5.0  # seconds a reply waits for changed documents to be read
 Messages = list[dict[str, str]]
@@ -58,6 +58,8 @@ class Librarian:
             self.tell(f"{library} is still being read; the reply uses what has been read of it so far.")
 
     async def _sources(self, library: str, messages: Messages, place: int, longest: int) -> list[Source]:
+        from engine.questions import Count, Counts
+
         question = messages[place]["content"]
         found = self._store.find(library, question)
         if not found:  # "And why?" is about what was asked before

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError
-from assistant.models.events import Added, Event, Note, Plan, Progress, progress_line, size_text
 from assistant.models.shelf import Shelf
 from assistant.text import printable
 from engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from assistant.models.events import Event
 
 Tell = Callable[[str, bool], None]  # a sentence, and whether it is about a failure
 
@@ -70,6 +73,8 @@ class Background:
             self.ended += 1
 
     def _take(self, event: Event) -> None:
+        from assistant.models.events import Added, Note, Plan, Progress, progress_line, size_text
+
         if isinstance(event, Plan):
             self._name = event.name
             self.line = f"{event.name}: {size_text(event.size)} to come"

@@ -9,7 +9,6 @@ from textual import actions
 from textual.binding import Binding
 from textual.screen import Screen
 
-from assistant.screens.help import HelpScreen
 from assistant.screens.keys import APP_KEYS
 
 Result = TypeVar("Result")
@@ -31,4 +30,6 @@ class Keyed(Screen[Result]):
         return bool(self.check_action(name, parameters))
 
     def action_help(self) -> None:
+        from assistant.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen([*self.keys, *APP_KEYS], intro=self.intro, typing=self.typing))

@@ -16,7 +16,7 @@ from assistant.errors import SettingsError
 from assistant.paths import homely
 from assistant.screens.bindings import key_name
 from assistant.screens.dialogs import LineScreen
-from assistant.screens.keys import PLACES, all_keys, trouble
+from assistant.screens.places import PLACES, all_keys, trouble
 from assistant.screens.rows import PickScreen, Row, RowsScreen
 from assistant.settings.config import OPTIONS, Config
 

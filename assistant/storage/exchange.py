@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assistant.exchange.tree import COLUMNS, ChatTree, Node
 from assistant.storage.libraries import Libraries, Source
 from assistant.storage.rest import Rest
+
+if TYPE_CHECKING:
+    from assistant.exchange.tree import ChatTree
 
 FLAGS = ("archived", "pinned", "named")
 CHAT = ("title", "model", "system", "params", "draft", "created", "updated", "library", *FLAGS)
@@ -47,6 +49,8 @@ class Exchange(Libraries, Rest):
 
     def whole(self, chat: int) -> ChatTree | None:
         """A chat with all its branches; None where it is gone."""
+        from assistant.exchange.tree import COLUMNS, ChatTree, Node  # not needed to chat
+
         chats = self._all("SELECT * FROM chats WHERE id = ?", chat)
         if not chats:
             return None
@@ -113,6 +117,8 @@ class Exchange(Libraries, Rest):
 
     def _nodes(self, chat: int, tree: ChatTree, known: bool) -> tuple[list[int], int]:
         """The ids of the messages of `tree` in `chat`, those it lacks inserted, and how many that were."""
+        from assistant.exchange.tree import COLUMNS
+
         here: dict[tuple[int | None, str, str, str], list[int]] = {}
         if known:
             for row in self._all("SELECT id, parent, role, content, created FROM messages WHERE chat = ?", chat):

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from assistant.errors import ExchangeError
-from assistant.exchange.tree import moment
 from assistant.storage.base import Base
 from assistant.text import printable
 
@@ -88,6 +87,8 @@ def _value(name: str, value: Any) -> Any:
         except (KeyError, TypeError, binascii.Error, ValueError):
             raise ExchangeError(f"A {name} in it is broken.") from None
     if name == "created":
+        from assistant.exchange.tree import moment
+
         return moment(value)
     if name == "details" and not _is_json(value):
         raise ExchangeError("The details of a verdict in it are broken.")

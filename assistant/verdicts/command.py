@@ -28,7 +28,7 @@ from assistant.verdicts.settings import DEFAULT_RATE, SpamSettings
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, is_maildir, read_all
 from engine.errors import EngineError
-from engine.protocol import Classify, Verdicts
+from engine.questions import Classify, Verdicts
 
 NOT_SPAM, SPAM, ERROR, UNSURE = 0, 1, 2, 3  # exit statuses
 BATCH_MAILS, BATCH_CHARACTERS, BATCH_SECONDS = 64, 400_000, 0.5

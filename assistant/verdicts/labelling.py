@@ -17,7 +17,7 @@ from assistant.verdicts.examples import Example
 from assistant.verdicts.label_sets import LabelSet
 from assistant.verdicts.prototypes import Prototypes, softmax
 from engine.email_text.normalise import EmailText
-from engine.protocol import Count, Counts, Embed, Embeddings, Label, Labels, Score, Scores
+from engine.questions import Count, Counts, Embed, Embeddings, Label, Labels, Score, Scores
 
 EMPTY = ("N/A", "…")  # texts that say nothing
 MOST_SHOTS = 12  # examples that are shown to the language model

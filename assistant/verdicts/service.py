@@ -35,7 +35,7 @@ from assistant.verdicts.settings import CLASSICAL, SpamSettings
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, read_path
 from engine.errors import EngineError
-from engine.protocol import Classify, Verdicts
+from engine.questions import Classify, Verdicts
 
 MOST_MAILS = 50  # of an mbox or folder that are judged here; `homespun spam` takes any number
 LONGEST_KEPT = 500_000  # bytes of a mail that are kept as they came, to judge it again

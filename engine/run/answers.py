@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from engine.errors import ProtocolError
 from engine.inspecting import Attend, Inspect
-from engine.protocol import Batch, Count, Counts, Embed, Embeddings, Message, Replies, Score, Scores
+from engine.protocol import Message
+from engine.questions import Batch, Count, Counts, Embed, Embeddings, Replies, Score, Scores
 from engine.run.batch import generate_batch
 from engine.run.generate import Generator
 from engine.run.inside import attend, inspect
@@ -21,7 +22,7 @@ from engine.text.text_stream import TextStream
 
 
 def answer(generator: Generator, message: Message, cancelled: Callable[[], bool]) -> Message:
-    """The answer to one of `protocol.QUESTIONS`.
+    """The answer to a question.
 
     Raises:
         EngineError: it cannot be answered: nothing to answer, too long, or no question.

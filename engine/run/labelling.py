@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.protocol import Label, Labels
+from engine.questions import Label, Labels
 from engine.run.classifier import TextClassifier
 
 

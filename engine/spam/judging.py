@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from engine.errors import ProtocolError
-from engine.protocol import Classify, Verdicts
+from engine.questions import Classify, Verdicts
 from engine.spam.judge import SpamJudge
 from engine.spam.loading import load_judge
 

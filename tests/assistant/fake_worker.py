@@ -7,25 +7,8 @@ import sys
 import threading
 import time
 
-from engine.protocol import (
-    Cancel,
-    Classify,
-    Count,
-    Counts,
-    Delta,
-    Done,
-    Failed,
-    Generate,
-    Load,
-    Loaded,
-    Score,
-    Scores,
-    Shutdown,
-    Started,
-    Verdicts,
-    decode,
-    encode,
-)
+from engine.protocol import Cancel, Delta, Done, Failed, Generate, Load, Loaded, Shutdown, Started, decode, encode
+from engine.questions import Classify, Count, Counts, Score, Scores, Verdicts
 
 MODE = os.environ.get("FAKE_WORKER", "")  # "", slow, die, die-once:PATH, no-model, slow-load, slow-no-model, drop
 cancelled: set[str] = set()

@@ -13,23 +13,8 @@ import sys
 import threading
 import time
 
-from engine.protocol import (
-    Attend,
-    Attention,
-    Cancel,
-    Delta,
-    Done,
-    Generate,
-    Inspect,
-    Inspected,
-    Load,
-    Loaded,
-    Shutdown,
-    Started,
-    Tokens,
-    decode,
-    encode,
-)
+from engine.protocol import Cancel, Delta, Done, Generate, Load, Loaded, Shutdown, Started, Tokens, decode, encode
+from engine.questions import Attend, Attention, Inspect, Inspected
 
 SLOW, WAITS = (os.environ.get("INSIDE_WORKER") == mode for mode in ("slow", "wait"))
 END = 99

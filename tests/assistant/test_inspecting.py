@@ -17,7 +17,7 @@ from assistant.inspecting.pieces import Records, read_piece, visible
 from assistant.inspecting.shades import LEVELS, bar, blocks, column_of, digit, percent, squeezed, surprise_level
 from assistant.settings.themes import DARK, LIGHT
 from assistant.widgets.tokens import shaded
-from engine.protocol import Attention, Inspected
+from engine.questions import Attention, Inspected
 
 MODEL = Path("/a/model")
 

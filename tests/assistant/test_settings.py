@@ -11,13 +11,13 @@ from assistant.screens.bindings import key_name
 from assistant.screens.chat.chat_settings import ChatSettingsScreen, PersonasScreen
 from assistant.screens.dialogs import LineScreen, TextScreen
 from assistant.screens.help import HelpScreen
-from assistant.screens.keys import all_keys, trouble, usable
 from assistant.screens.learning.form import FormScreen
 from assistant.screens.learning.menu import MenuScreen
 from assistant.screens.learning.typed import TypeScreen
 from assistant.screens.libraries import LibrariesScreen
 from assistant.screens.models import ModelsScreen
 from assistant.screens.path import PathScreen
+from assistant.screens.places import all_keys, trouble, usable
 from assistant.screens.rows import PickScreen, RowsScreen
 from assistant.screens.settings import KeyScreen, KeysScreen, SettingsScreen
 from assistant.screens.spam.screen import SpamScreen

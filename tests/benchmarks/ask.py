@@ -11,7 +11,8 @@ import time
 from assistant.engine_client import EngineClient
 from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.files.model_folder import load_fused
-from engine.protocol import Count, Delta, Generate, SamplingParams
+from engine.protocol import Delta, Generate, SamplingParams
+from engine.questions import Count
 from engine.run.device import choose
 from engine.run.generate import Generator
 from tests.benchmarks.timing import Measured, rounds, table

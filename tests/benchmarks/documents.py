@@ -19,7 +19,8 @@ from assistant.library.grounding import budget, chosen, most, passage, with_pass
 from assistant.library.indexing import index
 from assistant.storage.libraries import Libraries, Source
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.protocol import Batch, Count, Embed, SamplingParams, Score
+from engine.protocol import SamplingParams
+from engine.questions import Batch, Count, Embed, Score
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 48  # tokens of a reply

@@ -8,25 +8,8 @@ import pytest
 
 from engine.errors import PromptTooLongError
 from engine.files.model_folder import LoadedModel
-from engine.protocol import (
-    Batch,
-    Count,
-    Counts,
-    Delta,
-    Done,
-    Embed,
-    Embeddings,
-    Generate,
-    Message,
-    Replies,
-    SamplingParams,
-    Score,
-    Scores,
-    Started,
-    Tokens,
-    decode,
-    encode,
-)
+from engine.protocol import Delta, Done, Generate, Message, SamplingParams, Started, Tokens, decode, encode
+from engine.questions import Batch, Count, Counts, Embed, Embeddings, Replies, Score, Scores
 from engine.run.answers import answer
 from engine.run.generate import Generator
 

@@ -14,21 +14,8 @@ from engine.decoder.kv_cache import KVCache
 from engine.decoder.model import GPT
 from engine.errors import ProtocolError
 from engine.files.model_folder import LoadedModel
-from engine.protocol import (
-    Attend,
-    Attention,
-    Delta,
-    Done,
-    Generate,
-    Inspect,
-    Inspected,
-    Message,
-    SamplingParams,
-    Started,
-    Tokens,
-    decode,
-    encode,
-)
+from engine.protocol import Delta, Done, Generate, Message, SamplingParams, Started, Tokens, decode, encode
+from engine.questions import Attend, Attention, Inspect, Inspected
 from engine.run.answers import answer
 from engine.run.attention import attention_weights, packed_weights, softmax_of
 from engine.run.fuse import fuse

@@ -5,7 +5,6 @@ import pytest
 from engine.errors import ProtocolError
 from engine.protocol import (
     Cancel,
-    Classify,
     Delta,
     Done,
     Failed,
@@ -15,10 +14,10 @@ from engine.protocol import (
     SamplingParams,
     Shutdown,
     Started,
-    Verdicts,
     decode,
     encode,
 )
+from engine.questions import Classify, Verdicts
 
 MESSAGES = [
     Classify("1", ("a text", "another"), "/a/scorer", 0.01, False),

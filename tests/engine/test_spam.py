@@ -14,7 +14,8 @@ import pytest
 
 from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
-from engine.protocol import Classify, Failed, Shutdown, Verdicts, decode, encode
+from engine.protocol import Failed, Shutdown, decode, encode
+from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
 from engine.spam.hashed_scorer import SHORT, VIEWS, HashedScorer
@@ -244,7 +245,7 @@ def test_the_worker_judges_without_a_model() -> None:
 
 def test_judging_by_the_hashed_scorer_imports_no_torch() -> None:
     code = """import sys, engine.worker
-from engine.protocol import Classify
+from engine.questions import Classify
 from engine.spam.judging import Judges
 Judges().answer(Classify("1", ("a",), "homespun-spam-classical"))
 print('torch' in sys.modules)"""

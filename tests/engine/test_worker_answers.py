@@ -9,7 +9,8 @@ import pytest
 
 from assistant.engine_client import EngineClient
 from engine.errors import EngineError
-from engine.protocol import Batch, Count, Delta, Done, Embed, Label, SamplingParams, Score, Tokens
+from engine.protocol import Delta, Done, SamplingParams, Tokens
+from engine.questions import Batch, Count, Embed, Label, Score
 from engine.run.classifier import TextClassifier
 from tests.engine.test_classifier import make, write
 

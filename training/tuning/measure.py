@@ -18,7 +18,8 @@ from typing import Any
 from engine.catalog import base_of, is_adapter, sampling_defaults
 from engine.files.adapter import WEIGHTS, fingerprint
 from engine.files.model_folder import LoadedModel, load_fused
-from engine.protocol import Batch, Replies, SamplingParams
+from engine.protocol import SamplingParams
+from engine.questions import Batch, Replies
 from engine.run.answers import answer
 from engine.run.device import choose
 from engine.run.generate import Generator

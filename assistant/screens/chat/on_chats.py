@@ -10,8 +10,6 @@ from textual.widgets import Input, Static
 
 from assistant.errors import StorageError
 from assistant.screens.chat.drafts import Drafts
-from assistant.screens.chat.search import SearchScreen
-from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.keys import spelt
 from assistant.storage.rows import Chat
 from assistant.storage.store import Store, is_temporary
@@ -126,6 +124,8 @@ class OnChats(Drafts):
 
     @work
     async def action_rename(self) -> None:
+        from assistant.screens.dialogs import LineScreen
+
         chat = self.store.chat(self.chat) if self.chat is not None else None
         if chat and (title := await self.app.push_screen_wait(LineScreen("A new name for this chat", chat.title))):
             self.store.rename(chat.id, title)
@@ -133,6 +133,8 @@ class OnChats(Drafts):
 
     @work
     async def action_delete(self) -> None:
+        from assistant.screens.dialogs import ConfirmScreen
+
         chat = self.store.chat(self.chat) if self.chat is not None else None
         if chat is None:
             return
@@ -149,6 +151,8 @@ class OnChats(Drafts):
 
     @work
     async def action_search(self) -> None:
+        from assistant.screens.chat.search import SearchScreen
+
         hit = await self.app.push_screen_wait(SearchScreen(self._service.store.search))
         if hit is None:
             return

@@ -11,13 +11,12 @@ from textual import work
 
 from assistant.errors import AssistantError, UsageError
 from assistant.screens.chat.on_commands import OnCommands
-from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.keys import spelt
-from assistant.screens.working import Step, WorkingScreen
 from assistant.storage.exchange import Exchange, Taken
 
 if TYPE_CHECKING:  # the forms are imported when one is written or read: chatting needs none
     from assistant.exchange.importing import Found
+    from assistant.screens.working import Step
 
 T = TypeVar("T")
 
@@ -37,12 +36,16 @@ class OnExchange(OnCommands):
 
     @work
     async def action_import(self) -> None:
+        from assistant.screens.dialogs import LineScreen
+
         question = "Import chats from which file? An archive of homespun's, ChatGPT's export, or llm's logs.db"
         if name := await self.app.push_screen_wait(LineScreen(question, "")):
             self._import(_path(name))
 
     @work
     async def action_export(self) -> None:
+        from assistant.screens.dialogs import LineScreen
+
         question = "Write to which file? FILE.zip has everything; FILE.md, FILE.html and FILE.json this chat"
         if name := await self.app.push_screen_wait(LineScreen(question, "")):
             try:
@@ -65,6 +68,7 @@ class OnExchange(OnCommands):
     @work
     async def _archive(self, path: Path) -> None:
         from assistant.exchange.archive import write_archive
+        from assistant.screens.working import WorkingScreen
 
         def job(step: Step) -> int:
             return self._apart(lambda store: write_archive(store, path, step, self.config.path))
@@ -78,6 +82,7 @@ class OnExchange(OnCommands):
     @work
     async def _import(self, path: Path) -> None:
         from assistant.exchange.importing import bring, read, told
+        from assistant.screens.working import WorkingScreen
 
         if self._live is not None:
             said = f"A reply is being made. {spelt(self, 'stop')} stops it; then chats can be imported."
@@ -100,6 +105,7 @@ class OnExchange(OnCommands):
     async def _take_settings(self, text: str) -> None:
         """Of an archive: where there are none yet, or where a person wants them."""
         from assistant.exchange.settings_file import differs, put
+        from assistant.screens.dialogs import ConfirmScreen
 
         instead = differs(text, self.config.path)
         question = "The archive has settings, too. Take them? Yours are kept beside them."

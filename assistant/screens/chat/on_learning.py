@@ -8,7 +8,6 @@ from textual import work
 
 from assistant.errors import StorageError
 from assistant.screens.chat.base import ChatBase
-from assistant.screens.dialogs import TextScreen
 from assistant.screens.keys import spelt
 from assistant.storage.feedback import BAD, GOOD
 
@@ -66,6 +65,8 @@ class OnLearning(ChatBase):
     @work(group="learning")
     async def action_mark(self, mark: int) -> None:
         """Mark the reply that is selected, or take the same mark away; a bad one may be given a better answer."""
+        from assistant.screens.dialogs import TextScreen
+
         message = self.transcript.message
         if message is None or message.role != "assistant" or not message.content:
             return

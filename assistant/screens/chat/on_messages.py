@@ -7,7 +7,6 @@ from textual.css.query import NoMatches
 
 from assistant.errors import StorageError
 from assistant.screens.chat.replies import Replies
-from assistant.screens.dialogs import TextScreen
 from assistant.screens.keys import spelt
 from assistant.storage.rows import Removed
 from assistant.text import code_blocks
@@ -96,6 +95,8 @@ class OnMessages(Replies):
 
     @work
     async def action_edit(self) -> None:
+        from assistant.screens.dialogs import TextScreen
+
         message = self.transcript.message
         if message is None or not self.may_begin():
             return

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.widgets import OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
 from assistant.prompting.attaching import files_in
-from assistant.prompting.costs import Cost, Pieces, told
 from assistant.screens.chat.base import ChatBase
 from assistant.settings import personas
 from assistant.widgets.completions import Completions
 from assistant.widgets.prompt import Prompt
 from assistant.widgets.welcome import Examples, Welcome
 from engine.errors import EngineError
-from engine.protocol import Count, Counts
+
+if TYPE_CHECKING:
+    from assistant.prompting.costs import Cost, Pieces
 
 COUNT_SECONDS = 0.3  # after the last key
 
@@ -64,6 +66,8 @@ class OnPrompt(ChatBase):
     @work(group="count", exclusive=True)
     async def _count(self) -> None:
         """Say what the files and folds in the prompt cost; nothing where there are none."""
+        from assistant.prompting.costs import Pieces, told
+
         await asyncio.sleep(COUNT_SECONDS)
         line = self.query_one("#cost", Static)
         pieces = await asyncio.to_thread(Pieces.of, self.prompt.text, self.prompt.folds)
@@ -80,6 +84,8 @@ class OnPrompt(ChatBase):
 
     async def _counted(self, pieces: Pieces) -> tuple[list[Cost], bool]:
         """What each piece costs; an estimate where the model is busy or not there yet."""
+        from engine.questions import Count, Counts
+
         client = self._service.client
         if client.loaded is not None and not client.answering:
             try:

@@ -17,7 +17,6 @@ from assistant.screens.chat.on_learning import OnLearning
 from assistant.screens.chat.on_library import OnLibrary
 from assistant.screens.chat.on_messages import OnMessages
 from assistant.screens.chat.on_prompt import OnPrompt
-from assistant.screens.help import HelpScreen
 from assistant.screens.keyed import Keyed
 from assistant.screens.keys import APP_KEYS, CHAT_KEYS, MESSAGE_KEYS, PROMPT_KEYS
 from assistant.settings import personas
@@ -86,6 +85,8 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
         self.save_draft()
 
     def action_help(self) -> None:
+        from assistant.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen([*PROMPT_KEYS, *CHAT_KEYS, *APP_KEYS], MESSAGE_KEYS))
 
     def action_settings(self) -> None:
