@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import BindingType
@@ -32,6 +32,8 @@ from assistant.steady import SteadyApp
 from assistant.storage.opening import open_store
 from assistant.version import __version__
 
+SCREENS_CSS = Path(__file__).with_name("screens") / "screens.tcss"
+SOON_SECONDS = 0.3  # after the first frame
 TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
 
 
@@ -96,11 +98,23 @@ class HomespunApp(SteadyApp):
     def on_mount(self) -> None:
         self._had_terminal = not self.is_headless and _terminal()
         self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
+        self.set_timer(SOON_SECONDS, self._dress)
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning)
+
+    def push_screen(self, *screen: Any, **options: Any) -> Any:
+        """As Textual's; whatever else may open has its looks by then."""
+        self._dress()
+        return super().push_screen(*screen, **options)
+
+    def _dress(self) -> None:
+        """Read the looks of the other screens: not needed by the first frame, which comes sooner so."""
+        if not self.stylesheet.has_source(str(SCREENS_CSS)):
+            self.stylesheet.read(SCREENS_CSS)
+            self.stylesheet.parse()
 
     def refresh_css(self, animate: bool = True) -> None:
         """As Textual's, which reads all styles anew; not at the start, where they have the colours already."""
