@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import BindingType
+from textual.color import Color
 from textual.constants import TEXTUAL_ANIMATIONS
 from textual.screen import Screen
 
-from assistant import logs
+from assistant import doorway, logs
 from assistant.chat_service import ChatService
 from assistant.engine_client import EngineClient
 from assistant.errors import SettingsError
@@ -24,7 +25,7 @@ from assistant.paths import find_paths
 from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
 from assistant.screens.bindings import key_name
-from assistant.screens.chat.screen import SHORT, ChatScreen
+from assistant.screens.chat.screen import ChatScreen
 from assistant.screens.keys import APP_KEYS
 from assistant.settings.config import Config
 from assistant.settings.themes import DARK, LIGHT
@@ -34,6 +35,7 @@ from assistant.version import __version__
 
 SCREENS_CSS = Path(__file__).with_name("screens") / "screens.tcss"
 SOON_SECONDS = 0.3  # after the first frame
+MUTED = 0.45  # of the foreground, in what is faint
 TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
 
 
@@ -59,7 +61,7 @@ class HomespunApp(SteadyApp):
     TITLE = "homespun"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (SHORT, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (doorway.SHORT, "-tall")]  # noqa: RUF012 - rows; mypy takes Textual's own for no ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [*APP_KEYS]
 
     def __init__(
@@ -95,12 +97,16 @@ class HomespunApp(SteadyApp):
         self.stylesheet.set_variables(self.get_css_variables())
         self._styled = False
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
+        if not self.is_headless and self._driver is not None:
+            doorway.hand_over(self._driver, self.paths.looks)
         self._had_terminal = not self.is_headless and _terminal()
         self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
         self.set_timer(SOON_SECONDS, self._dress)
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
+        if isinstance(self.screen, ChatScreen):
+            await self.screen.opened.wait()  # keys that came before would be lost
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning)
@@ -152,7 +158,13 @@ class HomespunApp(SteadyApp):
         wanted = self.config.get("theme") if self.config.has("theme") else self.store.setting("theme", DARK.name)
         return str(wanted) if wanted in self.available_themes else DARK.name
 
+    def _remember_looks(self) -> None:
+        colours = {name: self.theme_variables[name] for name in ("background", "surface", "panel", "primary")}
+        muted = Color.parse(colours["background"]).blend(Color.parse(self.theme_variables["foreground"]), MUTED)
+        doorway.remember(self.paths.looks, self.config.flag("chat_list"), muted=muted.hex, **colours)
+
     async def on_unmount(self) -> None:
+        self._remember_looks()
         await self.adding.close()
         await self.service.refresher.close()
         await self.service.client.close()
@@ -200,4 +212,5 @@ class HomespunApp(SteadyApp):
 def run(model: str | None, device: str, data_dir: Path | None, precision: str, compile: bool) -> None:
     """Open the chat; returns when it is closed."""
     gc.freeze()  # what has been imported stays; collecting what does not would look through it each time
+    gc.enable()
     HomespunApp(model, device, data_dir, precision=precision, compile=compile).run()

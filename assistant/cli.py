@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from assistant import doorway
 from assistant.doctor.commands import doctor
 from assistant.exchange.commands import export, import_
 from assistant.learning.commands import train
@@ -35,6 +36,7 @@ class Group(click.Group):
 
             if not isinstance(error, AssistantError | EngineError):
                 raise
+            doorway.close()  # so that the sentence is not on a screen that goes
             click.echo(f"Error: {error}", err=True)
             sys.exit(1 if isinstance(error, WorkerDied) else 2)
 

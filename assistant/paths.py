@@ -40,6 +40,11 @@ class Paths:
         return self.data / "settings.toml"
 
     @property
+    def looks(self) -> Path:
+        """How the window looked last, for its outline."""
+        return (self.state or self.data) / "looks.json"
+
+    @property
     def logs(self) -> Path:
         return self.state / "logs" if self.state else self.data / "logs"
 

@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from assistant.doorway import HINT
 from assistant.prompting.commands import completion
 from assistant.prompting.completing import Offer, offers
 from assistant.screens.keys import PROMPT_KEYS
@@ -58,7 +59,7 @@ class Prompt(FoldingArea):
         self._typed = ""  # what stood here before going back
         self._popup, self._arguments = popup, arguments
         self._vim: VimKeys | None = None
-        self.placeholder = "Type here · / commands · @ files · ↓ examples" if popup else ""
+        self.placeholder = HINT if popup else ""
 
     def configure(self, config: Config) -> None:
         """Have hold what a person set."""

@@ -47,7 +47,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         self._size(size)
         self.process = subprocess.Popen(
-            [*through, sys.executable, "-m", "assistant.cli", *arguments],
+            [*through, sys.executable, "-m", "assistant.start", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import cached_property
 
@@ -32,6 +33,7 @@ class ChatBase(LoadingScreen):
     ) -> None:
         super().__init__(service, shelf, adding, warning)
         self.config, self.settings = config, ChatSettings(service, config)
+        self.opened = asyncio.Event()  # keys have somewhere to go
         self.chat: int | None = None
         self.temporary = False  # the chat on screen, or the next one, is never written
         self._replying: Worker[None] | None = None

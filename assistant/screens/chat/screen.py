@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.geometry import Size
 from textual.widgets import Static
 
+from assistant.doorway import NARROW, SHORT
 from assistant.screens.chat.on_inspect import OnInspect
 from assistant.screens.chat.on_learning import OnLearning
 from assistant.screens.chat.on_library import OnLibrary
@@ -30,8 +31,6 @@ from assistant.widgets.transcript import Transcript
 
 LOOK_SECONDS = 0.5  # between two looks at what other windows have written
 SOON_SECONDS = 0.3  # after the first frame
-NARROW = 72  # columns; with fewer, the list of chats goes
-SHORT = 16  # rows; with fewer, whatever is not text goes, in all screens
 
 
 class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLearning):
@@ -64,6 +63,7 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
         self.settings.renew()
         await self.open_chat(None)
         self.prompt.focus()
+        self.opened.set()
         self.set_interval(LOOK_SECONDS, self.look)
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
         self.set_timer(SOON_SECONDS, self._prepare)

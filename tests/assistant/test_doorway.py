@@ -1,0 +1,101 @@
+"""The outline that is on screen before the window is: in real terminals, and in every size."""
+
+import json
+import signal
+import termios
+from pathlib import Path
+
+import pyte
+import pytest
+
+from assistant import doorway
+from assistant.settings.themes import DARK
+from tests.assistant.terminal import READY, Terminal
+
+TRUE_COLOUR = {"COLORTERM": "truecolor", "NO_COLOR": ""}
+
+
+def attributes(terminal: Terminal) -> list[object]:
+    return termios.tcgetattr(terminal._master)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "opens"),
+    [
+        ([], True),
+        (["--model", "x", "--data-dir=/tmp/y", "--compile"], True),
+        (["--model", "x", "ask", "hello"], False),
+        (["--plain"], False),
+        (["--help"], False),
+        (["models"], False),
+    ],
+)
+def test_only_a_window_has_a_doorway(arguments: list[str], opens: bool) -> None:
+    assert (doorway.options(arguments) is not None) is opens
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (3, 8), (20, 5), (71, 15), (72, 16), (80, 24), (200, 60)])
+@pytest.mark.parametrize("side", [True, False])
+def test_the_outline_stays_within_the_terminal(size: tuple[int, int], side: bool) -> None:
+    class Watched(pyte.Screen):
+        def index(self) -> None:
+            raise AssertionError("it scrolls")
+
+    screen = Watched(*size)
+    pyte.Stream(screen).feed(doorway.outline(*size, {**doorway.COLOURS, "side": side}))
+    rows = screen.display
+    assert size[1] == 1 or rows[-2].startswith("  opening …"[: size[0]])
+    assert size[1] < doorway.SHORT or [row.rstrip()[-1] for row in rows[-5:-2]] == ["╮", "│", "╯"]
+
+
+def test_it_has_the_colours_of_the_theme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    ours = {name: getattr(DARK, name) for name in ("background", "surface", "panel", "primary")}
+    assert ours.items() <= doorway.COLOURS.items()
+    looks = tmp_path / "looks.json"
+    doorway.remember(looks, False, background="#112233")
+    assert "48;2;17;34;51m" in doorway.outline(80, 24, doorway._read(looks))
+    for broken in ("", "[]", '{"background": 7}', '{"background": "\\u001b]0;x"}', "{"):
+        looks.write_text(broken)
+        assert "\x1b]" not in doorway.outline(80, 24, doorway._read(looks)), broken
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "48;2" not in doorway.outline(80, 24, doorway._read(looks))
+
+
+def test_keys_are_not_echoed_and_the_terminal_is_left_as_it_was(data: Path) -> None:
+    with Terminal(data, **TRUE_COLOUR) as it:
+        before = attributes(it)
+        it.shows("opening …")
+        assert READY not in it.raw, "the outline comes before the window"
+        outline = [row.find("─") for row in it.text.splitlines()]
+        it.type("tea, please")
+        it.shows("tea, please")
+        assert READY in it.raw, "only the window shows what is typed"
+        it.begin()
+        assert [row.find("─") for row in it.text.splitlines()] == outline, "the window stands where its outline was"
+        assert it.leave() == 0
+        assert attributes(it) == before
+        assert it.raw.rstrip().count(b"\x1b[?1049l") == 1
+    assert set(json.loads((data / "looks.json").read_text())) == {"side", *doorway.COLOURS}
+
+
+def test_what_is_wrong_is_said_where_it_stays(data: Path) -> None:
+    with Terminal(data, "--model", "nowhere") as it:
+        before = attributes(it)
+        assert it.process.wait(30) == 2
+        it._reader.join(2)
+        assert "nowhere" in it.raw.decode().rpartition("\x1b[?1049l")[2], "after the other screen was left"
+        assert attributes(it) == before
+
+
+def test_an_interrupt_in_the_doorway_ends_it(data: Path) -> None:
+    with Terminal(data) as it:
+        before = attributes(it)
+        it.shows("opening …")
+        it.process.send_signal(signal.SIGINT)
+        assert it.process.wait(30) == 130
+        it._reader.join(2)
+        assert attributes(it) == before
+        assert b"Traceback" not in it.raw
+        assert it.raw.rindex(b"\x1b[?1049l") > it.raw.rindex(b"\x1b[?1049h")
