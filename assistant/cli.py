@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from assistant import doorway
 from assistant.doctor.commands import doctor
 from assistant.exchange.commands import export, import_
 from assistant.learning.commands import train
@@ -31,14 +30,12 @@ class Group(click.Group):
             sys.stderr.close()  # the reader of our output has gone; there is nobody to tell
             sys.exit(0)
         except Exception as error:
-            from assistant.errors import AssistantError, WorkerDied
-            from engine.errors import EngineError
+            from assistant.errors import ending
 
-            if not isinstance(error, AssistantError | EngineError):
+            if (end := ending(error)) is None:
                 raise
-            doorway.close()  # so that the sentence is not on a screen that goes
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1 if isinstance(error, WorkerDied) else 2)
+            click.echo(f"Error: {end[0]}", err=True)
+            sys.exit(end[1])
 
 
 @click.group(cls=Group, context_settings=HELP, invoke_without_command=True)

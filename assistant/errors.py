@@ -20,6 +20,15 @@ AssistantError
 from __future__ import annotations
 
 
+def ending(error: Exception) -> tuple[str, int] | None:
+    """What a command that ends by `error` says, and its exit status (1: the engine died); None: nobody expected it."""
+    from engine.errors import EngineError
+
+    if not isinstance(error, AssistantError | EngineError):
+        return None
+    return str(error), 1 if isinstance(error, WorkerDied) else 2
+
+
 class AssistantError(Exception):
     """Base of everything the app raises on purpose."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from assistant import doorway
@@ -12,19 +13,39 @@ from assistant.paths import find_paths
 
 def main() -> None:
     """The command `homespun`."""
+    options = doorway.options(sys.argv[1:])
     try:
-        options = doorway.options(sys.argv[1:])
-        if options is not None:
-            gc.disable()  # until everything is imported; see `run` in app.py
-            named = options.get("--data-dir")
-            doorway.open_(find_paths(Path(named) if named else None).looks)
-        from assistant.cli import main as command
+        if options is not None and doorway.possible():
+            _window(options)
+        else:
+            from assistant.cli import main as command
 
-        command(prog_name="homespun")
+            command(prog_name="homespun")
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
         doorway.close()
+
+
+def _window(options: Mapping[str, str]) -> None:
+    """Open the window, as the command without another one's name does, and without what only others need."""
+    named = options.get("--data-dir")
+    folder = Path(named) if named else None
+    gc.disable()  # until everything is imported; see `run` in app.py
+    doorway.open_(find_paths(folder).looks)
+    try:
+        from assistant.app import run
+
+        model, device, precision = (options.get(f"--{name}") for name in ("model", "device", "precision"))
+        run(model, device or "auto", folder, precision or "auto", "--compile" in options)
+    except Exception as error:
+        from assistant.errors import ending
+
+        if (end := ending(error)) is None:
+            raise
+        doorway.close()  # so that the sentence is not on a screen that goes
+        sys.stderr.write(f"Error: {end[0]}\n")
+        sys.exit(end[1])
 
 
 if __name__ == "__main__":
