@@ -50,10 +50,23 @@ class FusedBlock:
         return x.add_(self.mlp(self.mlp_norm(x)))
 
 
-class QuickRMSNorm:
-    """RMSNorm as the LayerNorm of (x, -x), whose mean is 0 and whose variance is x's mean square.
+class FullRMSNorm:
+    """RMSNorm of the last dimension in fp32: x / √(‖x‖² + D·eps) · √D·weight, in four kernels; torch has six."""
 
-    LayerNorm is one kernel on a CPU where RMSNorm is six.
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        self._weight = (weight.float() * weight.shape[-1] ** 0.5).detach()  # [D], or [heads, D]
+        self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[…, D] → […, D]."""
+        size = torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._floor)
+        return torch.div(x, size).mul_(self._weight)
+
+
+class HalfRMSNorm:
+    """RMSNorm in fewer than 32 bits: the LayerNorm of (x, -x), whose mean is 0 and whose variance is x's mean square.
+
+    LayerNorm is one kernel on a CPU, and none of its steps is rounded.
     """
 
     def __init__(self, weight: Tensor, eps: float, dtype: torch.dtype) -> None:
@@ -80,19 +93,6 @@ class QuickLayerNorm:
         return torch.layer_norm(x, self._shape, self.weight, self._bias, self._eps)
 
 
-class HeadNorm:
-    """QK-norm: RMSNorm of each head of queries and keys, in fp32."""
-
-    def __init__(self, weight: Tensor, eps: float) -> None:
-        self._weight = (weight.float() * weight.shape[-1] ** 0.5).detach()  # [H + K, 1 or D]; √D as norms are sums
-        self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
-
-    def __call__(self, x: Tensor, length: int) -> Tensor:
-        """[B, heads, 1, D], or [B, T, heads, D] for `length` T above 1; the same shape comes back."""
-        size = torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._floor)  # √(‖x‖² + D·eps)
-        return x / size * (self._weight if length > 1 else self._weight.unsqueeze(1))
-
-
 class FusedAttention:
     """`Attention` with one projection in, and queries and keys normed and turned as one tensor.
 
@@ -112,10 +112,11 @@ class FusedAttention:
         qkv = [(_by_head(layer.weight, order), _by_head(layer.bias, order)) for layer in (plain.q, plain.k)]
         self.qkv = _join(dtype, precision, *qkv, *_of(plain.v))
         self.out = _join(dtype, precision, *_of(plain.out))
-        self.norm: HeadNorm | None = None
+        self.norms: tuple[FullRMSNorm, FullRMSNorm] | None = None  # of heads, for several tokens and for one
         if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
             q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
-            self.norm = HeadNorm(torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps)
+            weight, eps = torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps
+            self.norms = FullRMSNorm(weight, eps), FullRMSNorm(weight.unsqueeze(1), eps)
 
     def project(self, x: Tensor, batch: int, rope: Rope | Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, H, T, D], keys and values [B, K, T, D] of `x` [N, C]; a head's order is its own."""
@@ -124,16 +125,17 @@ class FusedAttention:
         shape = (batch, turned + self.n_kv_head, 1, -1) if one else (batch, length, turned + self.n_kv_head, -1)
         heads = rows.view(shape)
         dim = 1 if one else 2
-        qk, v = heads.narrow(dim, 0, turned), heads.narrow(dim, turned, self.n_kv_head)
+        qk, v = heads.split_with_sizes((turned, self.n_kv_head), dim)
         if self._dtype != torch.float32:
             qk = qk.float()
-        if self.norm is not None:
-            qk = self.norm(qk, length)
+        if self.norms is not None:
+            qk = self.norms[one](qk)
         if rope is not None:
             qk = turn(qk, rope)
         if not one:
             qk, v = qk.transpose(1, 2), v.transpose(1, 2)
-        return qk.narrow(1, 0, self.n_head), qk.narrow(1, self.n_head, self.n_kv_head), v
+        q, k = qk.split_with_sizes((self.n_head, self.n_kv_head), 1)
+        return q, k, v
 
     def __call__(
         self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
@@ -218,11 +220,11 @@ class FusedGate:
             _join(dtype, precision, *_of(plain.gate, plain.up)),
             _join(dtype, precision, *_of(plain.down)),
         )
-        self.activate, self._width = plain.activate, plain.down.weight.shape[1]
+        self.activate, self._halves = plain.activate, (plain.down.weight.shape[1],) * 2
 
     def __call__(self, x: Tensor) -> Tensor:
-        both = self.gate_up(x)
-        return self.down(self.activate(both.narrow(1, 0, self._width)) * both.narrow(1, self._width, self._width))
+        gate, up = self.gate_up(x).split_with_sizes(self._halves, 1)  # a third of what `chunk` takes
+        return self.down(self.activate(gate).mul_(up))
 
 
 class FusedGELU:
@@ -246,10 +248,12 @@ class RowLookup:
         return self._rows(tokens).to(self._dtype)
 
 
-def quick_norm(norm: nn.Module, dtype: torch.dtype) -> QuickRMSNorm | QuickLayerNorm | nn.Module:
+def quick_norm(norm: nn.Module, dtype: torch.dtype) -> FullRMSNorm | HalfRMSNorm | QuickLayerNorm | nn.Module:
     """`norm` for running in `dtype`; what is no norm stays what it is."""
     if isinstance(norm, RMSNorm):
-        return QuickRMSNorm(norm.weight, norm.eps, dtype)
+        return (
+            FullRMSNorm(norm.weight, norm.eps) if dtype == torch.float32 else HalfRMSNorm(norm.weight, norm.eps, dtype)
+        )
     return QuickLayerNorm(norm, dtype) if isinstance(norm, nn.LayerNorm) else norm
 
 
