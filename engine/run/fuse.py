@@ -17,7 +17,7 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.fused_layers import FEW_ROWS, FusedBlock, RowLookup, quick_norm
-from engine.run.linear import FEW, NARROW, Precision, make_linear, quick_int4
+from engine.run.linear import FEW, NARROW, Precision, has_weight_only, make_linear, quick_int4
 
 
 class FusedGPT:
@@ -49,7 +49,7 @@ class FusedGPT:
         matrix = head.weight.detach() if head is not None else table
         # A small model's head costs the most when rounded, and there int8 is as quick as int4, or quicker.
         narrow = self.config.d_model < NARROW
-        self.few = FEW if precision == "int8" and narrow else FEW_ROWS  # rows that are cheap
+        self.few = FEW if precision == "int8" and narrow and has_weight_only() else FEW_ROWS  # rows that are cheap
         rounded: Precision = "int8" if precision == "int4" and (narrow or not quick_int4()) else precision
         self.head = make_linear(matrix, head.bias if head is not None else None, dtype, rounded)
         self._rope = self._local_rope = None
