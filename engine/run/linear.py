@@ -109,7 +109,8 @@ class Int8Linear:
         if x.shape[0] == 1:  # one token: its own scale is the only one
             y = self._multiply(x)
         else:
-            largest = torch.linalg.vector_norm(x, torch.inf, -1, True).clamp_(min=1e-10)
+            # The infinity norm takes ten times as long as two reductions that torch has vectorised.
+            largest = torch.maximum(x.amax(-1, True), x.amin(-1, True).neg_()).clamp_(min=1e-10)
             y = self._multiply(x / largest).mul_(largest)
         y = y.mul_(self._scale) if self._bias is None else torch.addcmul(self._bias, y, self._scale)
         return y if self._dtype == torch.float32 else y.to(self._dtype)
