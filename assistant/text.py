@@ -14,6 +14,8 @@ TITLE_LENGTH = 40
 
 def printable(text: str) -> str:
     """`text` without control characters; line ends become newlines; tabs, emoji and joiners stay."""
+    if text.isprintable():  # most are, and a long chat is thousands of texts
+        return text
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

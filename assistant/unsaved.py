@@ -5,7 +5,7 @@ They are in memory only; the chat on screen shows them, and they are tried again
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from assistant.errors import StorageError
 from assistant.storage.rows import Message, Status
@@ -52,7 +52,7 @@ class Unsaved:
     def over(self, message: Message) -> Message:
         """`message` as it is, where the store has only an earlier state of it."""
         end = self._ends.get(message.id)
-        return replace(message, content=end.text, status=end.status) if end else message
+        return message._replace(content=end.text, status=end.status) if end else message
 
     def _save(self, reply: int) -> None:
         end = self._ends[reply]

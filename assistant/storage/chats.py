@@ -76,7 +76,7 @@ class Chats(Base):
 
 
 def _chat(row: sqlite3.Row, busy: bool = False) -> Chat:
-    names = [name for name in Chat.__dataclass_fields__ if name != "busy"]
+    names = [name for name in Chat._fields if name != "busy"]
     values = {name: row[name] for name in names}
     values["title"] = printable(values["title"])  # the file may have been written by others
     return Chat(**{**values, **{name: bool(values[name]) for name in ("archived", "pinned", "named")}}, busy=busy)

@@ -17,7 +17,7 @@ from assistant.storage.rows import Message, Status
 from assistant.text import printable
 
 # Those of a Message that are columns, in its order.
-COLUMNS = ", ".join(f"messages.{name}" for name in list(Message.__dataclass_fields__)[:-3])
+COLUMNS = ", ".join(f"messages.{name}" for name in Message._fields[:-3])
 STALE_SECONDS = 30.0  # a reply nobody has given a sign of life for this long has been abandoned
 
 

@@ -1,9 +1,11 @@
-"""What the store hands out: chats, messages, places found, and what an undo needs. Plain values, no statements."""
+"""What the store hands out: chats, messages, places found, and what an undo needs. Plain values, no statements.
+
+Tuples with names: a long chat is thousands of them, and they are made four times as fast as frozen dataclasses.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["complete", "streaming", "stopped", "failed"]
 
@@ -11,8 +13,7 @@ Status = Literal["complete", "streaming", "stopped", "failed"]
 FOUND = ("\ue000", "\ue001")  # signs for private use, which no text has: before and after words that were found
 
 
-@dataclass(frozen=True)
-class Chat:
+class Chat(NamedTuple):
     id: int
     title: str
     model: str
@@ -28,8 +29,7 @@ class Chat:
     busy: bool = False  # a reply is being made in another window
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     id: int
     chat: int
     parent: int | None
@@ -51,8 +51,7 @@ class Message:
     mark: int = 0  # 1: a person found it good, -1: bad
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A message that was searched for and found."""
 
     chat: int
@@ -61,8 +60,7 @@ class Hit:
     snippet: str  # the place, with the words found between FOUND's two signs
 
 
-@dataclass(frozen=True)
-class Removed:
+class Removed(NamedTuple):
     """What was deleted, for undoing it. It is in memory only: on disk the text has been overwritten."""
 
     chat: int

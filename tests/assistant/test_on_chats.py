@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from textual.widgets import Input, OptionList, Static
@@ -30,8 +29,8 @@ def heading(it) -> str:
 def test_grouping_by_day() -> None:
     now = datetime(2026, 5, 20, 12, tzinfo=UTC)
     days = ["2026-05-20", "2026-05-19", "2026-05-15", "2026-05-01", "2025-05-01"]
-    chats = [replace(CHAT, id=i, updated=f"{day}T10:00:00+00:00") for i, day in enumerate(days, 1)]
-    chats += [replace(CHAT, id=9, pinned=True), replace(CHAT, id=TEMPORARY + 1)]
+    chats = [CHAT._replace(id=i, updated=f"{day}T10:00:00+00:00") for i, day in enumerate(days, 1)]
+    chats += [CHAT._replace(id=9, pinned=True), CHAT._replace(id=TEMPORARY + 1)]
     names = [name for name, _ in grouped(chats, now=now)]
     assert names == ["Temporary", "Pinned", "Today", "Yesterday", "Friday", "May", "May 2025"]
     assert grouped(chats, "may RAIN", now) == grouped(chats, "", now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import cached_property
 
 from textual.timer import Timer
@@ -84,7 +83,7 @@ class ChatBase(LoadingScreen):
             self.complain(error)
             return []
         live, over = self._live, self._service.unsaved.over
-        return [replace(m, content=live.text) if live and m.id == live.turn.reply else over(m) for m in messages]
+        return [m._replace(content=live.text) if live and m.id == live.turn.reply else over(m) for m in messages]
 
     async def show(self, *, end: bool = True) -> None:
         """Bring the transcript up to date."""
