@@ -11,7 +11,7 @@ import time
 import traceback
 from collections import deque
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from textual._context import active_app
 from textual.app import App, SeverityLevel
@@ -22,6 +22,7 @@ from textual.errors import NoWidget
 from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.screen import Screen
+from textual.widgets import OptionList
 from textual.worker import WorkerFailed
 
 from assistant.errors import AssistantError
@@ -106,7 +107,7 @@ class SteadyApp(App[None]):
         super()._handle_exception(error)
 
 
-_dispatch, _dismiss = MessagePump._dispatch_message, Screen.dismiss
+_dispatch, _dismiss, _page = MessagePump._dispatch_message, Screen.dismiss, OptionList._move_page
 
 
 async def _steadily(self: MessagePump, message: Message) -> None:
@@ -132,6 +133,13 @@ def _once(self: Screen[Any], result: Any = None) -> AwaitComplete:
     return AwaitComplete.nothing()
 
 
+def _paged(self: OptionList, direction: Literal[-1, 1]) -> None:
+    """As Textual's, which fails in a list that has not been laid out yet: there is no page to go to."""
+    with suppress(KeyError):
+        _page(self, direction)
+
+
 # For every widget and screen, Textual's own included.
 MessagePump._dispatch_message = _steadily  # type: ignore[method-assign]
 Screen.dismiss = _once  # type: ignore[method-assign]
+OptionList._move_page = _paged  # type: ignore[method-assign]

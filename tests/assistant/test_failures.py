@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from textual.command import CommandPalette
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from assistant.app import HomespunApp
 from assistant.engine_client import worker_command
@@ -230,3 +230,18 @@ async def test_a_second_click_or_enter_closes_nothing_else(opened) -> None:
         above.dismiss(None)
         await it.until(lambda: it.app.screen is chat)
         assert answers == ["one"]
+
+
+async def test_a_list_that_is_paged_before_it_is_laid_out_stays_where_it_is(opened) -> None:
+    class Late(OptionList):
+        def on_mount(self) -> None:
+            self.highlighted = 1
+            self.action_page_down()
+
+    async with opened() as it:
+        late = Late("one", "two")
+        await it.screen.mount(late)
+        assert late.highlighted == 1
+        await it.pilot.pause()
+        late.action_page_up()
+        assert late.highlighted == 0

@@ -42,8 +42,15 @@ def play(data: Path, luck: random.Random) -> list[str]:
             time.sleep(luck.choice([0, 0, 0.02, 0.1]))
         status = terminal.process.poll()
     log = (data / "logs" / "homespun.log").read_text(encoding="utf-8")
-    mistakes = re.findall(r"CRITICAL(?:.|\n)*?\n(\S*(?:Error|Exception|Matches|Failed|Widget)\b.*)", log)
+    entries = re.split(r"\n(?=\d{4}-\d\d-\d\d )", log)
+    mistakes = [_told(entry) for entry in entries if " CRITICAL " in entry]
     return [*mistakes, *([f"it ended with {status}"] if status else [])]
+
+
+def _told(entry: str) -> str:
+    """The last line of a traceback, and where it was raised."""
+    places = re.findall(r'File ".*?([^/]+/[^/]+)", line (\d+), in (\S+)', entry)
+    return f"{entry.rstrip().rpartition(chr(10))[2]}   ({':'.join(places[-1]) if places else '?'})"
 
 
 def _do(terminal: Terminal, luck: random.Random) -> None:
