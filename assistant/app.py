@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,6 +103,8 @@ class HomespunApp(SteadyApp):
     async def on_mount(self) -> None:
         if not self.is_headless and self._driver is not None:
             doorway.hand_over(self._driver, self.paths.looks)
+            with suppress(NotImplementedError):  # Windows
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self._had_terminal = not self.is_headless and _terminal()
         self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
         self.set_timer(SOON_SECONDS, self._dress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,6 +60,7 @@ def open_(looks: Path) -> None:
         raw[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
         raw[6][termios.VMIN] = 1
         termios.tcsetattr(fileno, termios.TCSANOW, raw)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of `close`
     except (termios.error, OSError, ValueError):
         return
     _write(_OPEN + outline(*os.get_terminal_size(), _read(looks)))

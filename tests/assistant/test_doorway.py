@@ -3,6 +3,7 @@
 import json
 import signal
 import termios
+from contextlib import closing
 from pathlib import Path
 
 import pyte
@@ -10,6 +11,7 @@ import pytest
 
 from assistant import doorway
 from assistant.settings.themes import DARK
+from assistant.storage.store import Store
 from tests.assistant.terminal import READY, Terminal
 
 TRUE_COLOUR = {"COLORTERM": "truecolor", "NO_COLOR": ""}
@@ -89,13 +91,27 @@ def test_what_is_wrong_is_said_where_it_stays(data: Path) -> None:
         assert attributes(it) == before
 
 
-def test_an_interrupt_in_the_doorway_ends_it(data: Path) -> None:
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_doorway_ends_it(data: Path, how: signal.Signals, status: int) -> None:
     with Terminal(data) as it:
         before = attributes(it)
         it.shows("opening …")
-        it.process.send_signal(signal.SIGINT)
-        assert it.process.wait(30) == 130
+        it.process.send_signal(how)
+        assert it.process.wait(30) == status
         it._reader.join(2)
         assert attributes(it) == before
         assert b"Traceback" not in it.raw
         assert it.raw.rindex(b"\x1b[?1049l") > it.raw.rindex(b"\x1b[?1049h")
+
+
+def test_a_window_that_is_told_to_end_keeps_its_draft_and_leaves_the_terminal_as_it_was(data: Path) -> None:
+    with Terminal(data) as it:
+        before = attributes(it)
+        it.begin()
+        it.type("half a thought")
+        it.shows("half a thought")
+        it.process.terminate()
+        assert it.process.wait(30) == 0
+        assert attributes(it) == before
+    with closing(Store(data / "chats.db")) as store:
+        assert store.draft(None) == "half a thought"
