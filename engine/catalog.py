@@ -75,9 +75,9 @@ def describe(path: Path) -> ModelInfo:
     Raises:
         ModelFolderError: there is none, or a file that it needs is missing or unreadable.
     """
-    if path.suffix == ".gguf" and path.is_file():
+    if path.suffix == ".gguf" and os.path.isfile(path):  # Path.is_file raises where a name is too long to be one
         return ModelInfo(path.stem, path, None, None, None, bundled=False, size=path.stat().st_size)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise ModelFolderError(f"There is no model folder or GGUF file at {path}.")
     if is_adapter(path):
         return _describe_adapter(path)
@@ -219,7 +219,7 @@ def find(name: str, *folders: Path) -> ModelInfo:
     if "/" in name or "\\" in name or name.startswith("~") or name.endswith(".gguf"):
         return describe(Path(os.path.expanduser(name)))
     for folder in (*folders, BUNDLED):
-        if name and not name.startswith(".") and (folder / name).is_dir():
+        if name and not name.startswith(".") and os.path.isdir(folder / name):
             return describe(folder / name)
     known = ", ".join(sorted({info.path.name for info in list_models(*folders)})) or "none"
     raise ModelFolderError(f"There is no model called {name!r}. Models here: {known}.")

@@ -20,7 +20,7 @@ def add(store: Libraries, library: str, wish: str) -> str:
         LibraryError: it is not there, or is the whole disk, or the name is none.
     """
     path = Path(os.path.expanduser(wish.strip())).absolute()
-    if not path.exists():
+    if not os.path.exists(path):
         raise LibraryError(f"There is no {printable(str(path))}.")
     if path == Path(path.anchor):
         raise LibraryError("The whole disk is no library: name a folder in it.")

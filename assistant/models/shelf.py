@@ -153,16 +153,16 @@ class Shelf:
     def _removable(self, name: str) -> Path:
         if name and name == Path(name).name and not name.startswith("."):
             path = self.folder / name
-            if path.is_symlink() or path.is_dir():
+            if os.path.islink(path) or os.path.isdir(path):
                 if path.is_dir() and (users := self._adapters_on(path)):
                     needed = f"{name} is needed by {', '.join(users)}, which was trained on it"
                     raise ModelsError(f"{needed}. Remove that first.")
                 return path
-            if (self.incoming / name).is_dir():
+            if os.path.isdir(self.incoming / name):
                 return self.incoming / name
-            if (BUNDLED / name).is_dir():
+            if os.path.isdir(BUNDLED / name):
                 raise ModelsError(f"{name} came with homespun and stays.")
-        elif name and Path(os.path.expanduser(name)).exists():
+        elif name and os.path.exists(os.path.expanduser(name)):
             raise ModelsError(f"{printable(name)} is not in the models folder {self.folder}; it is left alone.")
         known = ", ".join(info.path.name for info in self.models() if not info.bundled) or "none"
         raise ModelsError(f"There is no model called {printable(name)!r} to remove. Those one can remove: {known}.")

@@ -60,7 +60,7 @@ def parse(wish: str) -> Source:
     if wish in GPT2:
         return Repo(f"openai-community/{wish}")
     path = Path(os.path.expanduser(wish))  # leaves the home of an unknown user as it stands; Path.expanduser raises
-    if path.exists():
+    if os.path.exists(path):  # Path.exists raises where a name is too long to be one
         return _local(path)
     if wish.startswith(("/", ".", "~")) or "\\" in wish or (wish.endswith(".gguf") and not wish.startswith(_URLS)):
         raise UsageError(f"There is no folder or file at {shown}.")

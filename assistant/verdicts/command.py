@@ -145,7 +145,7 @@ async def run(wishes: SpamWishes) -> int:
     if wishes.move is not None:
         moves.prepare(wishes.move)
     names = wishes.names
-    one = len(names) == 1 and (names[0] == "-" or not Path(os.path.expanduser(names[0])).is_dir())
+    one = len(names) == 1 and (names[0] == "-" or not os.path.isdir(os.path.expanduser(names[0])))
     client = EngineClient(Path())
     counts: Counter[str] = Counter()
     bar, stayed = Bar(names), 0

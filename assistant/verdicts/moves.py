@@ -19,7 +19,7 @@ def prepare(target: Path) -> None:
     Raises:
         UsageError: it cannot be made, or holds something else.
     """
-    if target.is_dir() and any(target.iterdir()) and not (target / "cur").is_dir():
+    if os.path.isdir(target) and any(target.iterdir()) and not (target / "cur").is_dir():
         raise UsageError(f"{target} is not empty and no Maildir. Name a new folder, or a Maildir, for --move.")
     try:
         for name in ("cur", "new", "tmp"):

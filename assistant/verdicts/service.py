@@ -61,7 +61,7 @@ class VerdictService:
             UsageError: it is neither; or it has more mails, after the first of them have come.
         """
         path = Path(os.path.expanduser(name.strip()))
-        if not (path.is_file() or path.is_dir()):
+        if not (os.path.isfile(path) or os.path.isdir(path)):
             raise UsageError(f"{printable(name)} is not there, or neither a file nor a folder.")
         source = read_path(path)
         for _ in range(MOST_MAILS):

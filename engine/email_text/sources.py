@@ -61,7 +61,7 @@ def total_size(names: Iterable[str]) -> int:
 
 
 def is_maildir(path: Path) -> bool:
-    return (path / "cur").is_dir() and (path / "new").is_dir()
+    return os.path.isdir(path / "cur") and os.path.isdir(path / "new")
 
 
 def _guarded(name: str, items: Callable[[], Iterator[Item]]) -> Iterator[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine.catalog import read_json
@@ -21,7 +22,7 @@ def load_judge(folder: Path | None = None) -> SpamJudge:
         ModelFolderError: not a spam scorer, damaged, or made for another normaliser.
     """
     folder = folder or BUNDLED
-    if not folder.exists() and len(folder.parts) == 1 and (SCORERS / folder).is_dir():
+    if not os.path.exists(folder) and len(folder.parts) == 1 and os.path.isdir(SCORERS / folder):
         folder = SCORERS / folder
     config = read_json(folder / "config.json")
     if config.get("architecture") == ARCHITECTURE:

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from assistant.cli import main
 from assistant.version import __version__
 
 
@@ -105,3 +107,28 @@ def test_arguments_that_are_no_utf8(run, model: Path) -> None:
     done = run("ask", "--model", str(model), b"caf\xe9".decode(errors="surrogateescape"))
     assert done.stdout == b"You said: **caf**\n"
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("path", ["x" * 300, f"/tmp/{'x' * 300}/y.gguf"], ids=len)
+def test_a_name_that_is_too_long_for_the_system_is_a_sentence(data: Path, command, monkeypatch, path: str) -> None:
+    """Path.exists and its like raise there (ENAMETOOLONG), and a long paste is soon in a field for a path."""
+    monkeypatch.setenv("HOMESPUN_DATA_DIR", str(data))
+    monkeypatch.setenv("HOMESPUN_WORKER", shlex.join(command))
+    for words in (
+        ["--model", path, "ask", "hello"],
+        ["models", "add", path],
+        ["models", "remove", path],
+        ["models", "info", path],
+        ["models", "default", path],
+        ["library", "add", path],
+        ["spam", path],
+        ["spam", "--move", path, "a.eml"],
+        ["classify", "--labels", "a,b", path],
+        ["import", path],
+        ["train", "answers", path, "--name", "new"],
+        ["train", "documents", path, "--name", "new"],
+    ):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2, (words, done.output, done.exception)
+        assert isinstance(done.exception, SystemExit), words
+        assert "mistake" not in done.output, words

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -87,7 +88,7 @@ def files_of(paths: list[Path], kinds: tuple[str, ...]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):
             raise TrainingError(f"There is no file {path}.")
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in kinds) if path.is_dir() else [path]
         if not inside:

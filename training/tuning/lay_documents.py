@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -77,7 +78,7 @@ def _files(paths: list[Path], laid: Laid) -> list[Path]:
     found: list[Path] = []
     passed: dict[str, int] = {}
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):
             raise TrainingError(f"There is no file or folder {path}.")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if not file.is_file() or any(part.startswith(".") for part in file.relative_to(path).parts):

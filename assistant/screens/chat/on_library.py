@@ -38,7 +38,7 @@ class OnLibrary(OnExchange, Replies):
         names = {library.name for library in store.libraries()}
         if wish in names:
             return wish
-        if not Path(os.path.expanduser(wish)).exists():
+        if not os.path.exists(os.path.expanduser(wish)):
             there = f" There are: {', '.join(sorted(names))}." if names else ""
             raise LibraryError(f"There is no library {wish}, nor a folder or file of this name.{there}")
         name = new_name(Path(wish), names)
