@@ -65,7 +65,7 @@ class SteadyApp(App[None]):
         self._mistakes.append(now)
         if len(self._mistakes) == FLOOD and now - self._mistakes[0] < SECONDS:
             return False
-        LOG.critical("".join(traceback.format_exception(error)))
+        _log(error)
         if isinstance(error, NoWidget):  # a click that came when the window had just changed
             return True
         with suppress(Exception):  # telling it may be what goes wrong
@@ -103,8 +103,13 @@ class SteadyApp(App[None]):
             return  # what a worker would have shown its news on is gone: the window is being closed
         if self.outlive(error):
             return
-        LOG.critical("".join(traceback.format_exception(error)))
+        _log(error)
         super()._handle_exception(error)
+
+
+def _log(error: Exception) -> None:
+    """Write down a mistake: a worker's own, not that a worker failed."""
+    LOG.critical("".join(traceback.format_exception(error.error if isinstance(error, WorkerFailed) else error)))
 
 
 _dispatch, _dismiss, _page = MessagePump._dispatch_message, Screen.dismiss, OptionList._move_page

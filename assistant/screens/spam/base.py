@@ -36,13 +36,15 @@ class SpamBase(Keyed[None]):
     @property
     def kept(self) -> Kept | None:
         """The verdict on screen."""
-        return self.query_one(VerdictView).kept
+        return self.query_one(VerdictView).kept if self.is_attached else None
 
     def complain(self, error: Exception) -> None:
         self.notify(str(error), severity="error")
 
     def say(self, state: str | None = None) -> None:
         """The status line: what is going on (as before, where it is None), and what holds."""
+        if not self.is_attached:
+            return  # closed, while something was being done for it
         self._state = self._state if state is None else state
         rate = f"at most {per_cent(self._service.settings.rate)} false alarms ({spelt(self, 'spam-rate')})"
         asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} ({spelt(self, 'spam-labels')})"
@@ -51,6 +53,8 @@ class SpamBase(Keyed[None]):
 
     def show(self, verdict: int | None, *, waiting: bool = False) -> None:
         """Put a verdict on screen; nothing where it is None or gone."""
+        if not self.is_attached:
+            return
         try:
             kept = self._service.store.verdict(verdict) if verdict is not None else None
         except StorageError as error:
