@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.color import Color
+from textual.command import CommandPalette
 from textual.constants import TEXTUAL_ANIMATIONS
 from textual.screen import Screen
 
@@ -189,6 +190,11 @@ class HomespunApp(SteadyApp):
             self.config.set("theme", name)
         except SettingsError as error:
             self.notify(str(error), severity="warning")
+
+    def action_command_palette(self) -> None:
+        """As Textual's, which opens a second one where the first is below another screen, and fails at its name."""
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
+            super().action_command_palette()
 
     def action_logs(self) -> None:
         from assistant.screens.logs import LogScreen

@@ -245,3 +245,13 @@ async def test_a_list_that_is_paged_before_it_is_laid_out_stays_where_it_is(open
         await it.pilot.pause()
         late.action_page_up()
         assert late.highlighted == 0
+
+
+async def test_the_palette_is_not_opened_above_itself(opened) -> None:
+    async with opened() as it:
+        await it.pilot.press("ctrl+p")
+        await it.until(lambda: isinstance(it.app.screen, CommandPalette))
+        await it.app.push_screen(HelpScreen([]))
+        it.app.action_command_palette()
+        await it.pilot.pause()
+        assert [type(screen) for screen in it.app.screen_stack[1:]] == [CommandPalette, HelpScreen]
