@@ -29,7 +29,7 @@ from assistant.paths import find_paths
 from assistant.prompting import pastes
 from assistant.prompting.commands import COMMANDS
 from assistant.screens.bindings import key_name
-from assistant.screens.chat.screen import ChatScreen
+from assistant.screens.chat.screen import SOON_SECONDS, ChatScreen
 from assistant.screens.keys import APP_KEYS
 from assistant.settings.config import Config
 from assistant.settings.themes import DARK, LIGHT
@@ -38,7 +38,7 @@ from assistant.storage.opening import open_store
 from assistant.version import __version__
 
 SCREENS_CSS = Path(__file__).with_name("screens") / "screens.tcss"
-SOON_SECONDS = 0.3  # after the first frame
+OPENING_SECONDS = 5.0  # that keys wait for the chat's prompt
 MUTED = 0.45  # of the foreground, in what is faint
 TERMINAL_SECONDS = 2.0  # between two looks whether the terminal is still there
 
@@ -112,7 +112,8 @@ class HomespunApp(SteadyApp):
         self.apply_settings()
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember_theme(theme.name))
         if isinstance(self.screen, ChatScreen):
-            await self.screen.opened.wait()  # keys that came before would be lost
+            with suppress(TimeoutError):  # keys that came before would be lost
+                await asyncio.wait_for(self.screen.opened.wait(), OPENING_SECONDS)
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning)

@@ -35,10 +35,12 @@ def options(arguments: Sequence[str]) -> dict[str, str] | None:
     """The options of the command `homespun` where it opens the window with these arguments; None where it does not."""
     found, rest = {}, iter(arguments)
     for argument in rest:
-        name, _, value = argument.partition("=")
-        if name not in _VALUED and argument != "--compile":
-            return None
-        found[name] = value or next(rest, "") if name in _VALUED else ""
+        name, given, value = argument.partition("=")
+        if name in _VALUED:
+            value = value if given else next(rest, "")
+        if not (value if name in _VALUED else argument == "--compile"):
+            return None  # another command, or wrong: the command line says so
+        found[name] = value
     return found
 
 
@@ -87,10 +89,8 @@ def close() -> None:
 
 def remember(looks: Path, side: bool, **colours: str) -> None:
     """Have the next outline look so; nothing where that cannot be written."""
-    told = json.dumps({"side": side, **colours})
     with suppress(OSError):
-        if not looks.exists() or looks.read_text(encoding="utf-8") != told:
-            looks.write_text(told, encoding="utf-8")
+        looks.write_text(json.dumps({"side": side, **colours}), encoding="utf-8")
 
 
 def _read(looks: Path) -> dict[str, Any]:

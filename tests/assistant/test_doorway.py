@@ -10,6 +10,9 @@ import pyte
 import pytest
 
 from assistant import doorway
+from assistant.errors import StorageError
+from assistant.screens.chat.screen import ChatScreen
+from assistant.screens.help import HelpScreen
 from assistant.settings.themes import DARK
 from assistant.storage.store import Store
 from tests.assistant.terminal import READY, Terminal
@@ -29,6 +32,8 @@ def attributes(terminal: Terminal) -> list[object]:
         (["--model", "x", "ask", "hello"], False),
         (["--plain"], False),
         (["--help"], False),
+        (["--model"], False),
+        (["--data-dir="], False),
         (["models"], False),
     ],
 )
@@ -80,6 +85,28 @@ def test_keys_are_not_echoed_and_the_terminal_is_left_as_it_was(data: Path) -> N
         assert attributes(it) == before
         assert it.raw.rstrip().count(b"\x1b[?1049l") == 1
     assert set(json.loads((data / "looks.json").read_text())) == {"side", *doorway.COLOURS}
+
+
+async def test_every_theme_has_an_outline(opened, data: Path) -> None:
+    async with opened() as it:
+        for theme in it.app.available_themes:
+            it.app.theme = theme
+            await it.pilot.pause()
+            (data / "looks.json").write_bytes(b"\xff\xfe")  # as a crash may leave it
+            it.app._remember_looks()
+            assert doorway.outline(80, 24, doorway._read(data / "looks.json"))
+            assert set(json.loads((data / "looks.json").read_text())) == {"side", *doorway.COLOURS}
+
+
+async def test_a_chat_that_cannot_be_opened_leaves_the_keys_alive(opened, monkeypatch) -> None:
+    async def fails(*_: object) -> None:
+        raise StorageError("The disk is gone.")
+
+    monkeypatch.setattr(ChatScreen, "open_chat", fails)
+    async with opened() as it:
+        await it.until(lambda: "The disk is gone." in it.notified)
+        await it.pilot.press("f1")
+        await it.until(lambda: isinstance(it.app.screen, HelpScreen))
 
 
 def test_what_is_wrong_is_said_where_it_stays(data: Path) -> None:

@@ -58,12 +58,14 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
         yield KeyLine()
 
     async def on_mount(self) -> None:
-        self._warn(self._warning)
-        self.prompt.configure(self.config)
-        self.settings.renew()
-        await self.open_chat(None)
-        self.prompt.focus()
-        self.opened.set()
+        try:
+            self._warn(self._warning)
+            self.prompt.configure(self.config)
+            self.settings.renew()
+            await self.open_chat(None)
+            self.prompt.focus()
+        finally:
+            self.opened.set()
         self.set_interval(LOOK_SECONDS, self.look)
         self.call_after_refresh(self._load)  # the first frame is drawn before anything slow begins
         self.set_timer(SOON_SECONDS, self._prepare)
