@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
-from engine.run.linear import Precision, has_half, has_int4, has_int8, quick_int4
+from engine.run.linear import Precision, has_bf16, has_half, has_int4, has_int8, quick_int4
 
 # What activations and whatever is no matrix are kept in, for weights of each precision, where bf16 is native.
 PRECISIONS: dict[Precision, torch.dtype] = {
@@ -85,9 +85,7 @@ def fast_bf16(name: str) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "mps":
         return False  # exact and quick enough in fp32 for small models; older macOS lacks bf16 altogether
-    cpu = torch.backends.cpu.get_cpu_capability()
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return cpu.startswith("AVX512") and (native or torch.cpu._is_amx_tile_supported())
+    return has_bf16()
 
 
 def _describe(name: str) -> str:

@@ -16,8 +16,8 @@ from engine.decoder.layers import Rope
 from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
-from engine.run.fused_layers import FEW_ROWS, FusedBlock, RowLookup, quick_norm
-from engine.run.linear import FEW, NARROW, Precision, has_weight_only, make_linear, quick_int4
+from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
+from engine.run.linear import Precision, make_linear
 
 
 class FusedGPT:
@@ -47,10 +47,8 @@ class FusedGPT:
         table = embedding.read() if on_cpu else plain.embedding.weight.detach()
         head = plain.head if isinstance(plain.head, nn.Linear) else None
         matrix = head.weight.detach() if head is not None else table
-        # A small model's head costs the most when rounded, and there int8 is as quick as int4, or quicker.
-        narrow = self.config.d_model < NARROW
-        self.few = FEW if precision == "int8" and narrow and has_weight_only() else FEW_ROWS  # rows that are cheap
-        rounded: Precision = "int8" if precision == "int4" and (narrow or not quick_int4()) else precision
+        # Rounding the head costs the most, and int8 is as quick there as int4, or quicker.
+        rounded: Precision = "int8" if precision == "int4" else precision
         self.head = make_linear(matrix, head.bias if head is not None else None, dtype, rounded)
         self._rope = self._local_rope = None
         if self.positions is None:
@@ -104,16 +102,16 @@ def fuse(model: Decoder, precision: Precision | None = None) -> FusedGPT:
     if isinstance(model, FusedGPT):
         return model
     precision = precision or ("bf16" if model.dtype == torch.bfloat16 else "fp32")
-    dtype = activations(model.config.d_model, model.dtype, precision)
+    dtype = activations(model.dtype, precision)
     blocks = [FusedBlock(block, dtype, precision) for block in model.blocks]  # type: ignore[arg-type]
     table = model.embedding.weight.detach()
     embedding = Stored(tuple(table.shape), lambda: table)
     return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count())
 
 
-def activations(width: int, dtype: torch.dtype, precision: Precision) -> torch.dtype:
-    """What is kept between the layers: `dtype`, unless the int8 kernel of wide layers takes and gives fp32 alone."""
-    return torch.float32 if precision == "int8" and width >= NARROW else dtype
+def activations(dtype: torch.dtype, precision: Precision) -> torch.dtype:
+    """What is kept between the layers: `dtype`, unless int8's kernel, which takes and gives fp32 alone."""
+    return torch.float32 if precision == "int8" else dtype
 
 
 def _factors(cos: Tensor, sin: Tensor) -> Rope | Tensor:

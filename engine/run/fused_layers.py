@@ -20,9 +20,8 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
-from engine.run.linear import Linear, Precision, has_packed, make_linear
+from engine.run.linear import FEW, Linear, Precision, has_packed, make_linear
 
-FEW_ROWS = 8  # tokens of guesses read together (speculate.py)
 LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
 
 
@@ -147,7 +146,7 @@ class FusedAttention:
         if length == 1:
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
             return self.out(y if y.dtype == self._dtype else y.to(self._dtype))
-        if 1 < length <= FEW_ROWS and mask is None and self._on_cpu:
+        if 1 < length <= FEW and mask is None and self._on_cpu:
             y = attend_few(q, k, v, self.scale, self.window)
         elif self._rounded and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)

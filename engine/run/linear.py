@@ -20,9 +20,8 @@ Precision = Literal["fp32", "bf16", "int8", "int4"]
 Linear = Callable[[Tensor], Tensor]
 
 GROUP = 32  # weights that share a scale and a zero point in int4
-NARROW = 512  # a side below which weights stay in the caches and rounding inputs costs more than it saves
-LARGE = 2**21  # weights from which a narrow layer, a vocabulary's head, is worth rounding inputs for all the same
-FEW = 4  # rows up to which narrow int8 layers multiply int8 weights: beyond, bf16 ones are quicker
+NARROW = 512  # a side below which an int8 layer is so small that it can have bf16 weights as well
+FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesses read together (speculate.py)
 HALF_MAX = 65504.0  # the largest number in fp16
 _PAD = 64  # outputs that the int4 kernel wants a multiple of
 
@@ -34,8 +33,7 @@ def make_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, precisi
         if precision == "int4" and has_int4() and weight.shape[1] % GROUP == 0:
             return Int4Linear(weight, bias, dtype)
         if precision in ("int8", "int4") and has_int8():
-            narrow = min(weight.shape) < NARROW and weight.numel() < LARGE and has_weight_only()
-            return (NarrowInt8Linear if narrow else Int8Linear)(weight, bias, dtype)
+            return Int8Linear(weight, bias, dtype)
         if dtype == torch.bfloat16 and has_packed():
             return PackedLinear(weight.to(dtype), bias)
         if dtype == torch.float32 and precision == "bf16" and has_half() and _row_scale(weight).max() * 127 <= HALF_MAX:
@@ -95,6 +93,9 @@ class Int8Linear:
 
     Without VNNI, FBGEMM adds the products of two neighbouring inputs in 16 bits. Rather than taking a bit from the
     inputs, whose outliers need it, weights are rounded so that no two neighbours can add up to more than that holds.
+
+    Where the processor multiplies bf16, small layers read many rows with bf16 weights: twice as fast with AMX. The
+    memory of both is the price, and little, because only small layers pay it.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
@@ -102,8 +103,13 @@ class Int8Linear:
         self._multiply = _by_levels((weight / self._scale[:, None]).round_().to(torch.int8))  # divided in fp32
         self._bias = bias.float() if bias is not None else None
         self._dtype = dtype
+        half = torch.bfloat16
+        both = min(weight.shape) < NARROW and has_bf16() and has_packed()
+        self._many = PackedLinear(weight.to(half), bias.to(half) if bias is not None else None) if both else None
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self._many is not None and x.shape[0] > FEW:
+            return self._many(x.to(torch.bfloat16)).to(self._dtype)
         if x.dtype != torch.float32:
             x = x.float()
         if x.shape[0] == 1:  # one token: its own scale is the only one
@@ -148,27 +154,6 @@ def _pair_scale(weight: Tensor) -> Tensor:
     even = weight.shape[1] // 2 * 2
     pairs = (weight[:, :even:2] + weight[:, 1:even:2]).abs().amax(dim=1)
     return torch.maximum(_row_scale(weight), pairs.float() / 127)  # both may be rounded up: 128
-
-
-class NarrowInt8Linear:
-    """The same for layers so small that they stay in the processor's caches: inputs are not rounded.
-
-    More than a few tokens at once are multiplied by bf16 weights, which the int8 kernel is not made for: the memory of
-    both is the price, and little, because only small layers pay it.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self._many = PackedLinear(weight.to(torch.bfloat16), bias.to(torch.bfloat16) if bias is not None else None)
-        scale = _row_scale(weight)
-        self._weight = (weight.float() / scale[:, None]).round().to(torch.int8)
-        self._scale, self._bias, self._dtype = scale.to(dtype), bias, dtype
-        self._multiply = torch.ops.aten._weight_int8pack_mm.default
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if x.shape[0] > FEW:
-            return self._many(x.to(torch.bfloat16)).to(self._dtype)
-        y = self._multiply(x, self._weight, self._scale)
-        return y if self._bias is None else y + self._bias
 
 
 class Int4Linear:
@@ -245,13 +230,6 @@ def has_int8() -> bool:
 
 
 @lru_cache(maxsize=1)
-def has_weight_only() -> bool:
-    """Whether this torch multiplies fp32 and bf16 by int8 weights and packs bf16 ones."""
-    weight, x = torch.ones(16, 32), torch.ones(1, 32)
-    return has_packed() and _works(lambda: NarrowInt8Linear(weight, None, x.dtype)(x))
-
-
-@lru_cache(maxsize=1)
 def has_int4() -> bool:
     """Whether this torch multiplies int4 weights on this CPU."""
     weight, x = torch.ones(64, 64), torch.ones(1, 64, dtype=torch.bfloat16)
@@ -278,6 +256,14 @@ def _engine(name: str) -> Iterator[None]:
         yield
     finally:
         torch.backends.quantized.engine = before
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 by itself; where it is emulated, fp32 is faster."""
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and (
+        native or torch.cpu._is_amx_tile_supported()
+    )
 
 
 def has_vnni() -> bool:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from engine.decoder.kv_cache import KVCache
-from engine.run.fuse import Decoder, FusedGPT
+from engine.run.fuse import Decoder
 from engine.run.generate_steps import decode
+from engine.run.linear import FEW
 
 GRAMS = (6, 3)  # tokens that must have stood together before; where the longer ones did, the guess is better
-LONGEST = 7  # tokens guessed at once, unless reading fewer is cheaper with these weights
+LONGEST = FEW - 1  # tokens guessed at once
 SLOWEST = 0.9  # guessing goes on while it takes at most so much of plain decoding's time a token
 TRIES = 3  # guesses after which it is judged
 RETRY, LONGEST_RETRY = 8, 128  # plain tokens after which it is given another chance: twice as many every time in vain
@@ -41,7 +42,6 @@ class Reader:
         self._plain, self._ahead = _Pace(), _Pace()
         self._waiting, self._retry = 0, RETRY
         self.plain = True  # whether the last token was read alone
-        self._longest = model.few - 1 if isinstance(model, FusedGPT) else LONGEST
 
     def read(self, token: int) -> Tensor:
         """The logits [vocabulary] behind the history and `token`, which joins it."""
@@ -85,7 +85,7 @@ class Reader:
         for gram in GRAMS:
             start = self._seen.get(tuple(self.history[-gram:])) if len(self.history) >= gram else None
             if start is not None:
-                return self.history[start : start + max(0, min(self._longest, room))]
+                return self.history[start : start + max(0, min(LONGEST, room))]
         return []
 
     def _pays(self) -> bool:

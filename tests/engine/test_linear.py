@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from engine.run.linear import (
+    FEW,
     HALF_MAX,
+    NARROW,
     HalfLinear,
     Int4Linear,
     Int8Linear,
-    NarrowInt8Linear,
     PackedLinear,
     PlainLinear,
     has_half,
     has_int4,
     has_int8,
     has_packed,
-    has_weight_only,
     make_linear,
     round_to_int4,
 )
@@ -25,7 +25,6 @@ from engine.run.linear import (
 CASES = {
     "packed": (PackedLinear, has_packed, 0.01),
     "int8": (Int8Linear, has_int8, 0.02),
-    "narrow int8": (NarrowInt8Linear, has_weight_only, 0.02),
     "int4": (Int4Linear, has_int4, 0.12),
 }
 
@@ -67,6 +66,19 @@ def test_bf16_weights_are_the_same_in_fp16(rows: int) -> None:
     assert error(layer(x), torch.nn.functional.linear(x, weight, bias)) < 1e-6
     weight[3, 3] = 2 * HALF_MAX  # there is no such number in fp16
     assert error(make_linear(weight, None, torch.float32, "bf16")(x), x @ weight.t()) < 1e-6
+
+
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+@pytest.mark.parametrize("inputs", [NARROW // 2, NARROW], ids=["narrow", "wide"])
+def test_many_rows_say_what_each_says_alone(inputs: int) -> None:
+    """Small layers have bf16 weights for many rows, where the processor multiplies bf16."""
+    random = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(NARROW, inputs, generator=random), torch.randn(NARROW, generator=random)
+    x = torch.randn(FEW + 1, inputs, generator=random)
+    layer = Int8Linear(weight, bias, torch.float32)
+    alone = torch.cat([layer(row[None]) for row in x])
+    assert error(layer(x), alone) < 0.02
+    assert error(layer(x[:FEW]), alone[:FEW]) < 0.02
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
@@ -133,7 +145,5 @@ def test_what_is_taken_for_what() -> None:
     if has_int8():
         assert isinstance(make_linear(weight, None, torch.bfloat16, "int8"), Int8Linear)
         assert isinstance(make_linear(weight[:, :1000], None, torch.bfloat16, "int4"), Int8Linear), "1000 % 32 != 0"
-    if has_weight_only():
-        assert isinstance(make_linear(weight[:, :320], None, torch.bfloat16, "int8"), NarrowInt8Linear)
     if has_int4():
         assert isinstance(make_linear(weight, None, torch.bfloat16, "int4"), Int4Linear)
