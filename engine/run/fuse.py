@@ -37,7 +37,8 @@ class FusedGPT:
         precision: Precision,
         count: int,
     ) -> None:
-        self.config, self.dtype, self.blocks, self._count = plain.config, dtype, blocks, count
+        self.config, self.dtype, self.precision, self.blocks = plain.config, dtype, precision, blocks
+        self._count = count
         self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
         self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
         self.norm = quick_norm(plain.norm, dtype)
@@ -49,7 +50,7 @@ class FusedGPT:
         matrix = head.weight.detach() if head is not None else table
         # Rounding the head costs the most, and int8 is as quick there as int4, or quicker.
         rounded: Precision = "int8" if precision == "int4" else precision
-        self.head = make_linear(matrix, head.bias if head is not None else None, dtype, rounded)
+        self.head = make_linear(matrix, bias=head.bias if head is not None else None, dtype=dtype, precision=rounded)
         self._rope = self._local_rope = None
         if self.positions is None:
             self._rope = _factors(plain.cos, plain.sin)

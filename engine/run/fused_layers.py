@@ -20,7 +20,7 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
-from engine.run.linear import FEW, Linear, Precision, has_packed, make_linear
+from engine.run.linear import FEW, Linear, PackedLinear, Precision, has_amx, has_packed, make_linear
 
 LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
 
@@ -105,6 +105,7 @@ class FusedAttention:
         self._turned = self.n_head + self.n_kv_head
         self._on_cpu = plain.q.weight.device.type == "cpu"
         self._rounded = precision != "fp32" and self._on_cpu and has_packed()
+        self._tiles = self._rounded and has_amx()
         order = torch.arange(self.head_dim, device=plain.q.weight.device)
         if order.device.type == "cpu":
             order = order.view(2, -1).t().reshape(-1)  # 0, D/2, 1, D/2 + 1, …
@@ -125,7 +126,7 @@ class FusedAttention:
         heads = rows.view(shape)
         dim = 1 if one else 2
         qk, v = heads.split_with_sizes((turned, self.n_kv_head), dim)
-        if self._dtype != torch.float32:
+        if self._dtype != torch.float32 and (rope is not None or self.norms is not None):
             qk = qk.float()
         if self.norms is not None:
             qk = self.norms[one](qk)
@@ -142,13 +143,18 @@ class FusedAttention:
         """[N, C] → [N, C], as `Attention.forward`."""
         q, k, v = self.project(x, batch, rope)
         length = x.shape[0] // batch
-        k, v = cache.append(k, v) if cache is not None else (k, v.to(k.dtype))
+        if cache is not None:
+            k, v = cache.append(k, v)
+        else:
+            kept = torch.bfloat16 if self._tiles else k.dtype
+            k, v = k.to(kept), v.to(kept)
         if length == 1:
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
             return self.out(y if y.dtype == self._dtype else y.to(self._dtype))
-        if 1 < length <= FEW and mask is None and self._on_cpu:
-            y = attend_few(q, k, v, self.scale, self.window)
-        elif self._rounded and self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES:
+        small = self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES
+        if mask is None and self._on_cpu and (length <= FEW or (self._tiles and small)):
+            y = attend_grouped(q, k, v, self.scale, self.window)
+        elif self._rounded and small and not self._tiles:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
         else:
             y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
@@ -166,8 +172,11 @@ def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).reshape(batch, -1)
 
 
-def attend_few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
-    """`layers.attend` for a few tokens: a group's query heads stand where tokens stand, so k and v need no copies."""
+def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
+    """`layers.attend` where a group's query heads stand where tokens stand, so k and v need no copies.
+
+    For a few tokens this is the quickest on all CPUs; over a bf16 cache, for as many as there are with AMX.
+    """
     (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
     hidden = _hidden(length, total, window, n_head // n_kv_head, k.dtype)
     grouped = q.to(k.dtype).reshape(batch, n_kv_head, -1, head_dim)
@@ -176,7 +185,7 @@ def attend_few(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int
 
 
 def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
-    """`layers.attend` by plain matrix products in bf16: on a CPU, twice as fast as its fused kernel when reading.
+    """`layers.attend` by plain matrix products in bf16: without AMX, twice as fast as the fused kernel when reading.
 
     The scores of all heads are in memory at once, [B·H, T, S], rounded to bf16.
     """
@@ -231,10 +240,13 @@ class FusedGELU:
 
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
         self.up, self.down = _join(dtype, precision, *_of(plain.up)), _join(dtype, precision, *_of(plain.down))
-        self.activate = plain.activate
+        self.activate: Linear | None = plain.activate
+        if isinstance(self.up, PackedLinear) and type(plain) is GELU:
+            self.up, self.activate = self.up.with_gelu(), None
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.down(self.activate(self.up(x)))
+        inner = self.up(x)
+        return self.down(inner if self.activate is None else self.activate(inner))
 
 
 class RowLookup:
@@ -269,8 +281,7 @@ def _join(dtype: torch.dtype, precision: Precision, *parts: tuple[Tensor | None,
     """One layer that computes what several (weight, bias) do, their outputs one after the other."""
     weights = [weight.detach() for weight, _ in parts if weight is not None]
     biases = [bias.detach() for _, bias in parts if bias is not None]
-    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    return make_linear(weight, torch.cat(biases) if biases else None, dtype, precision)
+    return make_linear(*weights, bias=torch.cat(biases) if biases else None, dtype=dtype, precision=precision)
 
 
 def _of(*layers: nn.Linear) -> list[tuple[Tensor, Tensor | None]]:

@@ -22,18 +22,25 @@ Linear = Callable[[Tensor], Tensor]
 GROUP = 32  # weights that share a scale and a zero point in int4
 NARROW = 512  # a side below which an int8 layer is so small that it can have bf16 weights as well
 FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesses read together (speculate.py)
+PIECE = 2**18  # weights that are rounded at a time
 HALF_MAX = 65504.0  # the largest number in fp16
 _PAD = 64  # outputs that the int4 kernel wants a multiple of
 
 
-def make_linear(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
-    """A layer y = x·weightᵀ + bias in `dtype`: weight [out, in] in any precision, x [N, in] → y [N, out]."""
+def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
+    """A layer y = x·weightᵀ + bias in `dtype`: weight [out, in] in any precision, x [N, in] → y [N, out].
+
+    Of several weights the outputs are one after the other.
+    """
     bias = bias.to(dtype) if bias is not None else None
-    if weight.device.type == "cpu":
-        if precision == "int4" and has_int4() and weight.shape[1] % GROUP == 0:
+    on_cpu, grouped = weights[0].device.type == "cpu", weights[0].shape[1] % GROUP == 0
+    four = precision == "int4" and has_int4() and grouped
+    if on_cpu and precision in ("int8", "int4") and has_int8() and not four:
+        return Int8Linear(*weights, bias=bias, dtype=dtype)
+    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+    if on_cpu:
+        if four:
             return Int4Linear(weight, bias, dtype)
-        if precision in ("int8", "int4") and has_int8():
-            return Int8Linear(weight, bias, dtype)
         if dtype == torch.bfloat16 and has_packed():
             return PackedLinear(weight.to(dtype), bias)
         if dtype == torch.float32 and precision == "bf16" and has_half() and _row_scale(weight).max() * 127 <= HALF_MAX:
@@ -61,9 +68,17 @@ class PackedLinear:
         self.bias = bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
         self._multiply = torch.ops.mkldnn._linear_pointwise.default  # choosing the overload at every call costs 4 µs
+        self._then, self._kind = "none", ""
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._multiply(x, self._packed, self.bias, "none", [], "")
+        return self._multiply(x, self._packed, self.bias, self._then, [], self._kind)
+
+    def with_gelu(self) -> PackedLinear:
+        """The same layer and GELU's tanh approximation behind it, in one step: when reading, torch's own takes as long
+        as the multiplication.
+        """
+        self._then, self._kind = "gelu", "tanh"
+        return self
 
 
 class HalfLinear:
@@ -98,14 +113,19 @@ class Int8Linear:
     memory of both is the price, and little, because only small layers pay it.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self._scale = _row_scale(weight) if has_vnni() or _int8_engine() != "fbgemm" else _pair_scale(weight)
-        self._multiply = _by_levels((weight / self._scale[:, None]).round_().to(torch.int8))  # divided in fp32
+    def __init__(self, *weights: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+        scale_of = _row_scale if has_vnni() or _int8_engine() != "fbgemm" else _pair_scale
+        scales = [scale_of(weight) for weight in weights]
+        # Joined when they are small: in fp32 they could take more memory than all that is rounded.
+        self._scale, levels = torch.cat(scales), torch.cat([*map(_int8_levels, weights, scales)])
+        self._multiply = _by_levels(levels)
         self._bias = bias.float() if bias is not None else None
         self._dtype = dtype
         half = torch.bfloat16
-        both = min(weight.shape) < NARROW and has_bf16() and has_packed()
-        self._many = PackedLinear(weight.to(half), bias.to(half) if bias is not None else None) if both else None
+        self._many = None
+        if min(levels.shape) < NARROW and has_bf16() and has_packed():
+            joined = torch.cat([weight.to(half) for weight in weights])
+            self._many = PackedLinear(joined, bias.to(half) if bias is not None else None)
 
     def __call__(self, x: Tensor) -> Tensor:
         if self._many is not None and x.shape[0] > FEW:
@@ -133,12 +153,29 @@ def _by_levels(levels: Tensor) -> Linear:
         if _int8_engine() == "fbgemm" and hasattr(torch, "fbgemm_linear_int8_weight_fp32_activation"):
             multiply = torch.fbgemm_linear_int8_weight_fp32_activation
             weights = torch.fbgemm_pack_quantized_matrix(levels)
-            sums, nothing = levels.sum(1, dtype=torch.int32), torch.zeros(len(levels))
+            pieces = levels.split(_rows_at_a_time(levels))
+            sums = torch.cat(
+                [piece.sum(1, dtype=torch.int32) for piece in pieces]
+            )  # all at once would be all in 32 bits
+            nothing = torch.zeros(len(levels))
             shape = levels.new_zeros(1).expand(levels.shape)  # all that is looked at besides the packed weights
             return lambda x: multiply(x, shape, weights, sums, 1.0, 0, nothing)
         dynamic = torch.ops.quantized.linear_dynamic.default
         weights = torch.ops.quantized.linear_prepack(torch._make_per_tensor_quantized_tensor(levels, 1.0, 0), None)
         return lambda x: dynamic(x, weights)
+
+
+def _int8_levels(weight: Tensor, scale: Tensor) -> Tensor:
+    """`weight` [out, in] in steps of `scale` [out], int8; a few rows at a time, for a head in fp32 would be large."""
+    levels = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
+    rows = _rows_at_a_time(weight)
+    for some, steps, into in zip(weight.split(rows), scale.split(rows), levels.split(rows), strict=True):
+        into.copy_((some / steps[:, None]).round_())  # divided in fp32
+    return levels
+
+
+def _rows_at_a_time(weight: Tensor) -> int:
+    return max(1, PIECE // weight.shape[1])
 
 
 def _row_scale(weight: Tensor) -> Tensor:
@@ -226,7 +263,7 @@ def has_half() -> bool:
 def has_int8() -> bool:
     """Whether this torch multiplies int8 weights on this CPU."""
     weight, x = torch.ones(16, 32), torch.ones(2, 32)
-    return bool(_int8_engine()) and _works(lambda: Int8Linear(weight, None, x.dtype)(x))
+    return bool(_int8_engine()) and _works(lambda: Int8Linear(weight, bias=None, dtype=x.dtype)(x))
 
 
 @lru_cache(maxsize=1)
@@ -261,9 +298,12 @@ def _engine(name: str) -> Iterator[None]:
 def has_bf16() -> bool:
     """Whether this CPU multiplies bf16 by itself; where it is emulated, fp32 is faster."""
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and (
-        native or torch.cpu._is_amx_tile_supported()
-    )
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and (native or has_amx())
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies tiles of bf16."""
+    return torch.cpu._is_amx_tile_supported()
 
 
 def has_vnni() -> bool:

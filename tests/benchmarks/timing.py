@@ -23,11 +23,15 @@ class Measured:
         return f"{_number(self.median)} {unit} ({_number(low)} to {_number(high)})"
 
 
+PAUSE = 0.3  # seconds between contenders: one's threads may spin for so long when there is nothing more to do for them
+
+
 def rounds(contenders: Mapping[str, Callable[[], float]], count: int) -> dict[str, Measured]:
     """Every contender once a round, `count` rounds; each returns its own figure. The first round is thrown away."""
     values: dict[str, list[float]] = {name: [] for name in contenders}
     for index in range(count + 1):
         for name, run in contenders.items():
+            time.sleep(PAUSE)
             value = run()
             if index:
                 values[name].append(value)

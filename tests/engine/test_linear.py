@@ -47,8 +47,8 @@ def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
     x = torch.randn(rows, 96, generator=random)
     exact = torch.nn.functional.linear(x, weight, offset)
     half = torch.bfloat16
-    given = (weight.to(half), offset.to(half) if bias else None) if make is PackedLinear else (weight, offset)
-    layer = make(*given) if make is PackedLinear else make(weight, offset.to(half) if bias else None, half)
+    rounded = offset.to(half) if offset is not None else None
+    layer = PackedLinear(weight.to(half), rounded) if make is PackedLinear else make(weight, bias=rounded, dtype=half)
     y = layer(x.to(half))
     assert y.shape == exact.shape
     assert y.dtype == half
@@ -61,11 +61,11 @@ def test_bf16_weights_are_the_same_in_fp16(rows: int) -> None:
     random = torch.Generator().manual_seed(0)
     weight = (torch.randn(101, 96, generator=random) * 0.05).to(torch.bfloat16).float()
     bias, x = torch.randn(101, generator=random), torch.randn(rows, 96, generator=random)
-    layer = make_linear(weight, bias, torch.float32, "bf16")
+    layer = make_linear(weight, bias=bias, dtype=torch.float32, precision="bf16")
     assert isinstance(layer, HalfLinear)
     assert error(layer(x), torch.nn.functional.linear(x, weight, bias)) < 1e-6
     weight[3, 3] = 2 * HALF_MAX  # there is no such number in fp16
-    assert error(make_linear(weight, None, torch.float32, "bf16")(x), x @ weight.t()) < 1e-6
+    assert error(make_linear(weight, bias=None, dtype=torch.float32, precision="bf16")(x), x @ weight.t()) < 1e-6
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
@@ -75,7 +75,7 @@ def test_many_rows_say_what_each_says_alone(inputs: int) -> None:
     random = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(NARROW, inputs, generator=random), torch.randn(NARROW, generator=random)
     x = torch.randn(FEW + 1, inputs, generator=random)
-    layer = Int8Linear(weight, bias, torch.float32)
+    layer = Int8Linear(weight, bias=bias, dtype=torch.float32)
     alone = torch.cat([layer(row[None]) for row in x])
     assert error(layer(x), alone) < 0.02
     assert error(layer(x[:FEW]), alone[:FEW]) < 0.02
@@ -85,11 +85,11 @@ def test_many_rows_say_what_each_says_alone(inputs: int) -> None:
 def test_an_outlier_in_one_row_does_not_cost_the_others() -> None:
     weight, x = torch.randn(64, 96), torch.randn(5, 96)
     x[2, 7] = 3000.0
-    y = Int8Linear(weight, None, torch.float32)(x)
+    y = Int8Linear(weight, bias=None, dtype=torch.float32)(x)
     expected = x @ weight.t()
     others = [0, 1, 3, 4]
     assert error(y[others], expected[others]) < 0.02
-    assert torch.isfinite(Int8Linear(weight, torch.ones(64), torch.float32)(torch.zeros(3, 96))).all()
+    assert torch.isfinite(Int8Linear(weight, bias=torch.ones(64), dtype=torch.float32)(torch.zeros(3, 96))).all()
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
@@ -99,7 +99,7 @@ def test_neighbours_as_large_as_can_be_do_not_overflow(rows: int) -> None:
     weight, x = torch.ones(64, 96), torch.ones(rows, 96)
     weight[:, 1::3] = -1
     x[:, 1::3] = 0  # what is left of each pair or of its half pulls the same way
-    y = Int8Linear(weight, None, torch.float32)(x)
+    y = Int8Linear(weight, bias=None, dtype=torch.float32)(x)
     assert error(y, x @ weight.t()) < 0.01
 
 
@@ -112,17 +112,17 @@ def test_other_operators_for_int8_say_the_same(engine: str, rows: int, monkeypat
         pytest.skip(f"this torch has no {engine}")
     weight, bias, x = torch.randn(64, 96), torch.randn(64), torch.randn(rows, 96)
     exact = x @ weight.t() + bias
-    assert error(Int8Linear(weight, bias, torch.float32)(x), exact) < 0.02
+    assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
     monkeypatch.setattr("engine.run.linear._int8_engine", lambda: engine)
     monkeypatch.delattr("torch.fbgemm_linear_int8_weight_fp32_activation", raising=False)
-    assert error(Int8Linear(weight, bias, torch.float32)(x), exact) < 0.02
+    assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
 @pytest.mark.parametrize("rows", [1, 3])
 def test_inputs_keep_eight_bits(rows: int) -> None:
     x = torch.linspace(-1, 1, 96).repeat(rows, 1)
-    y = Int8Linear(torch.eye(96), None, torch.float32)(x)
+    y = Int8Linear(torch.eye(96), bias=None, dtype=torch.float32)(x)
     assert (y - x).abs().max() < 1.05 / 255, "half a step of the inputs, and the weights' rounding"
 
 
@@ -141,9 +141,11 @@ def test_int4_levels_are_the_nearest_and_shrinking_helps() -> None:
 
 def test_what_is_taken_for_what() -> None:
     weight = torch.randn(1024, 1024)
-    assert isinstance(make_linear(weight, None, torch.float32, "fp32"), PlainLinear)
+    assert isinstance(make_linear(weight, bias=None, dtype=torch.float32, precision="fp32"), PlainLinear)
     if has_int8():
-        assert isinstance(make_linear(weight, None, torch.bfloat16, "int8"), Int8Linear)
-        assert isinstance(make_linear(weight[:, :1000], None, torch.bfloat16, "int4"), Int8Linear), "1000 % 32 != 0"
+        assert isinstance(make_linear(weight, bias=None, dtype=torch.bfloat16, precision="int8"), Int8Linear)
+        assert isinstance(
+            make_linear(weight[:, :1000], bias=None, dtype=torch.bfloat16, precision="int4"), Int8Linear
+        ), "1000 % 32 != 0"
     if has_int4():
-        assert isinstance(make_linear(weight, None, torch.bfloat16, "int4"), Int4Linear)
+        assert isinstance(make_linear(weight, bias=None, dtype=torch.bfloat16, precision="int4"), Int4Linear)
