@@ -8,6 +8,7 @@ import torch
 from engine.run.linear import (
     FEW,
     HALF_MAX,
+    MANY,
     NARROW,
     HalfLinear,
     Int4Linear,
@@ -18,6 +19,7 @@ from engine.run.linear import (
     has_int4,
     has_int8,
     has_packed,
+    int4_is_blocked,
     make_linear,
     round_to_int4,
 )
@@ -139,6 +141,27 @@ def test_int4_levels_are_the_nearest_and_shrinking_helps() -> None:
     assert ours.square().sum() < plain.square().sum()
 
 
+@pytest.mark.skipif(not has_int4(), reason="this torch has no int4 here")
+def test_many_rows_say_in_int4_what_a_few_say() -> None:
+    """Where the order of packed weights is known, many rows are multiplied by unpacked ones."""
+    random = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(200, 96, generator=random), torch.randn(200, generator=random)
+    x = torch.randn(MANY + 1, 96, generator=random).to(torch.bfloat16)
+    layer = Int4Linear(weight, bias, torch.float32)
+    assert error(layer(x), torch.cat((layer(x[:9]), layer(x[9:])))) < 0.01
+
+
+@pytest.mark.skipif(not has_int4(), reason="this torch has no int4 here")
+def test_an_unknown_order_of_int4_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = torch.ops.aten._convert_weight_to_int4pack_for_cpu
+    monkeypatch.setattr(torch.ops.aten, "_convert_weight_to_int4pack_for_cpu", lambda *a: pack(*a).flip(1))
+    int4_is_blocked.cache_clear()
+    assert not int4_is_blocked()
+    layer, x = Int4Linear(torch.eye(96), None, torch.float32), torch.ones(MANY + 1, 96)
+    assert layer(x).shape == x.shape
+    int4_is_blocked.cache_clear()
+
+
 def test_what_is_taken_for_what() -> None:
     weight = torch.randn(1024, 1024)
     assert isinstance(make_linear(weight, bias=None, dtype=torch.float32, precision="fp32"), PlainLinear)
@@ -149,3 +172,5 @@ def test_what_is_taken_for_what() -> None:
         ), "1000 % 32 != 0"
     if has_int4():
         assert isinstance(make_linear(weight, bias=None, dtype=torch.bfloat16, precision="int4"), Int4Linear)
+        small = make_linear(weight[:, : NARROW - 32], bias=None, dtype=torch.bfloat16, precision="int4")
+        assert isinstance(small, Int8Linear), "no slower, more exact, and there is little memory to save"
