@@ -80,6 +80,7 @@ class Worker:
         from engine.run.device import choose
         from engine.run.generate import Generator
         from engine.run.graphs import speed_up
+        from engine.run.traced import record
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
@@ -98,6 +99,7 @@ class Worker:
                 seconds=time.perf_counter() - began,
             )
         )
+        record(loaded.model)  # while the person looks at the window, or types
 
     def _judge(self, message: Classify) -> None:
         from engine.spam.judging import Judges

@@ -5,6 +5,8 @@ Owns the tensors and the count of valid positions. It knows nothing of tokens or
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor
 
@@ -66,11 +68,21 @@ class KVCache:
 
         Cutting tensors costs a microsecond each time; here they are cut for all layers at once.
         """
+        cut = self.places()
+        for number, layer in enumerate(self.layers):
+            layer.ready = cut[4 * number : 4 * number + 4]  # type: ignore[assignment]
+
+    def places(self) -> tuple[Tensor, ...]:
+        """Of each layer where the next token's key and value go, [B, K, 1, D], and all keys and values with them."""
         length = self.length
         places, filled = self._all.narrow(3, length, 1).unbind(0), self._all.narrow(3, 0, length + 1).unbind(0)
-        for number, layer in enumerate(self.layers):
-            k, v = 2 * number, 2 * number + 1
-            layer.ready = (places[k], places[v], filled[k], filled[v])
+        both = zip(places[::2], places[1::2], filled[::2], filled[1::2], strict=True)
+        return tuple(chain.from_iterable(both))
+
+    def took_one(self) -> None:
+        """What was put into `places` is a token from now on."""
+        for layer in self.layers:
+            layer.length += 1
 
     def copy_beginning(self, other: KVCache, length: int) -> None:
         """Hold the first `length` tokens of `other`, and nothing else."""

@@ -17,7 +17,7 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
-from engine.run.linear import Precision, make_linear
+from engine.run.linear import PackedLinear, Precision, has_amx, make_linear
 
 
 class FusedGPT:
@@ -64,13 +64,7 @@ class FusedGPT:
         start = cache.length if cache is not None else 0
         batch, length = tokens.shape
         where: slice | Tensor = slice(start, start + length) if view is None else view.positions
-        x = self.embedding(tokens)
-        if self.config.embedding_scale != 1:
-            x = x * self.config.embedding_scale
-        if self.positions is not None:
-            x = x + self.positions[where]
-        rope, local_rope = _at(self._rope, where), _at(self._local_rope, where)
-        x = x.view(batch * length, -1)
+        x, rope, local_rope = self.enter(tokens, where)
         if length == 1 and cache is not None:
             cache.one_more()
         mask = view.mask if view is not None else None
@@ -80,6 +74,29 @@ class FusedGPT:
                 watch(index, x, turned)
             x = block(x, batch, turned, cache.layers[index] if cache is not None else None, mask)
         return self.norm(x).view(batch, length, -1)
+
+    def enter(self, tokens: Tensor, where: slice | Tensor) -> tuple[Tensor, Rope | Tensor | None, Rope | Tensor | None]:
+        """Ids [B, T] at positions `where` → what the first layer reads, [B·T, C], and RoPE's factors, the local too."""
+        x = self.embedding(tokens)
+        if self.config.embedding_scale != 1:
+            x = x * self.config.embedding_scale
+        if self.positions is not None:
+            x = x + self.positions[where]
+        return x.view(tokens.numel(), -1), _at(self._rope, where), _at(self._local_rope, where)
+
+    def packed_weights(self) -> list[Tensor]:
+        """Weights that lie in an order of oneDNN's."""
+        layers = [layer for block in self.blocks for layer in (*block.attention.linears, *block.mlp.linears)]
+        return [layer.packed for layer in (*layers, self.head) if isinstance(layer, PackedLinear)]
+
+    @property
+    def cache_dtype(self) -> torch.dtype:
+        """What keys and values are kept in: on a CPU fp32, unless one query over a bf16 cache is quick there, as with
+        AMX. Without AMX it takes five times as long as over fp32.
+        """
+        if self.device.type != "cpu":
+            return self.dtype
+        return torch.bfloat16 if self.precision != "fp32" and has_amx() else torch.float32
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., C] → [..., vocabulary], fp32."""

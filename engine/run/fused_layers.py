@@ -112,6 +112,7 @@ class FusedAttention:
         qkv = [(_by_head(layer.weight, order), _by_head(layer.bias, order)) for layer in (plain.q, plain.k)]
         self.qkv = _join(dtype, precision, *qkv, *_of(plain.v))
         self.out = _join(dtype, precision, *_of(plain.out))
+        self.linears = self.qkv, self.out
         self.norms: tuple[FullRMSNorm, FullRMSNorm] | None = None  # of heads, for several tokens and for one
         if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
             q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
@@ -228,6 +229,7 @@ class FusedGate:
             _join(dtype, precision, *_of(plain.gate, plain.up)),
             _join(dtype, precision, *_of(plain.down)),
         )
+        self.linears = self.gate_up, self.down
         self.activate, self._halves = plain.activate, (plain.down.weight.shape[1],) * 2
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -243,6 +245,7 @@ class FusedGELU:
         self.activate: Linear | None = plain.activate
         if isinstance(self.up, PackedLinear) and type(plain) is GELU:
             self.up, self.activate = self.up.with_gelu(), None
+        self.linears = self.up, self.down
 
     def __call__(self, x: Tensor) -> Tensor:
         inner = self.up(x)

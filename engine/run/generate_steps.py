@@ -24,14 +24,10 @@ def _never() -> bool:
 
 
 def cache_dtype(model: Decoder) -> torch.dtype:
-    """What keys and values are kept in: on a CPU fp32, unless one query over a bf16 cache is quick there, as with AMX.
-
-    Without AMX it takes five times as long as over fp32.
-    """
-    if model.device.type != "cpu":
-        return model.dtype
-    rounded = isinstance(model, FusedGPT) and model.precision != "fp32"
-    return torch.bfloat16 if rounded and has_amx() else torch.float32
+    """What keys and values are kept in."""
+    if isinstance(model, FusedGPT):
+        return model.cache_dtype
+    return torch.float32 if model.device.type == "cpu" else model.dtype
 
 
 @torch.inference_mode()

@@ -68,12 +68,19 @@ class PackedLinear:
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.bias = bias
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
         self._multiply = torch.ops.mkldnn._linear_pointwise.default  # choosing the overload at every call costs 4 µs
-        self._then, self._kind = "none", ""
+        self._then, self._kind, self._nothing = "none", "", weight.new_zeros(1, len(weight))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._multiply(x, self._packed, self.bias, self._then, [], self._kind)
+        if torch.jit.is_tracing():
+            return self._recorded(x)
+        return self._multiply(x, self.packed, self.bias, self._then, [], self._kind)
+
+    def _recorded(self, x: Tensor) -> Tensor:
+        """The same for `traced.py`, by an overload that takes no list of numbers: TorchScript has no such type."""
+        y = torch.ops.mkldnn._linear_pointwise.binary(x, self._nothing, self.packed, self.bias, "add")
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
 
     def with_gelu(self) -> PackedLinear:
         """The same layer and GELU's tanh approximation behind it, in one step: when reading, torch's own takes as long

@@ -28,6 +28,7 @@ from engine.run.device import choose, fast_bf16
 from engine.run.fuse import FusedGPT
 from engine.run.generate_steps import cache_dtype, decode, prefill
 from engine.run.linear import Precision
+from engine.run.traced import record
 from tests.benchmarks.timing import Measured, rounds, table
 from tests.engine.gguf_writing import write_gguf
 
@@ -50,6 +51,7 @@ class Ours:
         place, data = choose("cpu", precision), read_json(folder / "config.json")
         weights = find_architecture(data).rename(read_weights(folder))
         self.model: FusedGPT = fill_fused(from_hugging_face(data), weights, place.device, place.dtype, place.precision)
+        record(self.model)
 
     def prefill(self, count: int) -> float:
         return self._run(count, 0)[0]

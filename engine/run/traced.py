@@ -1,0 +1,95 @@
+"""Decoding by a recording on the CPU: a token's hundreds of operators called by TorchScript instead of by Python.
+
+With small models Python takes as long between two operators as the operators themselves. The recording is made once,
+in some 50 ms and without a compiler, of the same code that runs without it; its steps are the same and so are its
+numbers. What changes from token to token is its input: the embedded token, RoPE's factors, and where keys and values
+go. CUDA has `graphs.py`.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from engine.decoder.kv_cache import KVCache
+from engine.run.fuse import Decoder, FusedGPT
+
+
+class _Places:
+    """A layer's cache for one token, whose places have been cut before."""
+
+    def __init__(self, k: Tensor, v: Tensor, k_all: Tensor, v_all: Tensor) -> None:
+        self._places, self._all = (k, v), (k_all, v_all)
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """As `LayerCache.append`."""
+        for place, new in zip(self._places, (k, v), strict=True):
+            place.copy_(new)
+        return self._all
+
+
+class _Step(nn.Module):
+    """All blocks and the head of `model` for one token: what is recorded.
+
+    A module, because a recording keeps oneDNN's packed weights as a module's buffers only, not as constants.
+    """
+
+    def __init__(self, model: FusedGPT) -> None:
+        super().__init__()
+        self._call = (model,)  # no module of its own, and not to be looked through
+        for number, packed in enumerate(model.packed_weights()):
+            self.register_buffer(f"packed_{number}", packed)
+
+    def forward(self, x: Tensor, rope: Tensor, *places: Tensor) -> Tensor:
+        """x [1, C], RoPE's factors (empty without RoPE), and four places a layer → logits [1, vocabulary]."""
+        (model,) = self._call
+        turned = rope if rope.numel() else None
+        for number, block in enumerate(model.blocks):
+            x = block(x, 1, turned, _Places(*places[4 * number : 4 * number + 4]), None)  # type: ignore[arg-type]
+        return model.logits(model.norm(x))
+
+
+class TracedDecode:
+    """`generate_steps.decode` for one model, by a recording made here.
+
+    Raises:
+        RuntimeError: this torch cannot record that model.
+    """
+
+    def __init__(self, model: FusedGPT) -> None:
+        self._model, self._none = model, torch.empty(0)
+        cache = KVCache(model.config, capacity=2, dtype=model.cache_dtype)
+        with torch.inference_mode(), warnings.catch_warnings():
+            # That Python's decisions become constants is meant, and so is that TorchScript is used while it is there.
+            warnings.simplefilter("ignore")
+            example = self._inputs(0, cache)
+            self._step = torch.jit.trace(_Step(model).eval(), example, check_trace=False)
+
+    @staticmethod
+    def fits(model: FusedGPT) -> bool:
+        """Whether `model` can be recorded: with sliding windows, steps depend on how much has been read."""
+        return model.device.type == "cpu" and not any(model.config.local_layers)
+
+    def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
+        x, rope, _ = self._model.enter(torch.tensor([[token]]), slice(cache.length, cache.length + 1))
+        return x, rope if isinstance(rope, Tensor) else self._none, *cache.places()
+
+    def __call__(self, token: int, cache: KVCache) -> Tensor:
+        """Read one more token; returns the logits [vocabulary] behind it."""
+        with torch.jit.optimized_execution(False):  # which would take a tenth of a second at first and gain nothing
+            logits = self._step(*self._inputs(token, cache))
+        cache.took_one()
+        return logits[0]
+
+
+def record(model: Decoder) -> bool:
+    """Decode by a recording from now on, where that can be; returns whether it is so."""
+    if not isinstance(model, FusedGPT) or not TracedDecode.fits(model):
+        return False
+    try:
+        model.step = TracedDecode(model)
+    except (RuntimeError, AttributeError, NotImplementedError):  # TorchScript will go from torch one day
+        return False
+    return True

@@ -1,0 +1,95 @@
+"""Decoding by a recording says exactly what the same code says unrecorded."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.decoder.config import GPTConfig
+from engine.decoder.kv_cache import KVCache
+from engine.decoder.model import GPT, init_weights
+from engine.run.fuse import FusedGPT, fuse
+from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.linear import HalfLinear, Precision, has_half
+from engine.run.traced import TracedDecode, record
+
+SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
+GPT2 = {
+    **SHAPE,
+    "n_kv_head": 4,
+    "norm": "layer",
+    "mlp": "gelu",
+    "position": "learned",
+    "qk_norm": False,
+    "attention_bias": True,
+    "output_bias": True,
+    "mlp_bias": True,
+}
+SHAPES = {
+    "qwen3": SHAPE,
+    "llama": {**SHAPE, "qk_norm": False, "tie_embeddings": False},
+    "gpt2": GPT2,
+    "relu2": {**SHAPE, "mlp": "relu2"},
+    "scaled": {**SHAPE, "mlp": "geglu", "post_norms": True, "embedding_scale": 8.0},
+    "wide": {**SHAPE, "d_model": 512, "n_head": 8, "n_kv_head": 8, "head_dim": 64, "d_ff": 512},
+}
+WINDOWED = {**SHAPE, "local_layers": (True, False), "window": 4}
+
+
+def fused(shape: dict, precision: Precision, dtype: torch.dtype = torch.float32) -> FusedGPT:
+    made = GPT(GPTConfig(**shape))
+    init_weights(made, torch.Generator().manual_seed(0))
+    made.to(dtype)
+    if made.positions is None:
+        made.make_rope()
+    return fuse(made.eval().requires_grad_(False), precision)
+
+
+def said(model: FusedGPT, cache: KVCache, count: int) -> torch.Tensor:
+    """Logits [count, vocabulary] of greedy decoding behind a prompt."""
+    logits = prefill(model, [5, 6, 7, 8, 9], cache)
+    assert logits is not None
+    rows = [logits]
+    for _ in range(count - 1):
+        rows.append(decode(model, int(rows[-1].argmax()), cache).clone())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int4"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_the_same_numbers(shape: dict, precision: Precision) -> None:
+    model = fused(shape, precision, torch.bfloat16 if precision == "bf16" else torch.float32)
+    plain = said(model, KVCache(model.config, dtype=cache_dtype(model)), 40)
+    assert record(model)
+    assert isinstance(model.step, TracedDecode)
+    cache = KVCache(model.config, capacity=8, dtype=cache_dtype(model))
+    cache.reserve(64)  # the recording was made for other memory
+    recorded = said(model, cache, 40)
+    assert cache.length == 5 + 39
+    tolerance = 0.02 if precision == "bf16" else 0  # GELU is computed within the multiplication, or behind it
+    torch.testing.assert_close(recorded, plain, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.skipif(not has_half(), reason="this torch has no fp16 weights here")
+def test_weights_in_fp16_are_recorded_or_left_alone() -> None:
+    """They are no tensor; processors without bf16 have them."""
+    model = fused(SHAPE, "bf16")
+    if not isinstance(model.head, HalfLinear):
+        pytest.skip("this processor has bf16")
+    plain = said(model, KVCache(model.config), 12)
+    record(model)
+    torch.testing.assert_close(said(model, KVCache(model.config), 12), plain)
+
+
+def test_sliding_windows_are_not_recorded() -> None:
+    """Which positions are cut off depends on how many there are, and a recording would not look."""
+    model = fused(WINDOWED, "fp32")
+    assert not record(model)
+    assert model.step is None
+
+
+def test_a_torch_without_torchscript_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fused(SHAPE, "fp32")
+    monkeypatch.delattr("torch.jit.trace")
+    assert not record(model)
+    assert said(model, KVCache(model.config), 4).shape == (4, 300)
