@@ -50,8 +50,8 @@ class KVCache:
     ) -> None:
         self.capacity = capacity or config.context_length
         shape = (2 * config.n_layer, batch, config.n_kv_head, self.capacity, config.head_dim)  # k, v, k, v, …
-        self._all = torch.zeros(shape, device=device, dtype=dtype)
-        parts = self._all.unbind(0)
+        self.tensor = torch.zeros(shape, device=device, dtype=dtype)
+        parts = self.tensor.unbind(0)
         self.layers = [LayerCache(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
 
     @property
@@ -61,39 +61,42 @@ class KVCache:
     @property
     def bytes(self) -> int:
         """Memory that the keys and values take, used or not."""
-        return self._all.nbytes
+        return self.tensor.nbytes
 
     def one_more(self) -> None:
         """Have ready what every layer's next `append`, of one token, needs.
 
         Cutting tensors costs a microsecond each time; here they are cut for all layers at once.
         """
-        cut = self.places()
+        cut = self.cut(self.tensor, self.length)
         for number, layer in enumerate(self.layers):
             layer.ready = cut[4 * number : 4 * number + 4]  # type: ignore[assignment]
 
-    def places(self) -> tuple[Tensor, ...]:
-        """Of each layer where the next token's key and value go, [B, K, 1, D], and all keys and values with them."""
-        length = self.length
-        places, filled = self._all.narrow(3, length, 1).unbind(0), self._all.narrow(3, 0, length + 1).unbind(0)
+    @staticmethod
+    def cut(kept: Tensor, length: int) -> tuple[Tensor, ...]:
+        """Of each layer where the next token's key and value go, [B, K, 1, D], and all keys and values with them.
+
+        `kept` is a cache's tensor, and holds `length` tokens.
+        """
+        places, filled = kept.narrow(3, length, 1).unbind(0), kept.narrow(3, 0, length + 1).unbind(0)
         both = zip(places[::2], places[1::2], filled[::2], filled[1::2], strict=True)
         return tuple(chain.from_iterable(both))
 
     def took_one(self) -> None:
-        """What was put into `places` is a token from now on."""
+        """What was put behind the last token is one from now on."""
         for layer in self.layers:
             layer.length += 1
 
     def copy_beginning(self, other: KVCache, length: int) -> None:
         """Hold the first `length` tokens of `other`, and nothing else."""
         self.truncate(length)
-        self._all[:, :, :, :length] = other._all[:, :, :, :length]
+        self.tensor[:, :, :, :length] = other.tensor[:, :, :, :length]
         for layer in self.layers:
             layer.length = length
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the batch's `rows` [new batch], int64, in this order; a row may come several times."""
-        self._move(self._all[:, rows])
+        self._move(self.tensor[:, rows])
 
     def truncate(self, length: int) -> None:
         """Forget everything from position `length` on, so that a common prefix can be used again."""
@@ -105,12 +108,12 @@ class KVCache:
         if capacity <= self.capacity:
             return
         self.capacity = capacity
-        new = self._all.new_zeros(*self._all.shape[:3], capacity, self._all.shape[4])
-        new[:, :, :, : self.length] = self._all[:, :, :, : self.length]
+        new = self.tensor.new_zeros(*self.tensor.shape[:3], capacity, self.tensor.shape[4])
+        new[:, :, :, : self.length] = self.tensor[:, :, :, : self.length]
         self._move(new)
 
     def _move(self, tensor: Tensor) -> None:
         """Have everything in `tensor` from now on."""
-        self._all = tensor
+        self.tensor = tensor
         for layer, k, v in zip(self.layers, *(tensor.unbind(0)[part::2] for part in (0, 1)), strict=True):
             layer.k, layer.v = k, v

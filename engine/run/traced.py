@@ -2,8 +2,8 @@
 
 With small models Python takes as long between two operators as the operators themselves. The recording is made once,
 in some 50 ms and without a compiler, of the same code that runs without it; its steps are the same and so are its
-numbers. What changes from token to token is its input: the embedded token, RoPE's factors, and where keys and values
-go. CUDA has `graphs.py`.
+numbers. What changes from token to token is its input: the embedded token, RoPE's factors, the cache and how much of
+it is filled. CUDA has `graphs.py`.
 """
 
 from __future__ import annotations
@@ -42,10 +42,14 @@ class _Step(nn.Module):
         for number, packed in enumerate(model.packed_weights()):
             self.register_buffer(f"packed_{number}", packed)
 
-    def forward(self, x: Tensor, rope: Tensor, *places: Tensor) -> Tensor:
-        """x [1, C], RoPE's factors (empty without RoPE), and four places a layer → logits [1, vocabulary]."""
+    def forward(self, x: Tensor, rope: Tensor, kept: Tensor, length: Tensor) -> Tensor:
+        """x [1, C], RoPE's factors (empty without RoPE), and a cache's tensor that holds `length` [] tokens.
+
+        Returns logits [1, vocabulary].
+        """
         (model,) = self._call
         turned = rope if rope.numel() else None
+        places = KVCache.cut(kept, length)  # type: ignore[arg-type]  # a tensor in place of a number: it is recorded
         for number, block in enumerate(model.blocks):
             x = block(x, 1, turned, _Places(*places[4 * number : 4 * number + 4]), None)  # type: ignore[arg-type]
         return model.logits(model.norm(x))
@@ -73,8 +77,9 @@ class TracedDecode:
         return model.device.type == "cpu" and not any(model.config.local_layers)
 
     def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
-        x, rope, _ = self._model.enter(torch.tensor([[token]]), slice(cache.length, cache.length + 1))
-        return x, rope if isinstance(rope, Tensor) else self._none, *cache.places()
+        length = cache.length
+        x, rope, _ = self._model.enter(torch.tensor([[token]]), slice(length, length + 1))
+        return x, rope if isinstance(rope, Tensor) else self._none, cache.tensor, torch.tensor(length)
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""
