@@ -15,6 +15,7 @@ from engine.decoder.model import GPT
 from engine.files.model_folder import load_fused
 from engine.run.device import choose
 from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.traced import record
 from tests.benchmarks.timing import rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL
@@ -59,6 +60,7 @@ def main() -> None:
     for precision in ("auto", "bf16"):
         place = choose("cpu", precision)
         model = load_fused(MODEL, place).model
+        record(model)
         runs[f"homespun {place.note}"] = lambda model=model: ours(model, tokens)
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         peer = AutoModelForCausalLM.from_pretrained(MODEL, dtype=dtype).eval()

@@ -14,6 +14,7 @@ from engine.run.device import choose, fast_bf16
 from engine.run.generate_steps import cache_dtype, prefill
 from engine.run.sampler import sample
 from engine.run.speculate import Reader
+from engine.run.traced import record
 from tests.benchmarks.timing import rounds, table
 
 MODEL = BUNDLED / DEFAULT_MODEL
@@ -41,6 +42,7 @@ def speed(loaded: LoadedModel, text: str, params: SamplingParams, *, ahead: bool
 def main() -> None:
     for precision in ("bf16" if fast_bf16("cpu") else "fp32", "int8"):
         loaded = load_fused(MODEL, choose("cpu", precision))
+        record(loaded.model)
         for title, text, params in (("repetitive text", REPEATING, GREEDY), ("an open question", OPEN, LIVELY)):
             runs = {
                 "reading ahead": lambda t=text, p=params, m=loaded: speed(m, t, p, ahead=True),
