@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch is imported when a model is loaded: judging mail may 
     from engine.run.labelling import Labellers
     from engine.spam.judging import Judges
 
+REST_SECONDS = 0.1  # without a message, after which there is time for what makes later ones quicker
 DELTA_SECONDS = 1 / 15  # between two Deltas; a screen shows no more
 
 
@@ -38,6 +39,7 @@ class Worker:
         self._generator: Generator | None = None
         self._judges: Judges | None = None
         self._labellers: Labellers | None = None
+        self._recorded = False  # whether the model's decoding has been, or cannot be
         self._cancelled: set[str] = set()
         self._closing = threading.Event()
 
@@ -80,7 +82,6 @@ class Worker:
         from engine.run.device import choose
         from engine.run.generate import Generator
         from engine.run.graphs import speed_up
-        from engine.run.traced import record
 
         began = time.perf_counter()
         self._generator = None  # give the old model's memory back first
@@ -99,7 +100,15 @@ class Worker:
                 seconds=time.perf_counter() - began,
             )
         )
-        record(loaded.model)  # while the person looks at the window, or types
+        self._recorded = False
+
+    def rest(self) -> None:
+        """Do what no reply should wait for: nobody has asked for anything just now."""
+        if self._generator is not None and not self._recorded:
+            from engine.run.traced import record
+
+            self._recorded = True
+            record(self._generator.model)
 
     def _judge(self, message: Classify) -> None:
         from engine.spam.judging import Judges
@@ -183,6 +192,15 @@ def _read(stdin: BinaryIO, worker: Worker, inbox: queue.SimpleQueue[Message]) ->
     inbox.put(Shutdown())
 
 
+def _next(inbox: queue.SimpleQueue[Message], worker: Worker) -> Message:
+    """The next message; the worker rests where none comes at once."""
+    try:
+        return inbox.get(timeout=REST_SECONDS)
+    except queue.Empty:
+        worker.rest()
+        return inbox.get()
+
+
 def main() -> int:
     """Serve until Shutdown or the end of stdin; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal is the app's to understand
@@ -192,7 +210,7 @@ def main() -> int:
     inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin.buffer, worker, inbox), daemon=True).start()
     try:
-        while not isinstance(message := inbox.get(), Shutdown):
+        while not isinstance(message := _next(inbox, worker), Shutdown):
             worker.handle(message)
     except BrokenPipeError:
         return 0  # the app is gone

@@ -89,6 +89,20 @@ def test_load_answer_and_shut_down(loaded: Pipe) -> None:
     assert loaded.process.wait(10) == 0
 
 
+def test_a_worker_that_has_rested_says_the_same(loaded: Pipe) -> None:
+    """Where nothing is asked for a while, decoding is recorded (traced.py)."""
+
+    def ask(request: str) -> str:
+        messages = ({"role": "user", "content": "Hello!"},)
+        loaded.send(Generate(request, messages, SamplingParams(0.0, max_tokens=40)))
+        return "".join(m.text for m in loaded.until(Done, Failed) if isinstance(m, Delta))
+
+    at_once = ask("1")
+    time.sleep(1)
+    assert at_once
+    assert ask("2") == at_once
+
+
 def test_cancel_is_heard_within_100_ms_of_work(loaded: Pipe) -> None:
     """The tiny model's context is full too soon to be cancelled in time, so the question is asked again and again."""
     for index in range(50):
