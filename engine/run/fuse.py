@@ -17,7 +17,7 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
-from engine.run.linear import PackedLinear, Precision, has_amx, make_linear
+from engine.run.linear import NARROW, PackedLinear, Precision, has_amx, make_linear
 
 
 class FusedGPT:
@@ -120,16 +120,17 @@ def fuse(model: Decoder, precision: Precision | None = None) -> FusedGPT:
     if isinstance(model, FusedGPT):
         return model
     precision = precision or ("bf16" if model.dtype == torch.bfloat16 else "fp32")
-    dtype = activations(model.dtype, precision)
+    dtype = activations(model.config.d_model, model.dtype, precision)
     blocks = [FusedBlock(block, dtype, precision) for block in model.blocks]  # type: ignore[arg-type]
     table = model.embedding.weight.detach()
     embedding = Stored(tuple(table.shape), lambda: table)
     return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count())
 
 
-def activations(dtype: torch.dtype, precision: Precision) -> torch.dtype:
-    """What is kept between the layers: `dtype`, unless int8's kernel, which takes and gives fp32 alone."""
-    return torch.float32 if precision == "int8" else dtype
+def activations(width: int, dtype: torch.dtype, precision: Precision) -> torch.dtype:
+    """What is kept between the layers: `dtype`, but around int8 fp32, which is all that its kernel takes and gives."""
+    all_int8 = precision == "int8" or (precision == "int4" and width < NARROW)
+    return torch.float32 if all_int8 else dtype
 
 
 def _factors(cos: Tensor, sin: Tensor) -> Rope | Tensor:
