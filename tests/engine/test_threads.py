@@ -48,6 +48,35 @@ def test_a_load_that_comes_is_noticed_soon() -> None:
     assert chooser.now == 1
 
 
+def test_the_few_tokens_that_wait_are_what_counts() -> None:
+    """With all threads most tokens are quicker here, and every sixth takes twenty times as long."""
+    chooser, total = ThreadChooser(4, lambda _number: None), 0.0
+    for index in range(40 * WINDOW):
+        taken = 1.2 if chooser.now == 1 else (20.0 if index % 6 == 0 else 1.0)
+        total += taken
+        chooser.told(taken)
+    assert chooser.now == 1
+    assert total < 1.5 * 40 * WINDOW
+
+
+def test_a_single_token_that_waits_changes_nothing() -> None:
+    used: list[int] = []
+    chooser = ThreadChooser(4, used.append)
+    decode(chooser, IDLE, 5 * WINDOW)
+    used.clear()
+    chooser.told(100.0)
+    decode(chooser, IDLE, 5 * WINDOW)
+    assert used == []
+
+
+def test_a_try_that_cannot_end_well_ends_at_once() -> None:
+    chooser = ThreadChooser(4, lambda _number: None)
+    decode(chooser, BUSY, 3 * WINDOW)
+    assert chooser.now == 1
+    total = decode(chooser, {4: 150.0, 1: 1.0}, 2 * PATIENCE * WINDOW)
+    assert total < 1.06 * 2 * PATIENCE * WINDOW + 3 * 1.3 * 150, "a token or two of each try, not a window"
+
+
 def test_one_core_is_left_alone() -> None:
     used: list[int] = []
     decode(ThreadChooser(1, used.append), {1: 1.0}, 100)
