@@ -20,7 +20,7 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
-from engine.run.linear import FEW, Linear, PackedLinear, Precision, has_amx, has_packed, make_linear
+from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_amx, has_packed, make_linear
 
 LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
 
@@ -57,7 +57,9 @@ class FullRMSNorm:
         self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[…, D] → […, D]."""
+        """[…, D] → […, D], fp32."""
+        if x.dtype != torch.float32:
+            x = x.float()
         size = torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._floor)
         return torch.div(x, size).mul_(self._weight)
 
@@ -127,7 +129,7 @@ class FusedAttention:
         heads = rows.view(shape)
         dim = 1 if one else 2
         qk, v = heads.split_with_sizes((turned, self.n_kv_head), dim)
-        if self._dtype != torch.float32 and (rope is not None or self.norms is not None):
+        if rope is not None and qk.dtype != torch.float32:
             qk = qk.float()
         if self.norms is not None:
             qk = self.norms[one](qk)
@@ -151,7 +153,7 @@ class FusedAttention:
             k, v = k.to(kept), v.to(kept)
         if length == 1:
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
-            return self.out(y if y.dtype == self._dtype else y.to(self._dtype))
+            return self._leave(y)
         small = self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES
         if mask is None and self._on_cpu and (length <= FEW or (self._tiles and small)):
             y = attend_grouped(q, k, v, self.scale, self.window)
@@ -159,7 +161,13 @@ class FusedAttention:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
         else:
             y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
-        return self.out(y.transpose(1, 2).reshape(x.shape[0], -1).to(self._dtype))
+        return self._leave(y.transpose(1, 2).reshape(x.shape[0], -1))
+
+    def _leave(self, y: Tensor) -> Tensor:
+        """[N, H·D] → [N, C]."""
+        if y.dtype != self._dtype and not isinstance(self.out, Int8Linear):  # which takes what it is given
+            y = y.to(self._dtype)
+        return self.out(y)
 
 
 def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int, mask: Tensor | None) -> Tensor:
