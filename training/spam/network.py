@@ -27,7 +27,7 @@ from training.stages.results import vocabulary_files
 BASE, BLOCKS, CONTEXT = "homespun-v0", 1, 64
 LABELS = ("not spam", "spam")
 C = 0.03  # how little the head is held down, on rows of unit variance
-READ = {"plain": 1.0, "ordinary": 0.5, "written": 0.5}  # kinds of rows that it is fitted on, and how much they count
+READ = {"plain": 1.0}  # kinds of rows that it is fitted on, and how much they count
 
 
 def cut_network(out: Path, base: str = BASE) -> None:
