@@ -23,7 +23,7 @@ from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES
 from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
-from training.spam.written import written
+from training.spam.written import FILE, by_hand, written
 
 WORDS = {
     True: "cheap viagra casino money offer click guaranteed order free winner prize loan credit pills",
@@ -223,6 +223,27 @@ def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None
         written(path)
     rows = list(make_rows([example(mail) for mail in written(variants=1)], 1, 1.0, 1))
     assert {row["kind"] for row in rows} == {"written"}, "nothing is measured on them, and they are not disguised"
+
+
+def test_more_mail_written_by_hand_joins_only_when_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
+    following = FILE.with_name("written_next.txt")
+    mails = written(following)
+    assert {mail.spam for mail in mails} == {True, False}
+    assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}")
+    assert by_hand() == written()
+    assert by_hand([following]) == written() + mails
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "chat").mkdir()
+    (tmp_path / "raw" / "us_gov_blogs.txt").write_text("A title\n" + "a blog has many words " * 40)
+    talk = json.dumps({"messages": [{"role": "user", "content": "have you seen it"}]}) + "\n"
+    for name in ("self_dialogue", "byu_chitchat"):
+        (tmp_path / "chat" / f"{name}.jsonl").write_text(talk)
+    settings = {"split": None, "accents": 0, "disguised": 0.0, "most": 10, "seed": 1, "plain": tmp_path}
+    counts = [
+        prepare(folder, tmp_path / f"out{len(more)}", more=more, **settings)["train"]["written/spam"]
+        for more in ((), (following,))
+    ]
+    assert counts[1] > counts[0]
 
 
 def test_the_table(folder: Path, tmp_path: Path) -> None:

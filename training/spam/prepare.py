@@ -28,7 +28,7 @@ from training.spam.fitting import FOLDS
 from training.spam.rewrites import REWRITES, Rewrite
 from training.spam.splits import NAMES, Corpora, Example, example, sample
 from training.spam.written import SOURCE as WRITTEN
-from training.spam.written import written
+from training.spam.written import by_hand
 
 LABELS = {True: "spam", False: "not spam"}
 KINDS = {  # and how much each counts
@@ -116,15 +116,20 @@ def prepare(
     most: int,
     seed: int,
     plain: Path | None = None,
+    more: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Write the files into `out` and return the report that stands beside them as report.json."""
+    """Write the files into `out` and return the report that stands beside them as report.json.
+
+    Args:
+        plain: where ordinary English lies; mail written by hand joins it, and that of the files `more`.
+    """
     corpora = Corpora(data)
     if split is None:
         examples = [e for source in CORPORA for e in sample(corpora.mails(source), most)]
     else:
         examples = corpora.split(split).train
     if plain is not None:
-        examples += [example(mail) for mail in (*english(plain), *written())]
+        examples += [example(mail) for mail in (*english(plain), *by_hand(more))]
     return write_files(examples, out, split=split, accents=accents, disguised=disguised, seed=seed)
 
 
@@ -159,6 +164,9 @@ FOLDER = click.Path(path_type=Path)
     type=FOLDER,
     help="raw/ and chat/: ordinary English; mail written by hand joins it.",
 )
+@click.option(
+    "--more", type=FOLDER, multiple=True, help="A file of more mail written by hand, beside that which ships."
+)
 @click.option("--out", type=FOLDER, required=True, help="Where train.jsonl and valid.jsonl go.")
 @click.option("--split", type=click.Choice(NAMES), help="Leave this split's test part out.")
 @click.option("--accents", default=1, show_default=True, help="Variations of each mail besides itself.")
@@ -166,12 +174,20 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--most", default=8000, show_default=True, help="Mails of one source at most.")
 @click.option("--seed", default=1, show_default=True)
 def main(
-    data: Path, plain: Path | None, out: Path, split: str | None, accents: int, disguised: float, most: int, seed: int
+    data: Path,
+    plain: Path | None,
+    more: tuple[Path, ...],
+    out: Path,
+    split: str | None,
+    accents: int,
+    disguised: float,
+    most: int,
+    seed: int,
 ) -> None:
     """Write the training files of the spam scorer."""
     try:
         report = prepare(
-            data, out, split=split, accents=accents, disguised=disguised, most=most, seed=seed, plain=plain
+            data, out, split=split, accents=accents, disguised=disguised, most=most, seed=seed, plain=plain, more=more
         )
     except TrainingError as error:
         raise click.ClickException(str(error)) from error

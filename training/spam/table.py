@@ -27,7 +27,7 @@ from training.spam import baseline
 from training.spam.english import english
 from training.spam.measures import measure
 from training.spam.splits import NAMES, Corpora, Example, Split, example, rewritten
-from training.spam.written import written
+from training.spam.written import by_hand
 
 Train = Callable[[Split], baseline.Trained]
 
@@ -81,9 +81,17 @@ def show(row: dict[str, Any]) -> str:
     )
 
 
-def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Path, plain: Path | None = None) -> None:
+def run(
+    data: Path,
+    name: str,
+    splits: Sequence[str],
+    out: Path | None,
+    work: Path,
+    plain: Path | None = None,
+    more: Sequence[Path] = (),
+) -> None:
     """Measure scorer `name`, print each row when it is there, and write all to `out` as JSON."""
-    ordinary = [example(mail) for mail in (*english(plain), *written())] if plain else []
+    ordinary = [example(mail) for mail in (*english(plain), *by_hand(more))] if plain else []
     corpora, train = Corpora(data), trainer(name, work, ordinary)
     click.echo(
         f"{name}\n{'split':22s} {'accuracy':>9s} {'caught':>10s} {'ECE':>9s} {'mails/s':>10s} {'spam':>7s} {'ham':>7s}"
@@ -111,6 +119,12 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Pa
 @click.option(
     "--english", "plain", type=click.Path(path_type=Path), help="raw/ and chat/: ordinary English that ours learn, too."
 )
+@click.option(
+    "--more",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A file of more mail written by hand, which joins --english.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
 @click.option(
     "--work",
@@ -120,12 +134,18 @@ def run(data: Path, name: str, splits: Sequence[str], out: Path | None, work: Pa
     help="Where stacked scorers are trained, and kept.",
 )
 def main(
-    data: Path, scorers: tuple[str, ...], splits: tuple[str, ...], plain: Path | None, out: Path | None, work: Path
+    data: Path,
+    scorers: tuple[str, ...],
+    splits: tuple[str, ...],
+    plain: Path | None,
+    more: tuple[Path, ...],
+    out: Path | None,
+    work: Path,
 ) -> None:
     """Measure spam scorers on the splits of the corpora."""
     try:
         for scorer in scorers:
-            run(data, scorer, splits, out, work, plain)
+            run(data, scorer, splits, out, work, plain, more)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

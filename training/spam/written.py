@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.errors import TrainingError
@@ -39,6 +40,15 @@ def written(path: Path = FILE, variants: int = VARIANTS, seed: int = 0) -> list[
         drawn = (Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants))
         mails += without_doubles(drawn)
     return mails
+
+
+def by_hand(more: Sequence[Path] = ()) -> list[Mail]:
+    """The mails of the file that ships, and of `more` of its form.
+
+    Raises:
+        TrainingError: as `written`.
+    """
+    return [mail for path in (FILE, *more) for mail in written(path)]
 
 
 def drawn_from(text: str, rng: random.Random) -> str:
