@@ -14,12 +14,12 @@ from functools import lru_cache
 # For mallopt: the size from which a block is mapped, and unmapped when it is freed, and how much free memory
 # at the heap's end is kept.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-_LOADING, _RUNNING = 1 << 20, 32 << 20  # bytes; the second is where glibc's own adjustment of both ends
+_LOADING, _RUNNING = 1 << 18, 32 << 20  # bytes; the second is where glibc's own adjustment of both ends
 
 
 @contextmanager
 def returned_at_once() -> Iterator[None]:
-    """Inside, freed blocks of a megabyte and more go back to the system at once instead of being kept in the heap."""
+    """Inside, freed blocks of a quarter of a megabyte and more go back to the system at once instead of being kept in the heap."""
     libc = _glibc()
     if libc is None:
         yield

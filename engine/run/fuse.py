@@ -17,7 +17,8 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
-from engine.run.linear import NARROW, PackedLinear, Precision, has_amx, make_linear
+from engine.run.linear import NARROW, PackedLinear, Precision, make_linear
+from engine.run.processor import has_amx
 
 
 class FusedGPT:

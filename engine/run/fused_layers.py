@@ -20,7 +20,8 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
-from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_amx, has_packed, make_linear
+from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_packed, make_linear
+from engine.run.processor import has_amx
 
 LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
 

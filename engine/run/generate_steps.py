@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.decoder.kv_cache import KVCache
 from engine.run.fuse import Decoder, FusedGPT
-from engine.run.linear import has_amx
+from engine.run.processor import has_amx
 
 # Tokens read between two looks at whether the reply is still wanted. On a CPU, more than 256 (with AMX, 512) at once
 # are slower again: half of what attention computes for a chunk is hidden from it.

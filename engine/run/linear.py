@@ -1,14 +1,14 @@
 """Linear layers in every precision: fp32, bf16, int8 and int4, each by the quickest operator that this torch has here.
 
-Owns how weights are rounded, laid out and multiplied. Plain classes and no modules: for one token at a time, a module's
-calls and lookups add up. Which precision a model gets is `device.py`.
+Owns how weights are laid out and multiplied. Plain classes and no modules: for one token at a time, a module's calls
+and lookups add up. Rounding is `rounding.py`, what is asked of the CPU `processor.py`, and which precision a model
+gets `device.py`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -16,16 +16,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.run.processor import has_amx, has_bf16, has_vnni, int8_engine, packing_for, works
+from engine.run.rounding import (
+    GROUP,
+    PAD,
+    int4_is_blocked,
+    int8_levels,
+    pair_scale,
+    round_to_int4,
+    row_scale,
+    rows_at_a_time,
+    unpack_int4,
+)
+
 Precision = Literal["fp32", "bf16", "int8", "int4"]
 Linear = Callable[[Tensor], Tensor]
 
-GROUP = 32  # weights that share a scale and a zero point in int4
 NARROW = 512  # a side below which a layer is so small that int8 is quicker than int4, and can have bf16 weights as well
 FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesses read together (speculate.py)
-PIECE = 2**18  # weights that are rounded at a time
 HALF_MAX = 65504.0  # the largest number in fp16
 MANY = 64  # rows from which unpacking int4 weights for them pays
-_PAD = 64  # outputs that the int4 kernel wants a multiple of
 
 
 def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
@@ -45,7 +55,7 @@ def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, preci
             return Int4Linear(weight, bias, dtype)
         if dtype == torch.bfloat16 and has_packed():
             return PackedLinear(weight.to(dtype), bias)
-        if dtype == torch.float32 and precision == "bf16" and has_half() and _row_scale(weight).max() * 127 <= HALF_MAX:
+        if dtype == torch.float32 and precision == "bf16" and has_half() and row_scale(weight).max() * 127 <= HALF_MAX:
             return HalfLinear(weight, bias)
     return PlainLinear(weight.to(dtype), bias)
 
@@ -99,7 +109,7 @@ class HalfLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        with _engine("fbgemm"):
+        with packing_for("fbgemm"):
             self._packed = torch.ops.quantized.linear_prepack_fp16(
                 weight.float(), bias.float() if bias is not None else None
             )
@@ -124,10 +134,12 @@ class Int8Linear:
     """
 
     def __init__(self, *weights: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        scale_of = _row_scale if has_vnni() or _int8_engine() != "fbgemm" else _pair_scale
+        scale_of = row_scale if has_vnni() or int8_engine() != "fbgemm" else pair_scale
         scales = [scale_of(weight) for weight in weights]
         # Joined when they are small: in fp32 they could take more memory than all that is rounded.
-        self._scale, levels = torch.cat(scales), torch.cat([*map(_int8_levels, weights, scales)])
+        rounded = [*map(int8_levels, weights, scales)]
+        levels = torch.cat(rounded) if len(rounded) > 1 else rounded[0]
+        self._scale = torch.cat(scales)
         self._multiply = _by_levels(levels)
         self._bias = bias.float() if bias is not None else None
         self._dtype = dtype
@@ -158,12 +170,12 @@ def _by_levels(levels: Tensor) -> Linear:
     torch's newer `quantized.linear_dynamic` does the same with the same FBGEMM, but its weights are an object: checking
     that at every call takes 20 µs, as long as a small layer's multiplication.
     """
-    with warnings.catch_warnings(), _engine(_int8_engine()):
+    with warnings.catch_warnings(), packing_for(int8_engine()):
         warnings.simplefilter("ignore")  # that both will go one day: the range of torch versions is bounded
-        if _int8_engine() == "fbgemm" and hasattr(torch, "fbgemm_linear_int8_weight_fp32_activation"):
+        if int8_engine() == "fbgemm" and hasattr(torch, "fbgemm_linear_int8_weight_fp32_activation"):
             multiply = torch.fbgemm_linear_int8_weight_fp32_activation
             weights = torch.fbgemm_pack_quantized_matrix(levels)
-            pieces = levels.split(_rows_at_a_time(levels))
+            pieces = levels.split(rows_at_a_time(levels))
             sums = torch.cat(
                 [piece.sum(1, dtype=torch.int32) for piece in pieces]
             )  # all at once would be all in 32 bits
@@ -173,34 +185,6 @@ def _by_levels(levels: Tensor) -> Linear:
         dynamic = torch.ops.quantized.linear_dynamic.default
         weights = torch.ops.quantized.linear_prepack(torch._make_per_tensor_quantized_tensor(levels, 1.0, 0), None)
         return lambda x: dynamic(x, weights)
-
-
-def _int8_levels(weight: Tensor, scale: Tensor) -> Tensor:
-    """`weight` [out, in] in steps of `scale` [out], int8; a few rows at a time, for a head in fp32 would be large."""
-    levels = torch.empty(weight.shape, dtype=torch.int8, device=weight.device)
-    rows = _rows_at_a_time(weight)
-    for some, steps, into in zip(weight.split(rows), scale.split(rows), levels.split(rows), strict=True):
-        into.copy_((some / steps[:, None]).round_())  # divided in fp32
-    return levels
-
-
-def _rows_at_a_time(weight: Tensor) -> int:
-    return max(1, PIECE // weight.shape[1])
-
-
-def _row_scale(weight: Tensor) -> Tensor:
-    """What an int8 step is worth in each row of [out, in], fp32."""
-    return torch.maximum(weight.amax(dim=1), -weight.amin(dim=1)).float().clamp(min=1e-10) / 127
-
-
-def _pair_scale(weight: Tensor) -> Tensor:
-    """The same where two neighbours together must not pass 128 steps either: with 8-bit inputs, 2·64·255 < 2¹⁵.
-
-    It is about 1.3 times as large for weights that are normally distributed; for 7-bit weights it would be twice.
-    """
-    even = weight.shape[1] // 2 * 2
-    pairs = (weight[:, :even:2] + weight[:, 1:even:2]).abs().amax(dim=1)
-    return torch.maximum(_row_scale(weight), pairs.float() / 127)  # both may be rounded up: 128
 
 
 class Int4Linear:
@@ -213,7 +197,7 @@ class Int4Linear:
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
         self._outputs = len(weight)
         self._bias, self._dtype = bias, dtype
-        padded = F.pad(weight.float(), (0, 0, 0, -len(weight) % _PAD))
+        padded = F.pad(weight.float(), (0, 0, 0, -len(weight) % PAD))
         levels, scale, zero = round_to_int4(padded)
         self._packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 1)
         self._scale_and_zero = torch.stack((scale, zero), -1).transpose(0, 1).contiguous().to(torch.bfloat16)
@@ -233,61 +217,10 @@ class Int4Linear:
         return y if self._bias is None else y + self._bias
 
 
-def unpack_int4(packed: Tensor, scale_and_zero: Tensor) -> Tensor:
-    """The weights that torch packed for AVX-512, [in, out] in bf16: 64 outputs lie together, 32 of them in low halves.
-
-    packed: uint8 [out, in / 2]; scale_and_zero: bf16 [in / 32, out, 2].
-    """
-    blocks, inputs = len(packed) // _PAD, 2 * packed.shape[1]
-    halves = packed.view(blocks, inputs, _PAD // 2)
-    levels = torch.cat((halves & 15, halves >> 4), -1).to(torch.bfloat16).sub_(8).view(blocks, -1, GROUP, _PAD)
-    scale, zero = (part.view(-1, blocks, 1, _PAD).transpose(0, 1).contiguous() for part in scale_and_zero.unbind(-1))
-    return torch.addcmul(zero, levels, scale).permute(1, 2, 0, 3).reshape(inputs, blocks * _PAD)
-
-
-@lru_cache(maxsize=1)
-def int4_is_blocked() -> bool:
-    """Whether torch packs int4 weights here as `unpack_int4` takes it; other processors have other orders."""
-    random = torch.Generator().manual_seed(0)
-    levels = torch.randint(0, 16, (2 * _PAD, GROUP), generator=random, dtype=torch.int32)
-    steps = torch.tensor([1.0, 0.0], dtype=torch.bfloat16).expand(1, 2 * _PAD, 2)
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 1)
-    return torch.equal(unpack_int4(packed, steps), (levels.t() - 8).to(torch.bfloat16))
-
-
-def round_to_int4(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(levels, scale, zero) of [out, in]: levels int32 0…15 [out, in], the others [out, in/32] as bf16 holds them.
-
-    A weight is (level - 8)·scale + zero. The range of a group is shrunk where cutting off its ends costs less, in
-    squared error, than the finer steps inside win.
-    """
-    groups = weight.view(len(weight), -1, GROUP)
-    low, high = groups.amin(-1), groups.amax(-1)
-    best_error = torch.full_like(low, torch.inf)
-    best_scale, best_zero = torch.zeros_like(low), torch.zeros_like(low)
-    for shrink in (1.0, 0.95, 0.9, 0.85, 0.8, 0.75):
-        scale = ((high - low) * shrink / 15).clamp(min=1e-8).to(torch.bfloat16).float()
-        zero = ((high + low) / 2 + scale / 2).to(torch.bfloat16).float()
-        error = (_dequantize(_levels(groups, scale, zero), scale, zero) - groups).square().sum(-1)
-        better = error < best_error
-        best_error = torch.where(better, error, best_error)
-        best_scale, best_zero = torch.where(better, scale, best_scale), torch.where(better, zero, best_zero)
-    levels = _levels(groups, best_scale, best_zero)
-    return levels.to(torch.int32).view(weight.shape), best_scale, best_zero
-
-
-def _levels(groups: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-    return ((groups - zero[..., None]) / scale[..., None] + 8).round().clamp(0, 15)
-
-
-def _dequantize(levels: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-    return (levels - 8) * scale[..., None] + zero[..., None]
-
-
 @lru_cache(maxsize=1)
 def has_packed() -> bool:
     """Whether this torch packs bf16 weights for oneDNN."""
-    return torch.backends.mkldnn.is_available() and _works(
+    return torch.backends.mkldnn.is_available() and works(
         lambda: PackedLinear(torch.ones(16, 32, dtype=torch.bfloat16), None)(torch.ones(1, 32, dtype=torch.bfloat16))
     )
 
@@ -296,67 +229,18 @@ def has_packed() -> bool:
 def has_half() -> bool:
     """Whether this torch multiplies fp32 by fp16 weights on this CPU."""
     weight, x = torch.ones(16, 32), torch.ones(2, 32)
-    return "fbgemm" in torch.backends.quantized.supported_engines and _works(lambda: HalfLinear(weight, None)(x))
+    return "fbgemm" in torch.backends.quantized.supported_engines and works(lambda: HalfLinear(weight, None)(x))
 
 
 @lru_cache(maxsize=1)
 def has_int8() -> bool:
     """Whether this torch multiplies int8 weights on this CPU."""
     weight, x = torch.ones(16, 32), torch.ones(2, 32)
-    return bool(_int8_engine()) and _works(lambda: Int8Linear(weight, bias=None, dtype=x.dtype)(x))
+    return bool(int8_engine()) and works(lambda: Int8Linear(weight, bias=None, dtype=x.dtype)(x))
 
 
 @lru_cache(maxsize=1)
 def has_int4() -> bool:
     """Whether this torch multiplies int4 weights on this CPU."""
     weight, x = torch.ones(64, 64), torch.ones(1, 64, dtype=torch.bfloat16)
-    return _works(lambda: Int4Linear(weight, None, x.dtype)(x))
-
-
-def quick_int4() -> bool:
-    """Whether int4 is quicker than int8 here: torch's int4 kernel is made for AVX-512, and slower without it."""
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-
-
-def _int8_engine() -> str:
-    """The kernels that this torch has for int8 on this CPU: FBGEMM on x86, QNNPACK on Arm; "" for none."""
-    there = torch.backends.quantized.supported_engines
-    return next((name for name in ("fbgemm", "qnnpack") if name in there), "")
-
-
-@contextmanager
-def _engine(name: str) -> Iterator[None]:
-    """Pack weights for the kernels called `name`."""
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = name
-    try:
-        yield
-    finally:
-        torch.backends.quantized.engine = before
-
-
-def has_bf16() -> bool:
-    """Whether this CPU multiplies bf16 by itself; where it is emulated, fp32 is faster."""
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and (native or has_amx())
-
-
-def has_amx() -> bool:
-    """Whether this CPU multiplies tiles of bf16."""
-    return torch.cpu._is_amx_tile_supported()
-
-
-def has_vnni() -> bool:
-    """Whether 8-bit products are summed in 32 bits; without it two of them may overflow 16."""
-    return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
-
-
-def _works(attempt: Callable[[], object]) -> bool:
-    """Whether an operator is there and takes what it is given; older torches and other CPUs lack some."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # some say once that they will go one day
-            attempt()
-    except (RuntimeError, AttributeError, NotImplementedError):
-        return False
-    return True
+    return works(lambda: Int4Linear(weight, None, x.dtype)(x))

@@ -19,10 +19,9 @@ from engine.run.linear import (
     has_int4,
     has_int8,
     has_packed,
-    int4_is_blocked,
     make_linear,
-    round_to_int4,
 )
+from engine.run.rounding import int4_is_blocked, round_to_int4
 
 CASES = {
     "packed": (PackedLinear, has_packed, 0.01),
@@ -115,7 +114,7 @@ def test_other_operators_for_int8_say_the_same(engine: str, rows: int, monkeypat
     weight, bias, x = torch.randn(64, 96), torch.randn(64), torch.randn(rows, 96)
     exact = x @ weight.t() + bias
     assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
-    monkeypatch.setattr("engine.run.linear._int8_engine", lambda: engine)
+    monkeypatch.setattr("engine.run.linear.int8_engine", lambda: engine)
     monkeypatch.delattr("torch.fbgemm_linear_int8_weight_fp32_activation", raising=False)
     assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
 
