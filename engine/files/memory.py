@@ -19,7 +19,7 @@ _LOADING, _RUNNING = 1 << 18, 32 << 20  # bytes; the second is where glibc's own
 
 @contextmanager
 def returned_at_once() -> Iterator[None]:
-    """Inside, freed blocks of a quarter of a megabyte and more go back to the system at once instead of being kept in the heap."""
+    """Inside, freed blocks of 256 KB and more go back to the system at once instead of being kept in the heap."""
     libc = _glibc()
     if libc is None:
         yield

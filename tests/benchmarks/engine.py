@@ -29,7 +29,7 @@ from engine.run.fuse import FusedGPT
 from engine.run.generate_steps import cache_dtype, decode, prefill
 from engine.run.linear import Precision
 from engine.run.traced import record
-from tests.benchmarks.timing import Measured, rounds, table
+from tests.benchmarks.timing import rounds, table
 from tests.engine.gguf_writing import write_gguf
 
 SHORT, LONG, PREFILL = 64, 900, 512  # tokens before, and read
@@ -159,21 +159,24 @@ def compare(title: str, folder: Path, architecture: str) -> None:
         f"decoding after {LONG} tokens, {title}": lambda one: one.decode(LONG),
         f"reading {PREFILL} tokens, {title}": lambda one: one.prefill(PREFILL),
     }
+    # All axes in the same rounds: a shared machine's speed changes within minutes, and ratios of axes are told, too.
+    runs = {
+        (axis, name): (lambda one=one, run=run: run(one))
+        for name, one in contenders.items()
+        for axis, run in axes.items()
+    }
+    measured = rounds(runs, 5)
     rivals = {"bf16": "BF16" if NATIVE else "F16", "int8": "Q8_0", "int4": "Q4_0"}
-    kept: dict[str, Measured] = {}
-    for axis, run in axes.items():
-        results = rounds({name: (lambda one=one, run=run: run(one)) for name, one in contenders.items()}, 5)
+    for axis in axes:
         for precision in PRECISIONS:
             ours = f"homespun {precision}"
-            against = {ours, f"transformers {PEER}", f"llama.cpp {rivals[precision]}"}
-            chosen = {name: result for name, result in results.items() if name in against}
+            against = (ours, f"transformers {PEER}", f"llama.cpp {rivals[precision]}")
+            chosen = {name: measured[axis, name] for name in against if name in contenders}
             table(f"{axis}, {precision}", "tokens/s", chosen, ours=ours, more_is_better=True)
-        if f"after {SHORT}" in axis:
-            kept = results
-        elif f"after {LONG}" in axis:
-            print(f"\nwhat {LONG} tokens before leave of the speed after {SHORT}, {title}")
-            for name, result in results.items():
-                print(f"  {name:44s} {result.median / kept[name].median:.2f}")
+    short, long, _ = axes
+    print(f"\nwhat {LONG} tokens before leave of the speed after {SHORT}, {title}")
+    for name in contenders:
+        print(f"  {name:44s} {measured[long, name].median / measured[short, name].median:.2f}")
 
 
 def main() -> None:

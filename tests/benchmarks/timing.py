@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,13 @@ class Measured:
         return f"{_number(self.median)} {unit} ({_number(low)} to {_number(high)})"
 
 
+Key = TypeVar("Key", bound=Hashable)
 PAUSE = 0.3  # seconds between contenders: one's threads may spin for so long when there is nothing more to do for them
 
 
-def rounds(contenders: Mapping[str, Callable[[], float]], count: int) -> dict[str, Measured]:
+def rounds(contenders: Mapping[Key, Callable[[], float]], count: int) -> dict[Key, Measured]:
     """Every contender once a round, `count` rounds; each returns its own figure. The first round is thrown away."""
-    values: dict[str, list[float]] = {name: [] for name in contenders}
+    values: dict[Key, list[float]] = {name: [] for name in contenders}
     for index in range(count + 1):
         for name, run in contenders.items():
             time.sleep(PAUSE)
