@@ -33,6 +33,7 @@ Precision = Literal["fp32", "bf16", "int8", "int4"]
 Linear = Callable[[Tensor], Tensor]
 
 NARROW = 512  # a side below which a layer is so small that int8 is quicker than int4, and can have bf16 weights as well
+LARGE = 2**21  # weights from which it is not: a narrow model's vocabulary
 FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesses read together (speculate.py)
 HALF_MAX = 65504.0  # the largest number in fp16
 MANY = 64  # rows from which unpacking int4 weights for them pays
@@ -145,7 +146,7 @@ class Int8Linear:
         self._dtype = dtype
         half = torch.bfloat16
         self._many = None
-        if min(levels.shape) < NARROW and has_bf16() and has_packed():
+        if min(levels.shape) < NARROW and levels.numel() < LARGE and has_bf16() and has_packed():
             joined = torch.cat([weight.to(half) for weight in weights])
             self._many = PackedLinear(joined, bias.to(half) if bias is not None else None)
 
@@ -176,9 +177,8 @@ def _by_levels(levels: Tensor) -> Linear:
             multiply = torch.fbgemm_linear_int8_weight_fp32_activation
             weights = torch.fbgemm_pack_quantized_matrix(levels)
             pieces = levels.split(rows_at_a_time(levels))
-            sums = torch.cat(
-                [piece.sum(1, dtype=torch.int32) for piece in pieces]
-            )  # all at once would be all in 32 bits
+            # All at once, they would all be copied in 32 bits first.
+            sums = torch.cat([piece.sum(1, dtype=torch.int32) for piece in pieces])
             nothing = torch.zeros(len(levels))
             shape = levels.new_zeros(1).expand(levels.shape)  # all that is looked at besides the packed weights
             return lambda x: multiply(x, shape, weights, sums, 1.0, 0, nothing)

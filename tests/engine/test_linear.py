@@ -8,6 +8,7 @@ import torch
 from engine.run.linear import (
     FEW,
     HALF_MAX,
+    LARGE,
     MANY,
     NARROW,
     HalfLinear,
@@ -80,6 +81,13 @@ def test_many_rows_say_what_each_says_alone(inputs: int) -> None:
     alone = torch.cat([layer(row[None]) for row in x])
     assert error(layer(x), alone) < 0.02
     assert error(layer(x[:FEW]), alone[:FEW]) < 0.02
+
+
+@pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")
+def test_a_vocabulary_is_not_kept_twice() -> None:
+    """It is narrow in a small model, and still too large for weights in bf16 beside those in int8."""
+    weight, x = torch.ones(LARGE // 64, 64), torch.ones(FEW + 1, 64)
+    assert Int8Linear(weight, bias=None, dtype=torch.float32)(x).dtype == torch.float32, "bf16 weights would give bf16"
 
 
 @pytest.mark.skipif(not has_int8(), reason="this torch has no int8 here")

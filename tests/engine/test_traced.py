@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
+
 import pytest
 import torch
 
-from engine.decoder.config import GPTConfig
 from engine.decoder.kv_cache import KVCache
-from engine.decoder.model import GPT, init_weights
+from engine.protocol import Load
 from engine.run.fuse import FusedGPT, fuse
 from engine.run.generate_steps import cache_dtype, decode, prefill
 from engine.run.linear import HalfLinear, Precision, has_half
 from engine.run.traced import TracedDecode, record
+from engine.worker import Worker
+from tests.engine.test_fuse import GPT2, SHAPE
+from tests.engine.test_fuse import model as plain_model
 
-SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
-GPT2 = {
-    **SHAPE,
-    "n_kv_head": 4,
-    "norm": "layer",
-    "mlp": "gelu",
-    "position": "learned",
-    "qk_norm": False,
-    "attention_bias": True,
-    "output_bias": True,
-    "mlp_bias": True,
-}
 SHAPES = {
     "qwen3": SHAPE,
     "llama": {**SHAPE, "qk_norm": False, "tie_embeddings": False},
@@ -37,12 +30,7 @@ WINDOWED = {**SHAPE, "local_layers": (True, False), "window": 4}
 
 
 def fused(shape: dict, precision: Precision, dtype: torch.dtype = torch.float32) -> FusedGPT:
-    made = GPT(GPTConfig(**shape))
-    init_weights(made, torch.Generator().manual_seed(0))
-    made.to(dtype)
-    if made.positions is None:
-        made.make_rope()
-    return fuse(made.eval().requires_grad_(False), precision)
+    return fuse(plain_model(shape, dtype), precision)
 
 
 def said(model: FusedGPT, cache: KVCache, count: int) -> torch.Tensor:
@@ -86,6 +74,23 @@ def test_sliding_windows_are_not_recorded() -> None:
     model = fused(WINDOWED, "fp32")
     assert not record(model)
     assert model.step is None
+
+
+def test_the_worker_records_when_it_rests(tiny_folder: Path) -> None:
+    """Once for each model, and not before it has answered who is waiting."""
+    worker = Worker(BytesIO())
+    worker.rest()  # without a model
+    for _ in range(2):
+        worker.handle(Load(str(tiny_folder), device="cpu", precision="fp32"))
+        assert worker._generator is not None
+        model = worker._generator.model
+        assert isinstance(model, FusedGPT)
+        assert model.step is None
+        worker.rest()
+        step = model.step
+        assert isinstance(step, TracedDecode)
+        worker.rest()
+        assert model.step is step
 
 
 def test_a_torch_without_torchscript_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
