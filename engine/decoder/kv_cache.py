@@ -12,9 +12,14 @@ from torch import Tensor
 
 from engine.decoder.config import GPTConfig
 
+FOLD = 256  # positions whose keys lie transposed, as a block, in a folded cache
+
 
 class LayerCache:
     """One layer's keys and values, each [B, K, capacity, D]: views of the tensor that `KVCache` has for all layers."""
+
+    folded = False
+    bags = None  # see `traced.py`
 
     def __init__(self, k: Tensor, v: Tensor) -> None:
         self.k, self.v = k, v
@@ -24,20 +29,71 @@ class LayerCache:
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store [B, K, T, D] behind what is there; returns everything so far, [B, K, S, D] each."""
         if self.ready is not None:
-            (k_place, v_place, k_all, v_all), self.ready = self.ready, None
-            k_place.copy_(k)
-            v_place.copy_(v)
-            self.length += 1
-            return k_all, v_all
+            return self._append_one(k, v)
         start, count = self.length, k.shape[2]
         self.k.narrow(2, start, count).copy_(k)
         self.v.narrow(2, start, count).copy_(v)
         self.length = start + count
+        return self.everything()
+
+    def everything(self) -> tuple[Tensor, Tensor]:
+        """Keys and values so far, [B, K, S, D]."""
         return self.k.narrow(2, 0, self.length), self.v.narrow(2, 0, self.length)
+
+    def _append_one(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.ready is not None
+        (k_place, v_place, k_all, v_all), self.ready = self.ready, None
+        k_place.copy_(k)
+        v_place.copy_(v)
+        self.length += 1
+        return k_all, v_all
+
+
+class FoldedLayerCache(LayerCache):
+    """The same with the keys of each FOLD positions transposed, [D, FOLD], for `bags.py`."""
+
+    folded = True
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store [B, K, T, D] behind what is there; returns two tables, of all there is room for.
+
+        Keys are [B·K·capacity/FOLD·D, FOLD], a row for each number of a head in a block of positions; values are
+        [B·K·capacity, D], a row for each position of a head.
+        """
+        if self.ready is not None:
+            return self._append_one(k, v)
+        blocks, done, count = self._blocks(), 0, k.shape[2]
+        while done < count:
+            block, place = divmod(self.length + done, FOLD)
+            some = min(FOLD - place, count - done)
+            blocks[:, :, block, :, place : place + some] = k[:, :, done : done + some].transpose(2, 3)
+            done += some
+        self.v.narrow(2, self.length, count).copy_(v)
+        self.length += count
+        return self.k.view(-1, FOLD), self.v.view(-1, self.v.shape[3])
+
+    def everything(self) -> tuple[Tensor, Tensor]:
+        """Keys and values so far, [B, K, S, D], as copies in fp32; the keys are still transposed in memory.
+
+        Turning blocks around takes three times as long, and torch widens 16 bits by sixteens, but not from one kind of
+        them to another.
+        """
+        blocks = self._blocks()[:, :, : -(-self.length // FOLD)]
+        k = blocks.transpose(2, 3).flatten(3).float()  # [B, K, D, …]
+        return k.narrow(3, 0, self.length).transpose(2, 3), self.v.narrow(2, 0, self.length).float()
+
+    def _blocks(self) -> Tensor:
+        """The keys as they lie: [B, K, capacity/FOLD, D, FOLD]."""
+        batch, heads, _, head_dim = self.k.shape
+        return self.k.view(batch, heads, -1, head_dim, FOLD)
 
 
 class KVCache:
-    """The whole decoder's cache, for `capacity` tokens. `length` is how many it holds."""
+    """The whole decoder's cache, for `capacity` tokens. `length` is how many it holds.
+
+    Args:
+        folded: have keys lie as `FoldedLayerCache` wants them.
+    """
 
     def __init__(
         self,
@@ -47,12 +103,15 @@ class KVCache:
         batch: int = 1,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        folded: bool = False,
     ) -> None:
-        self.capacity = capacity or config.context_length
-        shape = (2 * config.n_layer, batch, config.n_kv_head, self.capacity, config.head_dim)  # k, v, k, v, …
+        self.capacity, self.folded = capacity or config.context_length, folded
+        room = self._whole(self.capacity)
+        shape = (2 * config.n_layer, batch, config.n_kv_head, room, config.head_dim)  # k, v, k, v, …
         self.tensor = torch.zeros(shape, device=device, dtype=dtype)
         parts = self.tensor.unbind(0)
-        self.layers = [LayerCache(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
+        make = FoldedLayerCache if folded else LayerCache
+        self.layers = [make(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
 
     @property
     def length(self) -> int:
@@ -68,18 +127,26 @@ class KVCache:
 
         Cutting tensors costs a microsecond each time; here they are cut for all layers at once.
         """
-        cut = self.cut(self.tensor, self.length)
+        cut = self.cut(self.tensor, self.length, self.folded)
         for number, layer in enumerate(self.layers):
             layer.ready = cut[4 * number : 4 * number + 4]  # type: ignore[assignment]
 
     @staticmethod
-    def cut(kept: Tensor, length: int) -> tuple[Tensor, ...]:
-        """Of each layer where the next token's key and value go, [B, K, 1, D], and all keys and values with them.
+    def cut(kept: Tensor, length: int, folded: bool) -> tuple[Tensor, ...]:
+        """Of each layer where the next token's key and value go, [B, K, 1, D], and what `append` returns with them.
 
         `kept` is a cache's tensor, and holds `length` tokens.
         """
-        places, filled = kept.narrow(3, length, 1).unbind(0), kept.narrow(3, 0, length + 1).unbind(0)
-        both = zip(places[::2], places[1::2], filled[::2], filled[1::2], strict=True)
+        places = kept.narrow(3, length, 1).unbind(0)
+        if folded:
+            # [L, B, K, capacity/FOLD, D, FOLD]: what lies in one piece may be cut another way.
+            blocks = kept[::2].flatten(3).unflatten(3, (-1, kept.shape[4], FOLD))
+            k_places = blocks.select(3, length // FOLD).narrow(4, length % FOLD, 1).transpose(3, 4).unbind(0)
+            k_all, v_all = kept[::2].flatten(1).unflatten(1, (-1, FOLD)), kept[1::2].flatten(1, 3)
+            both = zip(k_places, places[1::2], k_all.unbind(0), v_all.unbind(0), strict=True)
+        else:
+            filled = kept.narrow(3, 0, length + 1).unbind(0)
+            both = zip(places[::2], places[1::2], filled[::2], filled[1::2], strict=True)
         return tuple(chain.from_iterable(both))
 
     def took_one(self) -> None:
@@ -90,7 +157,8 @@ class KVCache:
     def copy_beginning(self, other: KVCache, length: int) -> None:
         """Hold the first `length` tokens of `other`, and nothing else."""
         self.truncate(length)
-        self.tensor[:, :, :, :length] = other.tensor[:, :, :, :length]
+        whole = self._whole(length)
+        self.tensor[:, :, :, :whole] = other.tensor[:, :, :, :whole]
         for layer in self.layers:
             layer.length = length
 
@@ -108,9 +176,14 @@ class KVCache:
         if capacity <= self.capacity:
             return
         self.capacity = capacity
-        new = self.tensor.new_zeros(*self.tensor.shape[:3], capacity, self.tensor.shape[4])
-        new[:, :, :, : self.length] = self.tensor[:, :, :, : self.length]
+        new = self.tensor.new_zeros(*self.tensor.shape[:3], self._whole(capacity), self.tensor.shape[4])
+        whole = self._whole(self.length)
+        new[:, :, :, :whole] = self.tensor[:, :, :, :whole]
         self._move(new)
+
+    def _whole(self, positions: int) -> int:
+        """As many positions as whole blocks have; a block is one piece of memory, and moves as that."""
+        return -(-positions // FOLD) * FOLD if self.folded else positions
 
     def _move(self, tensor: Tensor) -> None:
         """Have everything in `tensor` from now on."""

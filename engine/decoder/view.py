@@ -23,8 +23,8 @@ class View:
 def padded(padding: Tensor, start: int, length: int) -> View:
     """Rows that begin with `padding` [B] tokens which nobody sees: `length` tokens behind `start` others.
 
-    A text's positions do not depend on how much padding stands before it. Padding itself sees the first token, so
-    that no row of the attention is empty (it would be not a number), and nothing reads what comes of it.
+    A text's positions do not depend on how much padding stands before it. Padding sees itself, so that no row of the
+    attention is empty (it would be not a number), in layers with a window neither, and nothing reads what comes of it.
     """
     keys = torch.arange(start + length, device=padding.device)  # S
     queries = keys[start:]  # T
@@ -32,7 +32,7 @@ def padded(padding: Tensor, start: int, length: int) -> View:
     causal = keys[None, :] <= queries[:, None]  # T S
     real = keys[None, :] >= padding[:, None]  # B S
     blind = queries[None, :] < padding[:, None]  # B T
-    mask = (causal[None] & real[:, None]) | (blind[:, :, None] & (keys == 0))
+    mask = (causal[None] & real[:, None]) | (blind[:, :, None] & (keys[None, :] == queries[:, None]))
     return View(positions, mask[:, None])
 
 

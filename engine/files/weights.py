@@ -47,7 +47,7 @@ def fill_fused(
         ModelFolderError: as `fill`.
     """
     with returned_at_once():
-        return _fill_fused(config, weights, device, activations(config.d_model, dtype, precision), precision)
+        return _fill_fused(config, weights, device, activations(config.d_model, dtype, precision, device), precision)
 
 
 def _fill_fused(

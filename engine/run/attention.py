@@ -35,7 +35,7 @@ def attention_weights(model: Decoder, cache: KVCache, token: int, position: int)
     weights = []
     for layer, (q, kept) in enumerate(zip(queries, cache.layers, strict=True)):
         scale = model.config.attention_scale or model.config.head_dim**-0.5
-        weights.append(softmax_of(q, kept.k[0, :, : kept.length], scale, model.config.window_of(layer)))
+        weights.append(softmax_of(q, kept.everything()[0][0], scale, model.config.window_of(layer)))
         kept.length = max(held, kept.length)  # the token wrote again what stood there
     return torch.stack(weights)
 

@@ -16,7 +16,7 @@ from engine.decoder.kv_cache import KVCache
 from engine.decoder.view import padded
 from engine.protocol import FinishReason, SamplingParams
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import SMALLEST_CHUNK, cache_dtype
+from engine.run.generate_steps import SMALLEST_CHUNK, new_cache
 from engine.run.sampler import Seen, sample
 
 
@@ -62,13 +62,7 @@ def generate_batch(
         return []
     width = max(map(len, prompts))
     padding = torch.tensor([width - len(prompt) for prompt in prompts], device=model.device)
-    cache = KVCache(
-        model.config,
-        capacity=width + params.max_tokens,
-        batch=len(prompts),
-        device=model.device,
-        dtype=cache_dtype(model),
-    )
+    cache = new_cache(model, width + params.max_tokens, len(prompts))
     logits = _read(model, prompts, padding, cache)
     each = torch.arange(len(prompts), device=model.device).repeat_interleave(samples)
     if samples > 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.decoder.kv_cache import KVCache
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import cache_dtype
+from engine.run.generate_steps import new_cache
 
 BUDGET = 512 * 2**20  # bytes of all caches together; one is kept whatever its size
 STEP = 1024  # tokens of room a cache is made larger by
@@ -55,12 +55,7 @@ class CacheShelf:
     def _fresh(self, like: Kept | None, length: int) -> Kept:
         """A new cache that begins as `like` does for `length` tokens."""
         model = self._model
-        cache = KVCache(
-            model.config,
-            capacity=min(-(-max(length, 1) // STEP) * STEP, model.config.context_length),
-            device=model.device,
-            dtype=cache_dtype(model),
-        )
+        cache = new_cache(model, min(-(-max(length, 1) // STEP) * STEP, model.config.context_length))
         if like is not None and length:
             cache.copy_beginning(like.cache, length)
         self.kept.append(Kept(cache, []))

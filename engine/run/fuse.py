@@ -16,9 +16,12 @@ from engine.decoder.layers import Rope
 from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
+from engine.run.bags import has_bags
 from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
 from engine.run.linear import NARROW, PackedLinear, Precision, make_linear
 from engine.run.processor import has_amx
+
+LARGE_CACHE = 2**18  # numbers in a layer's full cache from which the sums of `bags.py` win over what calling them costs
 
 
 class FusedGPT:
@@ -40,6 +43,8 @@ class FusedGPT:
     ) -> None:
         self.config, self.dtype, self.precision, self.blocks = plain.config, dtype, precision, blocks
         self._count = count
+        numbers = self.config.n_kv_head * self.config.head_dim * self.config.context_length
+        self._large = numbers >= LARGE_CACHE and self.config.n_head > 1  # one bag alone is slow
         self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
         self.device: torch.device = plain.norm.weight.device  # type: ignore[assignment]
         self.norm = quick_norm(plain.norm, dtype)
@@ -90,14 +95,20 @@ class FusedGPT:
         layers = [layer for block in self.blocks for layer in (*block.attention.linears, *block.mlp.linears)]
         return [layer.packed for layer in (*layers, self.head) if isinstance(layer, PackedLinear)]
 
-    @property
-    def cache_dtype(self) -> torch.dtype:
-        """What keys and values are kept in: on a CPU fp32, unless one query over a bf16 cache is quick there, as with
-        AMX. Without AMX it takes five times as long as over fp32.
+    def new_cache(self, capacity: int | None = None, batch: int = 1) -> KVCache:
+        """An empty cache, of the kind in which one more token is quick.
+
+        On a CPU that is fp16 in `bags.py`'s order, or for small models fp32, as one query over bf16 takes `F.sdpa` five
+        times as long there, except with AMX.
         """
+        folded = self._large and self.precision != "fp32" and self.device.type == "cpu" and has_bags()
         if self.device.type != "cpu":
-            return self.dtype
-        return torch.bfloat16 if self.precision != "fp32" and has_amx() else torch.float32
+            dtype = self.dtype
+        elif folded:
+            dtype = torch.float16
+        else:
+            dtype = torch.bfloat16 if self.precision != "fp32" and has_amx() else torch.float32
+        return KVCache(self.config, capacity=capacity, batch=batch, device=self.device, dtype=dtype, folded=folded)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., C] → [..., vocabulary], fp32."""
@@ -121,17 +132,21 @@ def fuse(model: Decoder, precision: Precision | None = None) -> FusedGPT:
     if isinstance(model, FusedGPT):
         return model
     precision = precision or ("bf16" if model.dtype == torch.bfloat16 else "fp32")
-    dtype = activations(model.config.d_model, model.dtype, precision)
+    dtype = activations(model.config.d_model, model.dtype, precision, model.device)
     blocks = [FusedBlock(block, dtype, precision) for block in model.blocks]  # type: ignore[arg-type]
     table = model.embedding.weight.detach()
     embedding = Stored(tuple(table.shape), lambda: table)
     return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count())
 
 
-def activations(width: int, dtype: torch.dtype, precision: Precision) -> torch.dtype:
-    """What is kept between the layers: `dtype`, but around int8 fp32, which is all that its kernel takes and gives."""
-    all_int8 = precision == "int8" or (precision == "int4" and width < NARROW)
-    return torch.float32 if all_int8 else dtype
+def activations(width: int, dtype: torch.dtype, precision: Precision, device: torch.device) -> torch.dtype:
+    """What is kept between the layers: `dtype`, but around int8 fp32, which is all that its kernel takes and gives.
+
+    Around a narrow CPU model's bf16 layers, too: what is between them takes fewer steps so.
+    """
+    narrow, bags = width < NARROW, device.type == "cpu" and has_bags()
+    exact = precision == "int8" or (narrow and (precision == "int4" or (precision == "bf16" and bags)))
+    return torch.float32 if exact else dtype
 
 
 def _factors(cos: Tensor, sin: Tensor) -> Rope | Tensor:

@@ -10,6 +10,7 @@ Shapes: N = B·T rows (batch, new tokens), S tokens so far, H query heads, K key
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import torch
@@ -20,6 +21,7 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
+from engine.run.bags import AttentionBags, Kept, attend_in_bags, attention_bags
 from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_packed, make_linear
 from engine.run.processor import has_amx
 
@@ -42,12 +44,13 @@ class FusedBlock:
     def __call__(
         self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
     ) -> Tensor:
-        """[N, C] → [N, C], in place; the rows are those of `batch` texts of equal length, one text after the other."""
+        """[N, C] → [N, C], written over `x`; its rows are `batch` texts of equal length, one after the other."""
+        y = self.attention(self.attention_norm(x), batch, rope, cache, mask)
         if self._post:
-            x = x.add_(self.attention_post_norm(self.attention(self.attention_norm(x), batch, rope, cache, mask)))
-            return x.add_(self.mlp_post_norm(self.mlp(self.mlp_norm(x))))
-        x = x.add_(self.attention(self.attention_norm(x), batch, rope, cache, mask))
-        return x.add_(self.mlp(self.mlp_norm(x)))
+            x = x.add_(self.attention_post_norm(self.attention.out(y)))
+            return x.add_(self.mlp_post_norm(self.mlp.down(self.mlp(self.mlp_norm(x)))))
+        x = self.attention.out.add_to(x, y)
+        return self.mlp.down.add_to(x, self.mlp(self.mlp_norm(x)))
 
 
 class FullRMSNorm:
@@ -106,6 +109,7 @@ class FusedAttention:
         self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
         self.scale, self.window, self._dtype = plain.scale, plain.window, dtype
         self._turned = self.n_head + self.n_kv_head
+        self._grouped = (-1, self.n_kv_head, self.n_head // self.n_kv_head, self.head_dim)
         self._on_cpu = plain.q.weight.device.type == "cpu"
         self._rounded = precision != "fp32" and self._on_cpu and has_packed()
         self._tiles = self._rounded and has_amx()
@@ -144,42 +148,74 @@ class FusedAttention:
     def __call__(
         self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
     ) -> Tensor:
-        """[N, C] → [N, C], as `Attention.forward`."""
+        """[N, C] → [N, H·D]: as `Attention.forward`, but for the projection `out`, which the block adds to its rows."""
         q, k, v = self.project(x, batch, rope)
         length = x.shape[0] // batch
         if cache is not None:
             k, v = cache.append(k, v)
+            if cache.folded and length <= FEW:
+                return self._leave(self._in_bags(q, (k, v), batch, length, cache, mask))
+            if cache.folded:
+                k, v = cache.everything()
         else:
             kept = torch.bfloat16 if self._tiles else k.dtype
             k, v = k.to(kept), v.to(kept)
         if length == 1:
+            q = q.view(self._grouped)
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
-            return self._leave(y)
+            return self._leave(y.flatten(1))
         small = self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES
         if mask is None and self._on_cpu and (length <= FEW or (self._tiles and small)):
-            y = attend_grouped(q, k, v, self.scale, self.window)
+            if self._tiles:
+                k, v = k.to(torch.bfloat16), v.to(torch.bfloat16)
+            y = attend_grouped(q, as_rows(k), v, self.scale, self.window)
         elif self._rounded and small and not self._tiles:
             y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
         else:
-            y = attend(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
+            y = attend(q if q.dtype == k.dtype else q.to(k.dtype), as_rows(k), v, self.scale, self.window, mask)
         return self._leave(y.transpose(1, 2).reshape(x.shape[0], -1))
 
+    def _in_bags(
+        self,
+        q: Tensor,
+        tables: tuple[Tensor, Tensor],
+        batch: int,
+        length: int,
+        cache: LayerCache,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """`attend_in_bags` for a few tokens, [N, H·D]."""
+        bags: AttentionBags | None = cache.bags
+        if bags is None:
+            first = max(0, cache.length - self.window - length + 1) if self.window else 0
+            heads, group = batch * self.n_head, self.n_head // self.n_kv_head
+            room = cache.k.shape[2]
+            bags = attention_bags(heads, group, length, self.head_dim, room, first, cache.length)
+        hidden = None
+        if mask is not None:
+            hidden = _hidden_by(mask, self.n_head, self.window, Kept).flatten(0, 1)[:, -bags.count :]
+        elif length > 1:
+            hidden = _hidden(length, cache.length, self.window, batch * self.n_head, Kept)[:, -bags.count :]
+        rows = q.reshape(batch * self.n_head * length, self.head_dim)
+        y = attend_in_bags(rows, tables, bags, self.scale or self.head_dim**-0.5, hidden)
+        if length == 1:
+            return y.view(batch, self.n_head * self.head_dim)
+        return y.view(batch, self.n_head, length, -1).transpose(1, 2).reshape(batch * length, -1)
+
     def _leave(self, y: Tensor) -> Tensor:
-        """[N, H·D] → [N, C]."""
-        if y.dtype != self._dtype and not isinstance(self.out, Int8Linear):  # which takes what it is given
-            y = y.to(self._dtype)
-        return self.out(y)
+        """[N, H·D] as `out` takes it."""
+        as_it_is = y.dtype == self._dtype or isinstance(self.out, Int8Linear | PackedLinear)  # they take what comes
+        return y if as_it_is else y.to(self._dtype)
 
 
 def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int, mask: Tensor | None) -> Tensor:
-    """`layers.attend` for one token, [B, H·D]: a group's query heads stand where tokens stand; all is seen by all."""
+    """`layers.attend` for one token, [B, K, H/K, D]: a group's query heads stand where tokens stand."""
     if window and k.shape[2] > window:
         k, v = k[:, :, -window:], v[:, :, -window:]
         mask = mask[..., -window:] if mask is not None else None
-    batch, n_kv_head = k.shape[0], k.shape[1]
-    if q.shape[1] != n_kv_head:
-        q = q.reshape(batch, n_kv_head, -1, q.shape[3])
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).reshape(batch, -1)
+    if mask is None and k.device.type == "cpu":  # F.sdpa would come to the same, after 3 µs of choosing
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(q, k, v, 0.0, False, scale=scale)[0]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
 def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
@@ -205,9 +241,7 @@ def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask
     if mask is None:
         hidden = _hidden(length, total, window)[:, first:].expand(batch * n_head, -1, -1)
     else:  # it says all that may be seen, which need not be what stands before
-        seen = mask.triu(total - length - window + 1) if window else mask
-        hidden = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill_(~seen, -torch.inf)[..., first:]
-        hidden = hidden.expand(-1, n_head, -1, -1).reshape(batch * n_head, length, -1)
+        hidden = _hidden_by(mask, n_head, window, torch.bfloat16)[..., first:]
     q, k, v = (x.reshape(batch * n_head, -1, head_dim) for x in (q.to(torch.bfloat16), k, v))
     scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)
     return torch.bmm(scores.softmax(-1), v).view(batch, n_head, length, head_dim)
@@ -222,16 +256,33 @@ def _hidden(length: int, total: int, window: int, times: int = 1, dtype: torch.d
     return torch.zeros(length, total, dtype=dtype).masked_fill_(~seen, -torch.inf).repeat(times, 1)
 
 
+def as_rows(k: Tensor) -> Tensor:
+    """`k` with each key in one piece, which torch's fused kernel wants: otherwise it takes another, without a word."""
+    return k if k.stride(-1) == 1 else k.contiguous()
+
+
+def _hidden_by(mask: Tensor, n_head: int, window: int, dtype: torch.dtype) -> Tensor:
+    """-∞ where `mask` [B, 1, T, S] or a window hides, 0 elsewhere: [B·H, T, S]."""
+    length, total = mask.shape[2:]
+    seen = mask.triu(total - length - window + 1) if window else mask
+    hidden = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+    return hidden.expand(-1, n_head, -1, -1).reshape(-1, length, total)
+
+
 def turn(x: Tensor, rope: Rope | Tensor) -> Tensor:
-    """RoPE on [B, heads, 1, D] or [B, T, heads, D], by complex factors [(B,) T, 1, D/2] for neighbours or by tables."""
+    """RoPE on [B, heads, 1, D] or [B, T, heads, D], by complex factors [(B,) T, 1, D/2] for neighbours or by tables.
+
+    With factors it is written over `x`.
+    """
     if isinstance(rope, Tensor):
-        pairs = torch.view_as_complex(x.view(*x.shape[:-1], -1, 2))
-        return torch.view_as_real(pairs * rope).view(x.shape)
+        # No shapes are asked for: a recording would ask each time.
+        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(rope)
+        return x
     return rotate(x, *rope)
 
 
 class FusedGate:
-    """`SwiGLU` or `GeGLU` with one projection in."""
+    """`SwiGLU` or `GeGLU` with one projection in, up to `down`, which the block adds to its rows."""
 
     def __init__(self, plain: SwiGLU, dtype: torch.dtype, precision: Precision) -> None:
         self.gate_up, self.down = (
@@ -242,23 +293,25 @@ class FusedGate:
         self.activate, self._halves = plain.activate, (plain.down.weight.shape[1],) * 2
 
     def __call__(self, x: Tensor) -> Tensor:
+        """[N, C] → what `down` takes."""
         gate, up = self.gate_up(x).split_with_sizes(self._halves, 1)  # a third of what `chunk` takes
-        return self.down(self.activate(gate).mul_(up))
+        return self.activate(gate).mul_(up)
 
 
 class FusedGELU:
-    """`GELU` or `ReLUSquared` with weights laid out for their precision."""
+    """`GELU` or `ReLUSquared` with weights laid out for their precision, up to `down`."""
 
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
         self.up, self.down = _join(dtype, precision, *_of(plain.up)), _join(dtype, precision, *_of(plain.down))
-        self.activate: Linear | None = plain.activate
+        self.activate: Callable[[Tensor], Tensor] | None = plain.activate
         if isinstance(self.up, PackedLinear) and type(plain) is GELU:
             self.up, self.activate = self.up.with_gelu(), None
         self.linears = self.up, self.down
 
     def __call__(self, x: Tensor) -> Tensor:
+        """[N, C] → what `down` takes."""
         inner = self.up(x)
-        return self.down(inner if self.activate is None else self.activate(inner))
+        return inner if self.activate is None else self.activate(inner)
 
 
 class RowLookup:

@@ -23,11 +23,12 @@ def _never() -> bool:
     return False
 
 
-def cache_dtype(model: Decoder) -> torch.dtype:
-    """What keys and values are kept in."""
+def new_cache(model: Decoder, capacity: int | None = None, batch: int = 1) -> KVCache:
+    """An empty cache for `model`, with room for its context if nothing else is said."""
     if isinstance(model, FusedGPT):
-        return model.cache_dtype
-    return torch.float32 if model.device.type == "cpu" else model.dtype
+        return model.new_cache(capacity, batch)
+    dtype = torch.float32 if model.device.type == "cpu" else model.dtype
+    return KVCache(model.config, capacity=capacity, batch=batch, device=model.device, dtype=dtype)
 
 
 @torch.inference_mode()

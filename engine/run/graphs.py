@@ -23,6 +23,8 @@ MOST = 16  # recordings kept; the oldest goes first
 class FixedLayer:
     """A layer's cache that is written at `position` and read up to `size`, whatever it holds."""
 
+    folded = False
+
     def __init__(self, layer: LayerCache, position: Tensor, size: int) -> None:
         self._k, self._v, self._position, self._size = layer.k, layer.v, position, size
 

@@ -8,6 +8,7 @@ gets `device.py`.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.run.bags import bag_sums, has_bags
 from engine.run.processor import has_amx, has_bf16, has_vnni, int8_engine, packing_for, works
 from engine.run.rounding import (
     GROUP,
@@ -30,13 +32,24 @@ from engine.run.rounding import (
 )
 
 Precision = Literal["fp32", "bf16", "int8", "int4"]
-Linear = Callable[[Tensor], Tensor]
 
 NARROW = 512  # a side below which a layer is so small that int8 is quicker than int4, and can have bf16 weights as well
 LARGE = 2**21  # weights from which it is not: a narrow model's vocabulary
 FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesses read together (speculate.py)
 HALF_MAX = 65504.0  # the largest number in fp16
+BAG = 64  # outputs that a bag of a layer has at least
 MANY = 64  # rows from which unpacking int4 weights for them pays
+
+
+class Linear(ABC):
+    """y = x·weightᵀ + bias, [N, in] → [N, out]."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """`rows` [N, out] + y; `rows` may be written over."""
+        return rows.add_(self(x))
 
 
 def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
@@ -54,14 +67,16 @@ def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, preci
     if on_cpu:
         if four:
             return Int4Linear(weight, bias, dtype)
-        if dtype == torch.bfloat16 and has_packed():
-            return PackedLinear(weight.to(dtype), bias)
+        if has_packed() and (dtype == torch.bfloat16 or (precision == "bf16" and has_bf16())):
+            small = min(weight.shape) < NARROW and weight.numel() < 2 * LARGE
+            half = weight.to(torch.bfloat16), bias.to(torch.bfloat16) if bias is not None else None
+            return BagLinear(*half) if small and BagLinear.fits(weight) else PackedLinear(*half)
         if dtype == torch.float32 and precision == "bf16" and has_half() and row_scale(weight).max() * 127 <= HALF_MAX:
             return HalfLinear(weight, bias)
     return PlainLinear(weight.to(dtype), bias)
 
 
-class PlainLinear:
+class PlainLinear(Linear):
     """`F.linear`, which every device and precision has."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -71,7 +86,7 @@ class PlainLinear:
         return F.linear(x, self.weight, self.bias)
 
 
-class PackedLinear:
+class PackedLinear(Linear):
     """A linear layer whose bf16 weights lie in the order that oneDNN's kernels read them in.
 
     Packed once instead of at every call, this is twice as fast as `F.linear` for one token at a time.
@@ -85,13 +100,23 @@ class PackedLinear:
         self._then, self._kind, self._nothing = "none", "", weight.new_zeros(1, len(weight))
 
     def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.bfloat16:
+            x = x.to(torch.bfloat16)
         if torch.jit.is_tracing():
             return self._recorded(x)
         return self._multiply(x, self.packed, self.bias, self._then, [], self._kind)
 
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Added before the sum is rounded to bf16."""
+        if rows.dtype != torch.bfloat16:
+            return rows.add_(self(x))
+        if x.dtype != torch.bfloat16:
+            x = x.to(torch.bfloat16)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, rows, self.packed, self.bias, "add")
+
     def _recorded(self, x: Tensor) -> Tensor:
         """The same for `traced.py`, by an overload that takes no list of numbers: TorchScript has no such type."""
-        y = torch.ops.mkldnn._linear_pointwise.binary(x, self._nothing, self.packed, self.bias, "add")
+        y = self.add_to(self._nothing, x)
         return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
 
     def with_gelu(self) -> PackedLinear:
@@ -102,7 +127,42 @@ class PackedLinear:
         return self
 
 
-class HalfLinear:
+class BagLinear(PackedLinear):
+    """A small layer that multiplies one row as bags of the transposed weights' rows, and several as they lie packed.
+
+    Calling oneDNN takes 14 µs, which for a small layer is two thirds of its time. The memory of both is little.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(weight, bias)
+        outputs, inputs = weight.shape
+        # Bags are what threads share: three of them, if there can be.
+        width = next((wide for wide in (512, 256, 128) if outputs % wide == 0 and outputs >= 3 * wide), BAG)
+        self._bags = outputs // width
+        self._table = weight.view(self._bags, width, inputs).transpose(1, 2).reshape(-1, width)
+        self._rows = torch.arange(len(self._table), dtype=torch.int32)
+        self._starts = torch.arange(self._bags, dtype=torch.int32) * inputs
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return super().__call__(x)
+        weights = x.expand(self._bags, -1).to(torch.bfloat16).flatten()
+        y = bag_sums(self._table, self._rows, self._starts, weights).view(1, -1)
+        if self.bias is not None:
+            y = y.add_(self.bias)
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """As any layer does, for one row."""
+        return super().add_to(rows, x) if len(x) > 1 else rows.add_(self(x))
+
+    @staticmethod
+    def fits(weight: Tensor) -> bool:
+        """Whether its outputs make two bags at least: of one alone, torch takes another kernel, 20 times as slow."""
+        return has_bags() and len(weight) % BAG == 0 and len(weight) >= 2 * BAG
+
+
+class HalfLinear(Linear):
     """A linear layer with fp16 weights and fp32 for all else, for processors that can widen fp16 but multiply no bf16.
 
     Half the bytes of fp32 to read for every token: 2.7 times as fast, and never slower when many are read at once.
@@ -120,7 +180,7 @@ class HalfLinear:
         return self._multiply(x, self._packed)
 
 
-class Int8Linear:
+class Int8Linear(Linear):
     """Weights rounded to int8 with one scale for each output, inputs with one for each token; multiplied in integers.
 
     Half the bytes of bf16 to read for every token, and 1.6 times its speed when many tokens are read at once. torch's
@@ -153,19 +213,28 @@ class Int8Linear:
     def __call__(self, x: Tensor) -> Tensor:
         if self._many is not None and x.shape[0] > FEW:
             return self._many(x.to(torch.bfloat16))
-        if x.dtype != torch.float32:
-            x = x.float()
-        if x.shape[0] == 1:  # one token: its own scale is the only one
-            y = self._multiply(x)
-        else:
-            # The infinity norm takes ten times as long as two reductions that torch has vectorised.
-            largest = torch.maximum(x.amax(-1, True), x.amin(-1, True).neg_()).clamp_(min=1e-10)
-            y = self._multiply(x / largest).mul_(largest)
+        y = self._unscaled(x)
         y = y.mul_(self._scale) if self._bias is None else torch.addcmul(self._bias, y, self._scale)
         return y if self._dtype == torch.float32 else y.to(self._dtype)
 
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """With the scale in the same step, where nothing else is to be done."""
+        if self._bias is not None or rows.dtype != torch.float32 or (self._many is not None and x.shape[0] > FEW):
+            return rows.add_(self(x))
+        return rows.addcmul_(self._unscaled(x), self._scale)
 
-def _by_levels(levels: Tensor) -> Linear:
+    def _unscaled(self, x: Tensor) -> Tensor:
+        """x·levelsᵀ, fp32."""
+        if x.dtype != torch.float32:
+            x = x.float()
+        if x.shape[0] == 1:  # one token: its own scale is the only one
+            return self._multiply(x)
+        # The infinity norm takes ten times as long as two reductions that torch has vectorised.
+        largest = torch.maximum(x.amax(-1, True), x.amin(-1, True).neg_()).clamp_(min=1e-10)
+        return self._multiply(x / largest).mul_(largest)
+
+
+def _by_levels(levels: Tensor) -> Callable[[Tensor], Tensor]:
     """x·levelsᵀ of int8 `levels` [out, in], x being rounded to 8 bits with one scale: fp32 [N, in] → fp32 [N, out].
 
     torch's newer `quantized.linear_dynamic` does the same with the same FBGEMM, but its weights are an object: checking
@@ -187,7 +256,7 @@ def _by_levels(levels: Tensor) -> Linear:
         return lambda x: dynamic(x, weights)
 
 
-class Int4Linear:
+class Int4Linear(Linear):
     """Weights rounded to 16 levels between the smallest and the largest of each 32 neighbours; inputs stay in bf16.
 
     torch's kernel does the same work for every row, so many rows are read with bf16 weights made for this one time:

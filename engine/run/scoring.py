@@ -8,11 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.decoder.kv_cache import KVCache
 from engine.decoder.view import padded
 from engine.errors import EmptyPromptError, PromptTooLongError
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import cache_dtype, prefill
+from engine.run.generate_steps import new_cache, prefill
 
 ROWS = 4096  # tokens, padding included, that are embedded at once
 
@@ -34,7 +33,7 @@ def score_continuations(model: Decoder, context: list[int], continuations: list[
         raise PromptTooLongError(
             f"Context and continuation are {longest:,} tokens, and the model reads {model.config.context_length:,}."
         )
-    cache = KVCache(model.config, capacity=longest, device=model.device, dtype=cache_dtype(model))
+    cache = new_cache(model, longest)
     first = prefill(model, context, cache)
     assert first is not None
     scores = []

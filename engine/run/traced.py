@@ -14,20 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from engine.decoder.kv_cache import KVCache
+from engine.run.bags import AttentionBags, attention_bags
 from engine.run.fuse import Decoder, FusedGPT
 
 
 class _Places:
     """A layer's cache for one token, whose places have been cut before."""
 
-    def __init__(self, k: Tensor, v: Tensor, k_all: Tensor, v_all: Tensor) -> None:
-        self._places, self._all = (k, v), (k_all, v_all)
+    def __init__(self, cut: tuple[Tensor, ...], bags: AttentionBags | None) -> None:
+        self._places, self._all = cut[:2], cut[2:]
+        self.folded, self.bags = bags is not None, bags
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """As `LayerCache.append`."""
         for place, new in zip(self._places, (k, v), strict=True):
             place.copy_(new)
-        return self._all
+        k_all, v_all = self._all
+        return k_all, v_all
 
 
 class _Step(nn.Module):
@@ -42,16 +45,19 @@ class _Step(nn.Module):
         for number, packed in enumerate(model.packed_weights()):
             self.register_buffer(f"packed_{number}", packed)
 
-    def forward(self, x: Tensor, rope: Tensor, kept: Tensor, length: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rope: Tensor, kept: Tensor, length: Tensor, *bags: Tensor) -> Tensor:
         """x [1, C], RoPE's factors (empty without RoPE), and a cache's tensor that holds `length` [] tokens.
 
-        Returns logits [1, vocabulary].
+        With a folded cache, also the tensors of its bags for one token. Returns logits [1, vocabulary].
         """
         (model,) = self._call
         turned = rope if rope.numel() else None
-        places = KVCache.cut(kept, length)  # type: ignore[arg-type]  # a tensor in place of a number: it is recorded
+        # Tensors where numbers belong: they are recorded.
+        sums = AttentionBags(*bags, start=0, count=length + 1) if bags else None  # type: ignore[misc, arg-type]
+        places = KVCache.cut(kept, length, bool(bags))  # type: ignore[arg-type]
         for number, block in enumerate(model.blocks):
-            x = block(x, 1, turned, _Places(*places[4 * number : 4 * number + 4]), None)  # type: ignore[arg-type]
+            one = _Places(places[4 * number : 4 * number + 4], sums)
+            x = block(x, 1, turned, one, None)  # type: ignore[arg-type]
         return model.logits(model.norm(x))
 
 
@@ -64,7 +70,7 @@ class TracedDecode:
 
     def __init__(self, model: FusedGPT) -> None:
         self._model, self._none = model, torch.empty(0)
-        cache = KVCache(model.config, capacity=2, dtype=model.cache_dtype)
+        cache = model.new_cache(2)
         with torch.inference_mode(), warnings.catch_warnings():
             # That Python's decisions become constants is meant, and so is that TorchScript is used while it is there.
             warnings.simplefilter("ignore")
@@ -79,7 +85,12 @@ class TracedDecode:
     def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
         length = cache.length
         x, rope, _ = self._model.enter(torch.tensor([[token]]), slice(length, length + 1))
-        return x, rope if isinstance(rope, Tensor) else self._none, cache.tensor, torch.tensor(length)
+        bags: tuple[Tensor, ...] = ()
+        if cache.folded:
+            config = self._model.config
+            heads, group = config.n_head, config.n_head // config.n_kv_head
+            bags = attention_bags(heads, group, 1, config.head_dim, cache.tensor.shape[3], 0, length + 1).tensors
+        return x, rope if isinstance(rope, Tensor) else self._none, cache.tensor, torch.tensor(length), *bags
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""

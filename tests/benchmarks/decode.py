@@ -10,11 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.decoder.kv_cache import KVCache
 from engine.decoder.model import GPT
 from engine.files.model_folder import load_fused
 from engine.run.device import choose
-from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.generate_steps import decode, new_cache, prefill
 from engine.run.traced import record
 from tests.benchmarks.timing import rounds, table
 
@@ -24,7 +23,7 @@ PROMPT, NEW = 256, 128  # tokens
 
 def ours(model: GPT, tokens: list[int]) -> tuple[float, float]:
     """(prefill, decode) in tokens/s; greedy, as transformers does below."""
-    cache = KVCache(model.config, dtype=cache_dtype(model))
+    cache = new_cache(model)
     began = time.perf_counter()
     token = int(prefill(model, tokens, cache).argmax())
     read = time.perf_counter()

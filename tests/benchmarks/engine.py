@@ -19,14 +19,13 @@ import transformers
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL, read_json
-from engine.decoder.kv_cache import KVCache
 from engine.files.architectures import find_architecture, from_hugging_face
 from engine.files.stored import read_weights
 from engine.files.weights import fill_fused
 from engine.run.device import PRECISIONS as DTYPES
 from engine.run.device import choose, fast_bf16
 from engine.run.fuse import FusedGPT
-from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.generate_steps import decode, new_cache, prefill
 from engine.run.linear import Precision
 from engine.run.traced import record
 from tests.benchmarks.timing import rounds, table
@@ -60,7 +59,7 @@ class Ours:
         return self._run(context, NEW[context])[1]
 
     def _run(self, context: int, new: int) -> tuple[float, float]:
-        cache = KVCache(self.model.config, dtype=cache_dtype(self.model))
+        cache = new_cache(self.model)
         began = time.perf_counter()
         logits = prefill(self.model, tokens(context), cache)
         assert logits is not None

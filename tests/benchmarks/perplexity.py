@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.decoder.kv_cache import KVCache
 from engine.files.model_folder import load_fused
 from engine.run.device import choose
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import cache_dtype, decode
+from engine.run.generate_steps import decode, new_cache
 
 PRECISIONS = ("bf16", "int8", "int4")
 READ, STEPWISE = 6_000, 1_500  # tokens read in pieces of 512, and of these one by one
@@ -64,7 +63,7 @@ def _reading(model: Decoder, ids: list[int]) -> Tensor:
 
 def _stepwise(model: Decoder, ids: list[int]) -> Tensor:
     """The same one by one, beginning anew where the context ends."""
-    cache, surprise = KVCache(model.config, dtype=cache_dtype(model)), []
+    cache, surprise = new_cache(model), []
     for token, following in itertools.pairwise(ids):
         if cache.length == cache.capacity:
             cache.truncate(0)

@@ -7,11 +7,10 @@ import time
 import torch
 
 from engine.catalog import BUNDLED, DEFAULT_MODEL
-from engine.decoder.kv_cache import KVCache
 from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
 from engine.run.device import choose, fast_bf16
-from engine.run.generate_steps import cache_dtype, prefill
+from engine.run.generate_steps import new_cache, prefill
 from engine.run.sampler import sample
 from engine.run.speculate import Reader
 from engine.run.traced import record
@@ -28,7 +27,7 @@ LIVELY = SamplingParams(1.0, top_p=1.0, repetition_penalty=1.0)
 def speed(loaded: LoadedModel, text: str, params: SamplingParams, *, ahead: bool) -> float:
     """Tokens/s over `NEW` tokens behind `text`, an end token taken as any other."""
     ids = loaded.tokenizer.encode(text)
-    cache = KVCache(loaded.model.config, dtype=cache_dtype(loaded.model))
+    cache = new_cache(loaded.model)
     logits, random = prefill(loaded.model, ids, cache), torch.Generator().manual_seed(1)
     reader, said = Reader(loaded.model, cache, list(ids), enabled=ahead), []
     began = time.perf_counter()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.run import linear
+from engine.run.bags import has_bags
 from engine.run.linear import (
     FEW,
     HALF_MAX,
     LARGE,
     MANY,
     NARROW,
+    BagLinear,
     HalfLinear,
     Int4Linear,
     Int8Linear,
@@ -26,6 +29,7 @@ from engine.run.rounding import int4_is_blocked, round_to_int4
 
 CASES = {
     "packed": (PackedLinear, has_packed, 0.01),
+    "bags": (BagLinear, lambda: has_packed() and has_bags(), 0.01),
     "int8": (Int8Linear, has_int8, 0.02),
     "int4": (Int4Linear, has_int4, 0.12),
 }
@@ -59,7 +63,9 @@ def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
 
 @pytest.mark.skipif(not has_half(), reason="this torch has no fp16 weights here")
 @pytest.mark.parametrize("rows", [1, 2, 7, 128])
-def test_bf16_weights_are_the_same_in_fp16(rows: int) -> None:
+def test_bf16_weights_are_the_same_in_fp16(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the processor multiplies no bf16."""
+    monkeypatch.setattr(linear, "has_bf16", lambda: False)
     random = torch.Generator().manual_seed(0)
     weight = (torch.randn(101, 96, generator=random) * 0.05).to(torch.bfloat16).float()
     bias, x = torch.randn(101, generator=random), torch.randn(rows, 96, generator=random)

@@ -11,7 +11,7 @@ import torch
 from engine.decoder.kv_cache import KVCache
 from engine.protocol import Load
 from engine.run.fuse import FusedGPT, fuse
-from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.generate_steps import decode, new_cache, prefill
 from engine.run.linear import HalfLinear, Precision, has_half
 from engine.run.traced import TracedDecode, record
 from engine.worker import Worker
@@ -47,10 +47,10 @@ def said(model: FusedGPT, cache: KVCache, count: int) -> torch.Tensor:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_same_numbers(shape: dict, precision: Precision) -> None:
     model = fused(shape, precision, torch.bfloat16 if precision == "bf16" else torch.float32)
-    plain = said(model, KVCache(model.config, dtype=cache_dtype(model)), 40)
+    plain = said(model, new_cache(model), 40)
     assert record(model)
     assert isinstance(model.step, TracedDecode)
-    cache = KVCache(model.config, capacity=8, dtype=cache_dtype(model))
+    cache = new_cache(model, 8)
     cache.reserve(64)  # the recording was made for other memory
     recorded = said(model, cache, 40)
     assert cache.length == 5 + 39

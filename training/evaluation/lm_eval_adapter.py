@@ -15,11 +15,10 @@ import torch
 from tqdm import tqdm
 
 from engine.catalog import find
-from engine.decoder.kv_cache import KVCache
 from engine.files.model_folder import LoadedModel, load_fused
 from engine.protocol import SamplingParams
 from engine.run.device import Placement, choose
-from engine.run.generate_steps import cache_dtype, decode, prefill
+from engine.run.generate_steps import decode, new_cache, prefill
 from engine.run.sampler import sample
 from engine.run.scoring import token_log_probabilities
 from training.errors import TrainingError
@@ -106,7 +105,7 @@ class HomespunLM(LM):
     def _scores(self, context: Sequence[int], continuations: Sequence[list[int]]) -> list[tuple[float, bool]]:
         """As `engine.run.scoring.score_continuations`, with what greedy decoding says."""
         longest = len(context) + max(map(len, continuations))
-        cache = KVCache(self.model.config, capacity=longest, device=self.model.device, dtype=cache_dtype(self.model))
+        cache = new_cache(self.model, longest)
         first = prefill(self.model, list(context), cache)
         assert first is not None
         scores = []
@@ -144,9 +143,7 @@ class HomespunLM(LM):
             repetition_penalty=1.0,
         )
         prompt = (self._ids(context) or self._begin)[-(self.context_length - count) :]
-        cache = KVCache(
-            self.model.config, capacity=len(prompt) + count, device=self.model.device, dtype=cache_dtype(self.model)
-        )
+        cache = new_cache(self.model, len(prompt) + count)
         logits, said, random = prefill(self.model, prompt, cache), list[int](), torch.Generator().manual_seed(0)
         while logits is not None and len(said) < count:
             token = sample(logits, params, said, random)
