@@ -24,7 +24,8 @@ Kept = torch.float16  # three more bits than bf16; the sums' results are rounded
 def bag_sums(table: Tensor, index: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
     """Bags of rows of `table` [rows, width], added up: [bags, width] in its dtype, in which `weights` are, too.
 
-    A bag is the part of `index` [N] and `weights` [N] from one of `starts` [bags] to the next; both are int32.
+    A bag is the part of `index` [N] and `weights` [N] from one of `starts` [bags] to the next. Both are int32 and lie
+    in one piece, or the sums are wrong: nobody looks.
     """
     return torch.ops.aten._embedding_bag_forward_only.default(table, index, starts, False, 0, False, weights)[0]
 

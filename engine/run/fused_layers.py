@@ -152,11 +152,12 @@ class FusedAttention:
         q, k, v = self.project(x, batch, rope)
         length = x.shape[0] // batch
         if cache is not None:
-            k, v = cache.append(k, v)
+            alone = cache.folded and length > FEW and not cache.length  # what is read is all there is
+            stored = cache.append(k, v)
             if cache.folded and length <= FEW:
-                return self._leave(self._in_bags(q, (k, v), batch, length, cache, mask))
-            if cache.folded:
-                k, v = cache.everything()
+                return self._leave(self._in_bags(q, stored, batch, length, cache, mask))
+            if not alone:
+                k, v = cache.everything() if cache.folded else stored
         else:
             kept = torch.bfloat16 if self._tiles else k.dtype
             k, v = k.to(kept), v.to(kept)
@@ -233,16 +234,17 @@ def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window:
 def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
     """`layers.attend` by plain matrix products in bf16: without AMX, twice as fast as the fused kernel when reading.
 
-    The scores of all heads are in memory at once, [B·H, T, S], rounded to bf16.
+    A group's query heads stand where tokens stand. The scores of all are in memory at once, [B·K, H/K·T, S] in bf16.
     """
     (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
     first = max(0, total - window - length + 1) if window else 0  # no query sees further back than this
-    k, v = (x[:, :, first:].to(torch.bfloat16).repeat_interleave(n_head // n_kv_head, dim=1) for x in (k, v))
+    group, alike = n_head // n_kv_head, batch * n_kv_head
+    k, v = (x[:, :, first:].to(torch.bfloat16).flatten(0, 1) for x in (k, v))
     if mask is None:
-        hidden = _hidden(length, total, window)[:, first:].expand(batch * n_head, -1, -1)
+        hidden = _hidden(length, total, window, group)[:, first:].expand(alike, -1, -1)
     else:  # it says all that may be seen, which need not be what stands before
-        hidden = _hidden_by(mask, n_head, window, torch.bfloat16)[..., first:]
-    q, k, v = (x.reshape(batch * n_head, -1, head_dim) for x in (q.to(torch.bfloat16), k, v))
+        hidden = _hidden_by(mask, n_head, window, torch.bfloat16)[..., first:].reshape(alike, group * length, -1)
+    q = q.to(torch.bfloat16).reshape(alike, group * length, head_dim)
     scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)
     return torch.bmm(scores.softmax(-1), v).view(batch, n_head, length, head_dim)
 

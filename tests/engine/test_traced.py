@@ -10,7 +10,7 @@ import torch
 
 from engine.decoder.kv_cache import KVCache
 from engine.protocol import Load
-from engine.run.fuse import FusedGPT, fuse
+from engine.run.fuse import LARGE_CACHE, FusedGPT, fuse
 from engine.run.generate_steps import decode, new_cache, prefill
 from engine.run.linear import HalfLinear, Precision, has_half
 from engine.run.traced import TracedDecode, record
@@ -24,6 +24,7 @@ SHAPES = {
     "gpt2": GPT2,
     "relu2": {**SHAPE, "mlp": "relu2"},
     "scaled": {**SHAPE, "mlp": "geglu", "post_norms": True, "embedding_scale": 8.0},
+    "folded": {**SHAPE, "context_length": LARGE_CACHE // 32},
     "wide": {**SHAPE, "d_model": 512, "n_head": 8, "n_kv_head": 8, "head_dim": 64, "d_ff": 512},
 }
 WINDOWED = {**SHAPE, "local_layers": (True, False), "window": 4}
