@@ -16,14 +16,14 @@ from engine.email_text.normalise import for_model, normalise
 from training.errors import TrainingError
 from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenised, vary
 from training.spam.corpora import read_corpus
-from training.spam.english import english
+from training.spam.english import FEEDS, english
 from training.spam.measures import calibration_error, measure, threshold_at
 from training.spam.prepare import KINDS, prepare
 from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES
 from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
-from training.spam.written import FILE, by_hand, written
+from training.spam.written import by_hand, written
 
 WORDS = {
     True: "cheap viagra casino money offer click guaranteed order free winner prize loan credit pills",
@@ -195,7 +195,10 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
     for name in ("self_dialogue", "byu_chitchat"):
         (tmp_path / "chat" / f"{name}.jsonl").write_text(f"{json.dumps(talk)}\n" * 5)
     mails = english(tmp_path, 40)
-    assert len(mails) == 40
+    items = mails[40:]
+    assert len(items) == 40 // FEEDS
+    assert all("http://" in item.text and item.subject for item in items)
+    assert any(item.text.startswith("URL: ") for item in english(tmp_path, 200)[200:])
     assert not any(mail.spam for mail in mails)
     assert {"have you seen it", "not yet"} & {mail.text for mail in mails}
     assert any(mail.subject == "A title" for mail in mails)
@@ -226,10 +229,9 @@ def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None
 
 
 def test_more_mail_written_by_hand_joins_only_when_it_is_asked_for(folder: Path, tmp_path: Path) -> None:
-    following = FILE.with_name("written_next.txt")
+    following = tmp_path / "following.txt"
+    following.write_text("spam pills\n{Buy|Get} pills\nOur {red|blue} pills are {cheap|free}\n\nham sms\n\nsee you\n")
     mails = written(following)
-    assert {mail.spam for mail in mails} == {True, False}
-    assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}")
     assert by_hand() == written()
     assert by_hand([following]) == written() + mails
     (tmp_path / "raw").mkdir()

@@ -17,13 +17,13 @@ from engine.decoder.model import GPT, init_weights
 from engine.email_text.normalise import for_model
 from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
 from engine.spam.features import features
-from engine.spam.hashed_scorer import HashedScorer
+from engine.spam.hashed_scorer import HashedScorer, in_order
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
-from training.spam.fitting import joined
+from training.spam.fitting import HONEST, KNOWN_TO, MOST_BESIDE, Rows, joined, mix_views, scorer_of, shared, weights_of
 from training.spam.memory import FILE, read_memory, write_memory
-from training.spam.network import cut_network, fit_head, pooled_by, with_head
+from training.spam.network import cut_network, fit_head, head_of, pooled_by, with_head
 from training.spam.refit import DenseRows, SparseRows, refit
 from training.spam.remembering import chosen, remember, thinned
 from training.spam.retrain import retrain
@@ -150,6 +150,77 @@ def test_the_network_is_the_lowest_block_of_the_base_and_its_head_is_fitted(tmp_
     expected = pooled @ head.weights + head.bias
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0] + head.bias, expected, atol=1e-3)
     assert ((expected > 0) == spam).all()
+
+
+def test_what_one_source_alone_knows_counts_less() -> None:
+    from scipy.sparse import csr_matrix
+
+    # Columns: nobody's twice, two rows of a, two of a and b each, two of each of three sources.
+    rows = csr_matrix(np.array([[1, 1, 1, 1], [0, 1, 1, 1], [1, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 1]]))
+    value = shared(rows, np.array(["a", "a", "b", "b", "c", "c"]))
+    np.testing.assert_allclose(value, [KNOWN_TO[0], KNOWN_TO[1], KNOWN_TO[2], 1.0])
+    assert KNOWN_TO[1] < KNOWN_TO[2] < 1
+
+
+def test_what_is_no_mail_of_the_corpora_counts_only_so_much_beside_it() -> None:
+    kinds = np.array(["plain"] * 20 + ["written"] * 400 + ["ordinary"] * 400)
+    spam = np.arange(820) % 2 == 0
+    sources = ["x"] * 20 + ["written"] * 400 + ["english"] * 400
+    rows = Rows([""] * 820, spam, sources, np.zeros(820, dtype=int), np.ones(820), kinds)
+    weights = weights_of(rows)
+    for label in (True, False):
+        mail = weights[(spam == label) & (kinds == "plain")].sum()
+        beside = weights[(spam == label) & (kinds != "plain")].sum()
+        assert beside == pytest.approx(MOST_BESIDE * mail)
+        assert mail + beside == pytest.approx(410)
+    alone = weights_of(rows.take(kinds != "plain"))
+    assert alone.sum() == pytest.approx(800), "there is nothing beside which it could count less"
+
+
+def test_honest_mail_counts_more_in_what_is_calibrated() -> None:
+    rng = np.random.default_rng(3)
+    spam = np.arange(4000) % 2 == 0
+    members = np.where(spam, 1.0, -1.0)[:, None] + rng.normal(0, 2.0, (4000, 2))
+    mix, bias = fit_stack(members, spam)
+    probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
+    assert probabilities.mean() < spam.mean() - 0.02
+    even = probabilities / (probabilities + (1 - probabilities) / HONEST)
+    assert even.mean() == pytest.approx(spam.mean(), abs=0.01)
+
+
+def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
+    rng = np.random.default_rng(5)
+    spam = np.arange(600) % 2 == 0
+    plain = np.where(spam, 2.0, -2.0)[:, None] + rng.normal(0, 1.5, (600, 4))
+    padded = rng.normal(0, 1.0, (300, 1)) + np.array([0.0, 6.0, 1.0, -6.0])  # honest by the whole, and of two pieces
+    views = in_order(np.concatenate([plain, padded]))
+    kinds = np.array(["plain"] * 600 + ["padded"] * 300)
+    labels = np.concatenate([spam, np.ones(300, dtype=bool)])
+    rows = Rows([""] * 900, labels, ["x"] * 900, np.zeros(900, dtype=int), np.ones(900), kinds)
+    scorer = scorer_of(np.zeros(2**12, dtype=np.float32), 0.0, 12)
+    mix_views(scorer, views, rows)
+    margins = scorer.mixed(views)
+    assert scorer.gap == scorer.config["gap"] > 0
+    assert (margins[600:] > 0).mean() > 0.9
+    probabilities = 1 / (1 + np.exp(-margins[:600]))
+    even = probabilities / (probabilities + (1 - probabilities) / HONEST)
+    assert abs(even.mean() - spam.mean()) < 0.01, "spam that was made of spam is no mail that was sent"
+
+
+def test_the_head_is_fitted_on_ordinary_english_too_and_judged_on_mail(network: Path) -> None:
+    rng = random.Random(8)
+    kinds = ["plain"] * 80 + ["ordinary"] * 40 + ["passage"] * 20
+    spam = np.array([n % 2 == 0 for n in range(80)] + [False] * 40 + [True] * 20)
+    texts = [mail(bool(each), rng) for each in spam]
+    folds = np.arange(140) % 5
+    rows = Rows(texts, spam, ["x"] * 140, folds, np.ones(140), np.array(kinds))
+    opened = TextClassifier.load(network)
+    head = head_of(opened, rows)
+    alone = head_of(opened, rows.take(rows.kinds == "plain"))
+    without = head_of(opened, rows.take(rows.kinds != "passage"))
+    assert len(head.margins) == len(alone.margins) == 80
+    assert not np.allclose(head.weights, alone.weights)
+    np.testing.assert_allclose(head.weights, without.weights)
 
 
 def test_refitting_moves_only_what_it_must() -> None:

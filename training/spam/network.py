@@ -7,7 +7,7 @@ as pretraining left them: fine-tuned on these corpora they learn the mails by he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, 
 from engine.spam.stacked_scorer import ends
 from training.data.vocabulary import open_vocabulary
 from training.spam.extra import sklearn
+from training.spam.fitting import Rows, weights_of
 from training.stages.classify import keep_blocks
 from training.stages.results import vocabulary_files
 
 BASE, BLOCKS, CONTEXT = "homespun-v0", 1, 64
 LABELS = ("not spam", "spam")
 C = 0.03  # how little the head is held down, on rows of unit variance
+READ = {"plain": 1.0, "ordinary": 0.25, "written": 0.25}  # kinds of rows that it is fitted on, and how much they count
 
 
 def cut_network(out: Path, base: str = BASE) -> None:
@@ -70,6 +72,16 @@ def fit_head(pooled: np.ndarray, spam: np.ndarray, folds: np.ndarray, weights: n
 
 def _regression(rows: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> Any:
     return sklearn("linear_model").LogisticRegression(C=C, max_iter=200).fit(rows, spam, sample_weight=weights)
+
+
+def head_of(network: TextClassifier, rows: Rows) -> Head:
+    """The head of `network` for `rows`, and the log-odds of those of the kind "plain" [plain rows]: of mail as it was
+    sent. Without ordinary English and mail written by hand it takes whatever is strange for spam."""
+    taken = rows.take(np.isin(rows.kinds, list(READ)))
+    counts = taken.counts * np.array([READ[kind] for kind in taken.kinds.tolist()])
+    weights = weights_of(replace(taken, counts=counts))
+    head = fit_head(pooled_by(network, taken.texts), taken.spam, taken.folds, weights)
+    return replace(head, margins=head.margins[taken.kinds == "plain"])
 
 
 def pooled_by(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:

@@ -37,8 +37,8 @@ KINDS = {  # and how much each counts
     "passage": 0.5,
     "padded": 1.0,
     "disguised": 0.3,
-    "ordinary": 0.45,  # English that is no mail
-    "written": 2.0,  # by hand: see written.py
+    "ordinary": 0.9,  # English that is no mail
+    "written": 4.0,  # by hand: see written.py
 }
 PASSAGE = (40, 100)  # words
 PADDING = "good words"

@@ -21,7 +21,7 @@ from engine.spam.stacked_scorer import StackedScorer
 from training.errors import TrainingError
 from training.spam.fitting import Matrix, Rows, cross_fitted, joined, weights_of
 from training.spam.memory import FILE, Memory, write_memory
-from training.spam.network import fit_head, pooled_by
+from training.spam.network import head_of
 from training.spam.stacking import read_rows, rewrite_card
 from training.spam.traces import margins_of, trace
 
@@ -69,8 +69,7 @@ def _unseen(scorer: StackedScorer, rows: Rows) -> tuple[Rows, np.ndarray, np.nda
     places, views = cross_fitted(rows, Matrix(rows, scorer.classical.bits), weights_of(rows))
     plain = rows.kinds[places] == "plain"
     seen = rows.take(places[plain])
-    head = fit_head(pooled_by(scorer.network, seen.texts), seen.spam, seen.folds, weights_of(seen))
-    return seen, head.margins, views[plain] @ scorer.classical.mix + scorer.classical.offset
+    return seen, head_of(scorer.network, rows).margins, scorer.classical.mixed(views[plain])
 
 
 def chosen(rows: Rows, mails: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,9 +28,9 @@ from training.errors import TrainingError
 from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
-from training.spam.fitting import FOLDS, Rows, fit_hashed, joined, weights_of
+from training.spam.fitting import FOLDS, HONEST, Rows, fit_hashed, joined
 from training.spam.measures import Measures, measure, threshold_at
-from training.spam.network import cut_network, fit_head, pooled_by, with_head
+from training.spam.network import cut_network, head_of, with_head
 
 ENOUGH = 500  # honest mails of a source
 RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
@@ -74,7 +74,7 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
     """
     rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
     hashed = fit_hashed(rows)
-    plain = rows.kinds[hashed.places] == "plain"  # the network is shown these alone: reading all takes too long
+    plain = rows.kinds[hashed.places] == "plain"  # mail as it was sent
     seen, classical = rows.take(hashed.places[plain]), hashed.margins[plain]
     ham = [source for source, spam in zip(seen.sources, seen.spam, strict=True) if not spam]
     with tempfile.TemporaryDirectory() as temporary:
@@ -82,7 +82,7 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
             network = Path(temporary) / "network"
             cut_network(network)
         classifier = TextClassifier.load(network)
-        head = fit_head(pooled_by(classifier, seen.texts), seen.spam, seen.folds, weights_of(seen))
+        head = head_of(classifier, rows)
         with_head(classifier, head)
         members = np.stack([head.margins, classical], axis=1).clip(-CLEAR, CLEAR)
         mix, bias = fit_stack(members, seen.spam)
@@ -111,12 +111,14 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
 
 
 def fit_stack(members: np.ndarray, spam: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights [2], bias) of log-odds `members` [N, 2] by logistic regression; none is below 0."""
-    fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members, spam)
+    """(weights [2], bias) of log-odds `members` [N, 2] by logistic regression; none is below 0. Honest mail counts
+    HONEST."""
+    counts = np.where(spam, 1.0, HONEST)
+    fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members, spam, sample_weight=counts)
     weights, bias = fitted.coef_[0], float(fitted.intercept_[0])
     if (weights < 0).any():  # the two agree so well that one would correct the other: the better one alone
         best = int(np.argmax(weights))
-        fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members[:, [best]], spam)
+        fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members[:, [best]], spam, counts)
         weights = np.zeros(2)
         weights[best], bias = fitted.coef_[0][0], float(fitted.intercept_[0])
     return weights, bias
