@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.decoder.kv_cache import FOLD
 from engine.run.processor import int8_engine, works
 
-Kept = torch.float16  # three more bits than bf16; the sums' results are rounded to it as well
+KEPT = torch.float16  # three more bits than bf16; the sums' results are rounded to it as well
 
 
 def bag_sums(table: Tensor, index: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def bag_sums(table: Tensor, index: Tensor, starts: Tensor, weights: Tensor) -> T
 def has_bags() -> bool:
     """Whether torch has FBGEMM's embedding bags here; without them, bags are the slowest way of all."""
     quick = torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512")) and int8_engine() == "fbgemm"
-    table, numbers = torch.ones(4, 64, dtype=Kept), torch.arange(4, dtype=torch.int32)
+    table, numbers = torch.ones(4, 64, dtype=KEPT), torch.arange(4, dtype=torch.int32)
     return quick and works(lambda: bag_sums(table, numbers, numbers[:2], table[:, 0].contiguous()))
 
 
@@ -99,7 +99,7 @@ def attend_in_bags(
     q: [R, D] in any dtype; tables: what a folded cache's layer returns; hidden: 0 or -∞, [R, S], or None.
     """
     keys, values = tables
-    weights = (q * scale).to(Kept).index_select(0, bags.queries).flatten()
+    weights = (q * scale).to(KEPT).index_select(0, bags.queries).flatten()
     scores = bag_sums(keys, bags.keys, bags.key_starts, weights).view(len(bags.value_starts), -1)
     scores = scores.narrow(1, bags.start, bags.count)
     if hidden is not None:

@@ -21,7 +21,7 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
 from engine.decoder.rope import rotate
 from engine.files.stored import Stored
-from engine.run.bags import AttentionBags, Kept, attend_in_bags, attention_bags
+from engine.run.bags import KEPT, AttentionBags, attend_in_bags, attention_bags
 from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_packed, make_linear
 from engine.run.processor import has_amx
 
@@ -151,16 +151,17 @@ class FusedAttention:
         """[N, C] → [N, H·D]: as `Attention.forward`, but for the projection `out`, which the block adds to its rows."""
         q, k, v = self.project(x, batch, rope)
         length = x.shape[0] // batch
-        if cache is not None:
-            alone = cache.folded and length > FEW and not cache.length  # what is read is all there is
-            stored = cache.append(k, v)
-            if cache.folded and length <= FEW:
-                return self._leave(self._in_bags(q, stored, batch, length, cache, mask))
-            if not alone:
-                k, v = cache.everything() if cache.folded else stored
-        else:
+        if cache is None:
             kept = torch.bfloat16 if self._tiles else k.dtype
             k, v = k.to(kept), v.to(kept)
+        elif not cache.folded:
+            k, v = cache.append(k, v)
+        else:
+            tables = cache.append(k, v)
+            if length <= FEW:
+                return self._leave(self._in_bags(q, tables, batch, length, cache, mask))
+            if cache.length > length:  # otherwise what is read is all there is
+                k, v = cache.everything()
         if length == 1:
             q = q.view(self._grouped)
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
@@ -194,9 +195,9 @@ class FusedAttention:
             bags = attention_bags(heads, group, length, self.head_dim, room, first, cache.length)
         hidden = None
         if mask is not None:
-            hidden = _hidden_by(mask, self.n_head, self.window, Kept).flatten(0, 1)[:, -bags.count :]
+            hidden = _hidden_by(mask, self.n_head, self.window, KEPT).flatten(0, 1)[:, -bags.count :]
         elif length > 1:
-            hidden = _hidden(length, cache.length, self.window, batch * self.n_head, Kept)[:, -bags.count :]
+            hidden = _hidden(length, cache.length, self.window, batch * self.n_head, KEPT)[:, -bags.count :]
         rows = q.reshape(batch * self.n_head * length, self.head_dim)
         y = attend_in_bags(rows, tables, bags, self.scale or self.head_dim**-0.5, hidden)
         if length == 1:

@@ -46,10 +46,10 @@ def unpack_int4(packed: Tensor, scale_and_zero: Tensor) -> Tensor:
     packed: uint8 [out, in / 2]; scale_and_zero: bf16 [in / 32, out, 2].
     """
     blocks, inputs = len(packed) // PAD, 2 * packed.shape[1]
-    halves = packed.view(blocks, inputs, PAD // 2)
-    levels = torch.cat((halves & 15, halves >> 4), -1).to(torch.bfloat16).sub_(8).view(blocks, -1, GROUP, PAD)
-    scale, zero = (part.view(-1, blocks, 1, PAD).transpose(0, 1).contiguous() for part in scale_and_zero.unbind(-1))
-    return torch.addcmul(zero, levels, scale).permute(1, 2, 0, 3).reshape(inputs, blocks * PAD)
+    halves = packed.view(blocks, inputs, PAD // 2).transpose(0, 1).contiguous()
+    levels = torch.stack((halves & 15, halves >> 4), 2).view(-1, GROUP, blocks * PAD).to(torch.bfloat16).sub_(8)
+    scale, zero = (part.contiguous().unsqueeze(1) for part in scale_and_zero.unbind(-1))
+    return torch.addcmul(zero, levels, scale).view(inputs, -1)
 
 
 @lru_cache(maxsize=1)

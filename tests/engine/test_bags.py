@@ -8,7 +8,7 @@ import torch
 from engine.decoder.kv_cache import FOLD, KVCache
 from engine.decoder.view import padded
 from engine.run.attention import attention_weights
-from engine.run.bags import Kept, attend_in_bags, attention_bags, bag_sums, has_bags
+from engine.run.bags import KEPT, attend_in_bags, attention_bags, bag_sums, has_bags
 from engine.run.fuse import LARGE_CACHE, FusedGPT, fuse
 from engine.run.generate_steps import decode, new_cache, prefill
 from tests.engine.test_fuse import GPT2, SHAPE, model
@@ -38,7 +38,7 @@ def sharp(shape: dict, precision: str) -> FusedGPT:
 
 
 def folded(fused: FusedGPT, capacity: int | None = None, batch: int = 1) -> KVCache:
-    return KVCache(fused.config, capacity=capacity, batch=batch, dtype=Kept, folded=True)
+    return KVCache(fused.config, capacity=capacity, batch=batch, dtype=KEPT, folded=True)
 
 
 def error(got: torch.Tensor, expected: torch.Tensor) -> float:
@@ -47,7 +47,7 @@ def error(got: torch.Tensor, expected: torch.Tensor) -> float:
 
 def test_bags_are_a_row_times_a_matrix() -> None:
     random = torch.Generator().manual_seed(0)
-    table, weights = (torch.randn(*shape, generator=random).to(Kept) for shape in ((60, 96), (3, 20)))
+    table, weights = (torch.randn(*shape, generator=random).to(KEPT) for shape in ((60, 96), (3, 20)))
     rows = torch.arange(60, dtype=torch.int32)
     sums = bag_sums(table, rows, rows[::20].contiguous(), weights.flatten())
     exact = torch.bmm(weights.float()[:, None], table.float().view(3, 20, 96))[:, 0]
@@ -62,7 +62,7 @@ def test_attention_across_blocks(total: int, first: int, tokens: int) -> None:
     random = torch.Generator().manual_seed(total)
     heads, group, head_dim = 6, 3, 32
     q = torch.randn(heads, tokens, head_dim, generator=random)
-    k, v = (torch.randn(1, heads // group, total, head_dim, generator=random).to(Kept) for _ in range(2))
+    k, v = (torch.randn(1, heads // group, total, head_dim, generator=random).to(KEPT) for _ in range(2))
     shape = {**SHAPE, "n_head": heads, "n_kv_head": heads // group, "head_dim": head_dim, "context_length": LONG}
     layer = folded(fuse(model(shape, torch.bfloat16))).layers[0]
     tables = layer.append(k, v)
@@ -70,7 +70,7 @@ def test_attention_across_blocks(total: int, first: int, tokens: int) -> None:
         torch.ones(tokens, total - first, dtype=torch.bool).triu(total - first - tokens + 1), -torch.inf
     )
     bags = attention_bags(heads, group, tokens, head_dim, layer.k.shape[2], first, total)
-    y = attend_in_bags(q.reshape(-1, head_dim), tables, bags, 0.3, hidden.repeat(heads, 1).to(Kept))
+    y = attend_in_bags(q.reshape(-1, head_dim), tables, bags, 0.3, hidden.repeat(heads, 1).to(KEPT))
     k, v = (each[0, :, first:].float().repeat_interleave(group, 0) for each in (k, v))
     exact = (q @ k.transpose(1, 2) * 0.3 + hidden).softmax(-1) @ v
     assert error(y.view(exact.shape), exact) < 2e-3
