@@ -19,7 +19,7 @@ from engine.files.stored import Stored
 from engine.run.bags import has_bags
 from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
 from engine.run.linear import NARROW, PackedLinear, Precision, make_linear
-from engine.run.processor import has_amx
+from engine.run.processor import has_amx, has_bf16
 
 LARGE_CACHE = 2**18  # numbers in a layer's full cache from which the sums of `bags.py` win over what calling them costs
 
@@ -144,7 +144,7 @@ def activations(width: int, dtype: torch.dtype, precision: Precision, device: to
 
     Around a narrow CPU model's bf16 layers, too: what is between them takes fewer steps so.
     """
-    narrow, bags = width < NARROW, device.type == "cpu" and has_bags()
+    narrow, bags = width < NARROW, device.type == "cpu" and has_bags() and has_bf16()
     exact = precision == "int8" or (narrow and (precision == "int4" or (precision == "bf16" and bags)))
     return torch.float32 if exact else dtype
 
