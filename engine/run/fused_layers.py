@@ -160,8 +160,8 @@ class FusedAttention:
             tables = cache.append(k, v)
             if length <= FEW:
                 return self._leave(self._in_bags(q, tables, batch, length, cache, mask))
-            if cache.length > length:  # otherwise what is read is all there is
-                k, v = cache.everything()
+            # Perhaps what is read is all there is.
+            k, v = cache.everything() if cache.length > length else (k, v.to(k.dtype))
         if length == 1:
             q = q.view(self._grouped)
             y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
