@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
-from engine.run.linear import Precision, has_half, has_int4, has_int8
+from engine.run.linear import Precision
+from engine.run.linear_half import has_half
+from engine.run.linear_int import has_int4, has_int8
 from engine.run.processor import has_bf16, quick_int4
 
 # What activations and whatever is no matrix are kept in, for weights of each precision, where bf16 is native.

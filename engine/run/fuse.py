@@ -17,9 +17,12 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.bags import has_bags
-from engine.run.fused_layers import FusedBlock, RowLookup, quick_norm
-from engine.run.linear import NARROW, PackedLinear, Precision, make_linear
+from engine.run.fused_layers import FusedBlock, RowLookup
+from engine.run.linear import Precision, make_linear
+from engine.run.linear_base import NARROW
+from engine.run.linear_half import PackedLinear
 from engine.run.processor import has_amx, has_bf16
+from engine.run.quick_norms import quick_norm
 
 LARGE_CACHE = 2**18  # numbers in a layer's full cache from which the sums of `bags.py` win over what calling them costs
 

@@ -1,31 +1,27 @@
 """The decoder's layers for running: the same numbers in as few, as large steps as there are.
 
 With one token at a time a small model spends most of its time between the multiplications: every operator called costs
-a microsecond. So projections of the same input are one, queries and keys are normed and turned together, and rows of
-all texts lie in one matrix. Plain classes and no modules: a module's calls and lookups add up. `layers.py` has the
-layers one reads and trains; which weights end up here, and laid out how, is `fuse.py` and `linear.py`.
-
-Shapes: N = B·T rows (batch, new tokens), S tokens so far, H query heads, K key/value heads, D head size, C width.
+a microsecond. So projections of the same input are one, and rows of all texts lie in one matrix. Plain classes and no
+modules: a module's calls and lookups add up. `decoder/layers.py` has the layers one reads and trains, and
+`fused_attention.py` attention; which weights end up here, and laid out how, is `fuse.py` and `linear.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.decoder.kv_cache import LayerCache
-from engine.decoder.layers import GELU, Attention, Block, RMSNorm, Rope, SwiGLU, attend
-from engine.decoder.rope import rotate
+from engine.decoder.layers import GELU, Block, Rope, SwiGLU
 from engine.files.stored import Stored
-from engine.run.bags import KEPT, AttentionBags, attend_in_bags, attention_bags
-from engine.run.linear import FEW, Int8Linear, Linear, PackedLinear, Precision, has_packed, make_linear
-from engine.run.processor import has_amx
-
-LARGEST_SCORES = 2**26  # q·k in memory at once; above, a kernel that needs no such memory is used
+from engine.run.fused_attention import FusedAttention
+from engine.run.joined import join, of
+from engine.run.linear import Precision
+from engine.run.linear_half import PackedLinear
+from engine.run.quick_norms import quick_norm
 
 
 class FusedBlock:
@@ -53,244 +49,13 @@ class FusedBlock:
         return self.mlp.down.add_to(x, self.mlp(self.mlp_norm(x)))
 
 
-class FullRMSNorm:
-    """RMSNorm of the last dimension in fp32: x / √(‖x‖² + D·eps) · √D·weight, in four kernels; torch has six."""
-
-    def __init__(self, weight: Tensor, eps: float) -> None:
-        self._weight = (weight.float() * weight.shape[-1] ** 0.5).detach()  # [D], or [heads, D]
-        self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """[…, D] → […, D], fp32."""
-        if x.dtype != torch.float32:
-            x = x.float()
-        size = torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._floor)
-        return torch.div(x, size).mul_(self._weight)
-
-
-class HalfRMSNorm:
-    """RMSNorm in fewer than 32 bits: the LayerNorm of (x, -x), whose mean is 0 and whose variance is x's mean square.
-
-    LayerNorm is one kernel on a CPU, and none of its steps is rounded.
-    """
-
-    def __init__(self, weight: Tensor, eps: float, dtype: torch.dtype) -> None:
-        self.weight = weight.detach().to(dtype)  # [C]
-        self._signs = torch.tensor([[[1.0], [-1.0]]], dtype=dtype, device=weight.device)
-        self._zeros = torch.zeros(2 * len(weight), dtype=dtype, device=weight.device)
-        self._twice = torch.cat((self.weight, self.weight))
-        self._width, self._shape, self._eps = len(weight), (2 * len(weight),), eps
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """[N, C] → [N, C]."""
-        both = (x.unsqueeze(1) * self._signs).view(x.shape[0], 2 * self._width)
-        return torch.layer_norm(both, self._shape, self._twice, self._zeros, self._eps).narrow(1, 0, self._width)
-
-
-class QuickLayerNorm:
-    """LayerNorm, called without what `F.layer_norm` checks."""
-
-    def __init__(self, plain: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self.weight, self._bias = plain.weight.detach().to(dtype), plain.bias.detach().to(dtype)
-        self._shape, self._eps = plain.normalized_shape, plain.eps
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return torch.layer_norm(x, self._shape, self.weight, self._bias, self._eps)
-
-
-class FusedAttention:
-    """`Attention` with one projection in, and queries and keys normed and turned as one tensor.
-
-    On a CPU the pairs that RoPE turns, (i, i + D/2), are made neighbours once, by reordering the rows of projections.
-    Turning is then one multiplication of complex numbers, and q·k is the same in any order.
-    """
-
-    def __init__(self, plain: Attention, dtype: torch.dtype, precision: Precision) -> None:
-        self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
-        self.scale, self.window, self._dtype = plain.scale, plain.window, dtype
-        self._turned = self.n_head + self.n_kv_head
-        self._grouped = (-1, self.n_kv_head, self.n_head // self.n_kv_head, self.head_dim)
-        self._on_cpu = plain.q.weight.device.type == "cpu"
-        self._rounded = precision != "fp32" and self._on_cpu and has_packed()
-        self._tiles = self._rounded and has_amx()
-        order = torch.arange(self.head_dim, device=plain.q.weight.device)
-        if order.device.type == "cpu":
-            order = order.view(2, -1).t().reshape(-1)  # 0, D/2, 1, D/2 + 1, …
-        qkv = [(_by_head(layer.weight, order), _by_head(layer.bias, order)) for layer in (plain.q, plain.k)]
-        self.qkv = _join(dtype, precision, *qkv, *_of(plain.v))
-        self.out = _join(dtype, precision, *_of(plain.out))
-        self.linears = self.qkv, self.out
-        self.norms: tuple[FullRMSNorm, FullRMSNorm] | None = None  # of heads, for several tokens and for one
-        if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
-            q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
-            weight, eps = torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps
-            self.norms = FullRMSNorm(weight, eps), FullRMSNorm(weight.unsqueeze(1), eps)
-
-    def project(self, x: Tensor, batch: int, rope: Rope | Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries [B, H, T, D], keys and values [B, K, T, D] of `x` [N, C]; a head's order is its own."""
-        rows, length, turned = self.qkv(x), x.shape[0] // batch, self._turned
-        one = length == 1  # then heads can stand where they belong without being moved there
-        shape = (batch, turned + self.n_kv_head, 1, -1) if one else (batch, length, turned + self.n_kv_head, -1)
-        heads = rows.view(shape)
-        dim = 1 if one else 2
-        qk, v = heads.split_with_sizes((turned, self.n_kv_head), dim)
-        if rope is not None and qk.dtype != torch.float32:
-            qk = qk.float()
-        if self.norms is not None:
-            qk = self.norms[one](qk)
-        if rope is not None:
-            qk = turn(qk, rope)
-        if not one:
-            qk, v = qk.transpose(1, 2), v.transpose(1, 2)
-        q, k = qk.split_with_sizes((self.n_head, self.n_kv_head), 1)
-        return q, k, v
-
-    def __call__(
-        self, x: Tensor, batch: int, rope: Rope | Tensor | None, cache: LayerCache | None, mask: Tensor | None
-    ) -> Tensor:
-        """[N, C] → [N, H·D]: as `Attention.forward`, but for the projection `out`, which the block adds to its rows."""
-        q, k, v = self.project(x, batch, rope)
-        length = x.shape[0] // batch
-        if cache is None:
-            kept = torch.bfloat16 if self._tiles else k.dtype
-            k, v = k.to(kept), v.to(kept)
-        elif not cache.folded:
-            k, v = cache.append(k, v)
-        else:
-            tables = cache.append(k, v)
-            if length <= FEW:
-                return self._leave(self._in_bags(q, tables, batch, length, cache, mask))
-            # Perhaps what is read is all there is.
-            k, v = cache.everything() if cache.length > length else (k, v.to(k.dtype))
-        if length == 1:
-            q = q.view(self._grouped)
-            y = attend_one(q if q.dtype == k.dtype else q.to(k.dtype), k, v, self.scale, self.window, mask)
-            return self._leave(y.flatten(1))
-        small = self.n_head * batch * length * k.shape[2] <= LARGEST_SCORES
-        if mask is None and self._on_cpu and (length <= FEW or (self._tiles and small)):
-            if self._tiles:
-                k, v = k.to(torch.bfloat16), v.to(torch.bfloat16)
-            y = attend_grouped(q, as_rows(k), v, self.scale, self.window)
-        elif self._rounded and small and not self._tiles:
-            y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
-        else:
-            y = attend(q if q.dtype == k.dtype else q.to(k.dtype), as_rows(k), v, self.scale, self.window, mask)
-        return self._leave(y.transpose(1, 2).reshape(x.shape[0], -1))
-
-    def _in_bags(
-        self,
-        q: Tensor,
-        tables: tuple[Tensor, Tensor],
-        batch: int,
-        length: int,
-        cache: LayerCache,
-        mask: Tensor | None,
-    ) -> Tensor:
-        """`attend_in_bags` for a few tokens, [N, H·D]."""
-        bags: AttentionBags | None = cache.bags
-        if bags is None:
-            first = max(0, cache.length - self.window - length + 1) if self.window else 0
-            heads, group = batch * self.n_head, self.n_head // self.n_kv_head
-            room = cache.k.shape[2]
-            bags = attention_bags(heads, group, length, self.head_dim, room, first, cache.length)
-        hidden = None
-        if mask is not None:
-            hidden = _hidden_by(mask, self.n_head, self.window, KEPT).flatten(0, 1)[:, -bags.count :]
-        elif length > 1:
-            hidden = _hidden(length, cache.length, self.window, batch * self.n_head, KEPT)[:, -bags.count :]
-        rows = q.reshape(batch * self.n_head * length, self.head_dim)
-        y = attend_in_bags(rows, tables, bags, self.scale or self.head_dim**-0.5, hidden)
-        if length == 1:
-            return y.view(batch, self.n_head * self.head_dim)
-        return y.view(batch, self.n_head, length, -1).transpose(1, 2).reshape(batch * length, -1)
-
-    def _leave(self, y: Tensor) -> Tensor:
-        """[N, H·D] as `out` takes it."""
-        as_it_is = y.dtype == self._dtype or isinstance(self.out, Int8Linear | PackedLinear)  # they take what comes
-        return y if as_it_is else y.to(self._dtype)
-
-
-def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int, mask: Tensor | None) -> Tensor:
-    """`layers.attend` for one token, [B, K, H/K, D]: a group's query heads stand where tokens stand."""
-    if window and k.shape[2] > window:
-        k, v = k[:, :, -window:], v[:, :, -window:]
-        mask = mask[..., -window:] if mask is not None else None
-    if mask is None and k.device.type == "cpu":  # F.sdpa would come to the same, after 3 µs of choosing
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default(q, k, v, 0.0, False, scale=scale)[0]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-
-
-def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
-    """`layers.attend` where a group's query heads stand where tokens stand, so k and v need no copies.
-
-    For a few tokens this is the quickest on all CPUs; over a bf16 cache, for as many as there are with AMX.
-    """
-    (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
-    hidden = _hidden(length, total, window, n_head // n_kv_head, k.dtype)
-    grouped = q.to(k.dtype).reshape(batch, n_kv_head, -1, head_dim)
-    y = F.scaled_dot_product_attention(grouped, k, v, attn_mask=hidden, scale=scale)
-    return y.reshape(q.shape)
-
-
-def attend_many(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
-    """`layers.attend` by plain matrix products in bf16: without AMX, twice as fast as the fused kernel when reading.
-
-    A group's query heads stand where tokens stand. The scores of all are in memory at once, [B·K, H/K·T, S] in bf16.
-    """
-    (batch, n_head, length, head_dim), (n_kv_head, total) = q.shape, k.shape[1:3]
-    first = max(0, total - window - length + 1) if window else 0  # no query sees further back than this
-    group, alike = n_head // n_kv_head, batch * n_kv_head
-    k, v = (x[:, :, first:].to(torch.bfloat16).flatten(0, 1) for x in (k, v))
-    if mask is None:
-        hidden = _hidden(length, total, window, group)[:, first:].expand(alike, -1, -1)
-    else:  # it says all that may be seen, which need not be what stands before
-        hidden = _hidden_by(mask, n_head, window, torch.bfloat16)[..., first:].reshape(alike, group * length, -1)
-    q = q.to(torch.bfloat16).reshape(alike, group * length, head_dim)
-    scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)
-    return torch.bmm(scores.softmax(-1), v).view(batch, n_head, length, head_dim)
-
-
-@lru_cache(maxsize=4)
-def _hidden(length: int, total: int, window: int, times: int = 1, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-    """-∞ where the last `length` of `total` positions may not look, 0 elsewhere: [T, S], `times` below each other."""
-    seen = torch.ones(length, total, dtype=torch.bool).tril(total - length)
-    if window:
-        seen = seen.triu(total - length - window + 1)
-    return torch.zeros(length, total, dtype=dtype).masked_fill_(~seen, -torch.inf).repeat(times, 1)
-
-
-def as_rows(k: Tensor) -> Tensor:
-    """`k` with each key in one piece, which torch's fused kernel wants: otherwise it takes another, without a word."""
-    return k if k.stride(-1) == 1 else k.contiguous()
-
-
-def _hidden_by(mask: Tensor, n_head: int, window: int, dtype: torch.dtype) -> Tensor:
-    """-∞ where `mask` [B, 1, T, S] or a window hides, 0 elsewhere: [B·H, T, S]."""
-    length, total = mask.shape[2:]
-    seen = mask.triu(total - length - window + 1) if window else mask
-    hidden = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
-    return hidden.expand(-1, n_head, -1, -1).reshape(-1, length, total)
-
-
-def turn(x: Tensor, rope: Rope | Tensor) -> Tensor:
-    """RoPE on [B, heads, 1, D] or [B, T, heads, D], by complex factors [(B,) T, 1, D/2] for neighbours or by tables.
-
-    With factors it is written over `x`.
-    """
-    if isinstance(rope, Tensor):
-        # No shapes are asked for: a recording would ask each time.
-        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(rope)
-        return x
-    return rotate(x, *rope)
-
-
 class FusedGate:
     """`SwiGLU` or `GeGLU` with one projection in, up to `down`, which the block adds to its rows."""
 
     def __init__(self, plain: SwiGLU, dtype: torch.dtype, precision: Precision) -> None:
         self.gate_up, self.down = (
-            _join(dtype, precision, *_of(plain.gate, plain.up)),
-            _join(dtype, precision, *_of(plain.down)),
+            join(dtype, precision, *of(plain.gate, plain.up)),
+            join(dtype, precision, *of(plain.down)),
         )
         self.linears = self.gate_up, self.down
         self.activate, self._halves = plain.activate, (plain.down.weight.shape[1],) * 2
@@ -305,7 +70,7 @@ class FusedGELU:
     """`GELU` or `ReLUSquared` with weights laid out for their precision, up to `down`."""
 
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
-        self.up, self.down = _join(dtype, precision, *_of(plain.up)), _join(dtype, precision, *_of(plain.down))
+        self.up, self.down = join(dtype, precision, *of(plain.up)), join(dtype, precision, *of(plain.down))
         self.activate: Callable[[Tensor], Tensor] | None = plain.activate
         if isinstance(self.up, PackedLinear) and type(plain) is GELU:
             self.up, self.activate = self.up.with_gelu(), None
@@ -327,30 +92,3 @@ class RowLookup:
 
     def __call__(self, tokens: Tensor) -> Tensor:
         return self._rows(tokens).to(self._dtype)
-
-
-def quick_norm(norm: nn.Module, dtype: torch.dtype) -> FullRMSNorm | HalfRMSNorm | QuickLayerNorm | nn.Module:
-    """`norm` for running in `dtype`; what is no norm stays what it is."""
-    if isinstance(norm, RMSNorm):
-        return (
-            FullRMSNorm(norm.weight, norm.eps) if dtype == torch.float32 else HalfRMSNorm(norm.weight, norm.eps, dtype)
-        )
-    return QuickLayerNorm(norm, dtype) if isinstance(norm, nn.LayerNorm) else norm
-
-
-def _by_head(rows: Tensor | None, order: Tensor) -> Tensor | None:
-    """`rows` [heads·D, …] with those of each head in `order` [D]."""
-    if rows is None:
-        return None
-    return rows.detach().view(-1, len(order), *rows.shape[1:])[:, order].reshape(rows.shape)
-
-
-def _join(dtype: torch.dtype, precision: Precision, *parts: tuple[Tensor | None, Tensor | None]) -> Linear:
-    """One layer that computes what several (weight, bias) do, their outputs one after the other."""
-    weights = [weight.detach() for weight, _ in parts if weight is not None]
-    biases = [bias.detach() for _, bias in parts if bias is not None]
-    return make_linear(*weights, bias=torch.cat(biases) if biases else None, dtype=dtype, precision=precision)
-
-
-def _of(*layers: nn.Linear) -> list[tuple[Tensor, Tensor | None]]:
-    return [(layer.weight, layer.bias) for layer in layers]

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.decoder.kv_cache import KVCache
 from engine.run.fuse import Decoder
 from engine.run.generate_steps import decode
-from engine.run.linear import FEW
+from engine.run.linear_base import FEW
 
 GRAMS = (6, 3)  # tokens that must have stood together before; where the longer ones did, the guess is better
 LONGEST = FEW - 1  # tokens guessed at once

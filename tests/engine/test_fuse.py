@@ -10,7 +10,7 @@ from engine.decoder.kv_cache import KVCache
 from engine.decoder.model import GPT, init_weights
 from engine.run.fuse import fuse
 from engine.run.generate_steps import decode, prefill
-from engine.run.linear import PackedLinear, has_packed
+from engine.run.linear_half import PackedLinear, has_packed
 
 SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
 GPT2 = {

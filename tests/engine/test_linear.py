@@ -7,25 +7,10 @@ import torch
 
 from engine.run import linear
 from engine.run.bags import has_bags
-from engine.run.linear import (
-    BAG,
-    FEW,
-    HALF_MAX,
-    LARGE,
-    MANY,
-    NARROW,
-    BagLinear,
-    HalfLinear,
-    Int4Linear,
-    Int8Linear,
-    PackedLinear,
-    PlainLinear,
-    has_half,
-    has_int4,
-    has_int8,
-    has_packed,
-    make_linear,
-)
+from engine.run.linear import make_linear
+from engine.run.linear_base import FEW, LARGE, NARROW, PlainLinear
+from engine.run.linear_half import BAG, HALF_MAX, BagLinear, HalfLinear, PackedLinear, has_half, has_packed
+from engine.run.linear_int import MANY, Int4Linear, Int8Linear, has_int4, has_int8
 from engine.run.rounding import int4_is_blocked, round_to_int4
 
 CASES = {
@@ -135,7 +120,7 @@ def test_other_operators_for_int8_say_the_same(engine: str, rows: int, monkeypat
     weight, bias, x = torch.randn(64, 96), torch.randn(64), torch.randn(rows, 96)
     exact = x @ weight.t() + bias
     assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
-    monkeypatch.setattr("engine.run.linear.int8_engine", lambda: engine)
+    monkeypatch.setattr("engine.run.linear_int.int8_engine", lambda: engine)
     monkeypatch.delattr("torch.fbgemm_linear_int8_weight_fp32_activation", raising=False)
     assert error(Int8Linear(weight, bias=bias, dtype=torch.float32)(x), exact) < 0.02
 

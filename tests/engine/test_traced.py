@@ -12,7 +12,8 @@ from engine.decoder.kv_cache import KVCache
 from engine.protocol import Load
 from engine.run.fuse import LARGE_CACHE, FusedGPT, fuse
 from engine.run.generate_steps import decode, new_cache, prefill
-from engine.run.linear import HalfLinear, Precision, has_half
+from engine.run.linear import Precision
+from engine.run.linear_half import HalfLinear, has_half
 from engine.run.traced import TracedDecode, record
 from engine.worker import Worker
 from tests.engine.test_fuse import GPT2, SHAPE

@@ -27,7 +27,7 @@ from engine.files.stored import read_safetensors, read_weights
 from engine.files.weights import check, fill, fill_fused
 from engine.run.device import PRECISIONS
 from engine.run.generate_steps import prefill
-from engine.run.linear import has_int4, has_int8
+from engine.run.linear_int import has_int4, has_int8
 from engine.run.processor import has_vnni
 from tests.engine.test_parity import PEERS, shake, tokens
 

@@ -1,0 +1,125 @@
+"""Linear layers with weights of 16 bits: packed for oneDNN, as embedding bags, or widened to fp32 as they are read."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.run.bags import bag_sums, has_bags
+from engine.run.linear_base import Linear
+from engine.run.processor import has_amx, packing_for, works
+
+BAG = 64  # outputs that a bag of a layer has at least
+HALF_MAX = 65504.0  # the largest number in fp16
+
+
+class PackedLinear(Linear):
+    """A linear layer whose bf16 weights lie in the order that oneDNN's kernels read them in.
+
+    Packed once instead of at every call, this is twice as fast as `F.linear` for one token at a time.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.bias = bias
+        # Packed for many rows, AMX is no slower with one row, and up to a third quicker with many.
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 512 if has_amx() else 1)
+        self._multiply = torch.ops.mkldnn._linear_pointwise.default  # choosing the overload at every call costs 4 µs
+        self._then, self._kind, self._nothing = "none", "", weight.new_zeros(1, len(weight))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.bfloat16:
+            x = x.to(torch.bfloat16)
+        if torch.jit.is_tracing():
+            return self._recorded(x)
+        return self._multiply(x, self.packed, self.bias, self._then, [], self._kind)
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """Added before the sum is rounded to bf16."""
+        if rows.dtype != torch.bfloat16:
+            return rows.add_(self(x))
+        if x.dtype != torch.bfloat16:
+            x = x.to(torch.bfloat16)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, rows, self.packed, self.bias, "add")
+
+    def _recorded(self, x: Tensor) -> Tensor:
+        """The same for `traced.py`, by an overload that takes no list of numbers: TorchScript has no such type."""
+        y = self.add_to(self._nothing, x)
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
+
+    def with_gelu(self) -> PackedLinear:
+        """The same layer and GELU's tanh approximation behind it, in one step: when reading, torch's own takes as long
+        as the multiplication.
+        """
+        self._then, self._kind = "gelu", "tanh"
+        return self
+
+
+class BagLinear(PackedLinear):
+    """A small layer that multiplies one row as bags of the transposed weights' rows, and several as they lie packed.
+
+    Calling oneDNN takes 14 µs, which for a small layer is two thirds of its time. The memory of both is little.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(weight, bias)
+        outputs, inputs = weight.shape
+        # Bags are what threads share: three of them, if there can be.
+        width = next((wide for wide in (512, 256, 128) if outputs % wide == 0 and outputs >= 3 * wide), BAG)
+        self._bags = outputs // width
+        self._table = weight.view(self._bags, width, inputs).transpose(1, 2).reshape(-1, width)
+        self._rows = torch.arange(len(self._table), dtype=torch.int32)
+        self._starts = torch.arange(self._bags, dtype=torch.int32) * inputs
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return super().__call__(x)
+        weights = x.expand(self._bags, -1).to(torch.bfloat16).flatten()
+        y = bag_sums(self._table, self._rows, self._starts, weights).view(1, -1)
+        if self.bias is not None:
+            y = y.add_(self.bias)
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """As any layer does, for one row."""
+        return super().add_to(rows, x) if len(x) > 1 else rows.add_(self(x))
+
+    @staticmethod
+    def fits(weight: Tensor) -> bool:
+        """Whether its outputs make two bags at least: of one alone, torch takes another kernel, 20 times as slow."""
+        return has_bags() and len(weight) % BAG == 0 and len(weight) >= 2 * BAG
+
+
+class HalfLinear(Linear):
+    """A linear layer with fp16 weights and fp32 for all else, for processors that can widen fp16 but multiply no bf16.
+
+    Half the bytes of fp32 to read for every token: 2.7 times as fast, and never slower when many are read at once.
+    From 6·10⁻⁵ on, a bf16 weight is the same in fp16; what is smaller loses less than 3·10⁻⁸.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        with packing_for("fbgemm"):
+            self._packed = torch.ops.quantized.linear_prepack_fp16(
+                weight.float(), bias.float() if bias is not None else None
+            )
+        self._multiply = torch.ops.quantized.linear_dynamic_fp16.default
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._multiply(x, self._packed)
+
+
+@lru_cache(maxsize=1)
+def has_packed() -> bool:
+    """Whether this torch packs bf16 weights for oneDNN."""
+    return torch.backends.mkldnn.is_available() and works(
+        lambda: PackedLinear(torch.ones(16, 32, dtype=torch.bfloat16), None)(torch.ones(1, 32, dtype=torch.bfloat16))
+    )
+
+
+@lru_cache(maxsize=1)
+def has_half() -> bool:
+    """Whether this torch multiplies fp32 by fp16 weights on this CPU."""
+    weight, x = torch.ones(16, 32), torch.ones(2, 32)
+    return "fbgemm" in torch.backends.quantized.supported_engines and works(lambda: HalfLinear(weight, None)(x))
