@@ -125,11 +125,13 @@ def main(
         with only_one(run) if FIRST else nullcontext():
             if FIRST:
                 (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
-            for name in ALL if stage == "all" else (stage,):
-                if not run_stage(name, job):
-                    if FIRST:
-                        click.echo(f"{name} stopped before its end. The same command goes on from here.", err=True)
-                    sys.exit(3)
+            stages = ALL if stage == "all" else (stage,)
+            stopped = next((name for name in stages if not run_stage(name, job)), "")
+        say_goodbye()
+        if stopped:
+            if FIRST:
+                click.echo(f"{stopped} stopped before its end. The same command goes on from here.", err=True)
+            sys.exit(3)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
@@ -141,6 +143,14 @@ def main(
     except OSError as error:
         click.echo(f"Error: {error.filename or 'the run folder'}: {error.strerror}.", err=True)
         sys.exit(2)
+
+
+def say_goodbye() -> None:
+    """Leave the other processes: one that just ends takes gloo's threads down with an abort now and then."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from training.loop.distributed import leave
+
+        leave()
 
 
 def run_stage(name: str, job: Job) -> bool:

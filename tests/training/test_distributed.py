@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from tests.training.conftest import command
 from tests.training.loop_setup import Random, events, losses, make_stage
+from training import __main__ as command_line
 from training.loop.train import train
 
 CHILD = """
@@ -119,3 +121,18 @@ def test_two_processes_do_a_recipe(corpus: Path, finished: Path, tmp_path: Path)
     ]
     assert both[0] == pytest.approx(both[1], rel=2e-2)
     assert torch.load(run / "sft" / "checkpoint.pt", weights_only=True)["step"] > 0
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_command_leaves_the_others_at_its_end(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """Stopped or done. Without that one of five ended by an abort, after all was done."""
+    left = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(command_line, "run_stage", lambda *_: done)
+    monkeypatch.setattr("training.loop.distributed.leave", lambda: left.append(True))
+    words = command(corpus, "pretrain", tmp_path / "run")[3:]
+    result = CliRunner().invoke(command_line.main, words)
+    assert result.exit_code == (0 if done else 3), result.output
+    assert left == [True]
