@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -127,7 +128,7 @@ def main(
                 (run / "recipe.json").write_text(json.dumps(recipe.to_dict(), indent=1) + "\n", encoding="utf-8")
             stages = ALL if stage == "all" else (stage,)
             stopped = next((name for name in stages if not run_stage(name, job)), "")
-        say_goodbye()
+        say_goodbye_at_the_end()
         if stopped:
             if FIRST:
                 click.echo(f"{stopped} stopped before its end. The same command goes on from here.", err=True)
@@ -145,12 +146,15 @@ def main(
         sys.exit(2)
 
 
-def say_goodbye() -> None:
-    """Leave the other processes: one that just ends takes gloo's threads down with an abort now and then."""
+def say_goodbye_at_the_end() -> None:
+    """Leave the other processes before Python ends: otherwise gloo's threads abort now and then, after all is done.
+
+    Not where something failed: the others may be waiting for this one, and it would wait for them.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from training.loop.distributed import leave
 
-        leave()
+        atexit.register(leave)
 
 
 def run_stage(name: str, job: Job) -> bool:
