@@ -17,4 +17,5 @@ def join(dtype: torch.dtype, precision: Precision, *parts: tuple[Tensor | None, 
 
 
 def of(*layers: nn.Linear) -> list[tuple[Tensor, Tensor | None]]:
+    """(weight, bias) of each of `layers`, for `join`."""
     return [(layer.weight, layer.bias) for layer in layers]
