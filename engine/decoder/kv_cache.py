@@ -108,7 +108,9 @@ class KVCache:
         self.capacity, self.folded = capacity or config.context_length, folded
         room = self._whole(self.capacity)
         shape = (2 * config.n_layer, batch, config.n_kv_head, room, config.head_dim)  # k, v, k, v, …
-        self.tensor = torch.zeros(shape, device=device, dtype=dtype)
+        # On a CPU nothing beyond what was stored is ever looked at, and filling would take as long as reading 15 tokens.
+        make_room = torch.empty if torch.device(device).type == "cpu" else torch.zeros
+        self.tensor = make_room(shape, device=device, dtype=dtype)
         parts = self.tensor.unbind(0)
         make = FoldedLayerCache if folded else LayerCache
         self.layers = [make(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
@@ -176,7 +178,8 @@ class KVCache:
         if capacity <= self.capacity:
             return
         self.capacity = capacity
-        new = self.tensor.new_zeros(*self.tensor.shape[:3], self._whole(capacity), self.tensor.shape[4])
+        shape = (*self.tensor.shape[:3], self._whole(capacity), self.tensor.shape[4])
+        new = self.tensor.new_empty(shape) if self.tensor.device.type == "cpu" else self.tensor.new_zeros(shape)
         whole = self._whole(self.length)
         new[:, :, :, :whole] = self.tensor[:, :, :, :whole]
         self._move(new)

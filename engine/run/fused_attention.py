@@ -19,7 +19,7 @@ from engine.run.bags import KEPT, AttentionBags, attend_in_bags, attention_bags
 from engine.run.joined import join, of
 from engine.run.linear import Precision
 from engine.run.linear_base import FEW
-from engine.run.linear_half import PackedLinear, has_packed
+from engine.run.linear_half import PackedLinear, RowsLinear, has_packed
 from engine.run.linear_int import Int8Linear
 from engine.run.processor import has_amx
 from engine.run.quick_norms import FullRMSNorm
@@ -135,7 +135,7 @@ class FusedAttention:
 
     def _leave(self, y: Tensor) -> Tensor:
         """[N, H·D] as `out` takes it."""
-        as_it_is = y.dtype == self._dtype or isinstance(self.out, Int8Linear | PackedLinear)  # they take what comes
+        as_it_is = y.dtype == self._dtype or isinstance(self.out, Int8Linear | PackedLinear | RowsLinear)  # they take what comes
         return y if as_it_is else y.to(self._dtype)
 
 

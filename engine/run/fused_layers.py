@@ -20,7 +20,7 @@ from engine.files.stored import Stored
 from engine.run.fused_attention import FusedAttention
 from engine.run.joined import join, of
 from engine.run.linear import Precision
-from engine.run.linear_half import PackedLinear
+from engine.run.linear_half import PackedLinear, RowsLinear
 from engine.run.quick_norms import quick_norm
 
 
@@ -72,7 +72,7 @@ class FusedGELU:
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
         self.up, self.down = join(dtype, precision, *of(plain.up)), join(dtype, precision, *of(plain.down))
         self.activate: Callable[[Tensor], Tensor] | None = plain.activate
-        if isinstance(self.up, PackedLinear) and type(plain) is GELU:
+        if isinstance(self.up, PackedLinear | RowsLinear) and type(plain) is GELU:
             self.up, self.activate = self.up.with_gelu(), None
         self.linears = self.up, self.down
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from engine.run.bags import bag_sums, has_bags
 from engine.run.linear_base import Linear
-from engine.run.processor import has_amx, packing_for, works
+from engine.run.processor import has_amx, packing_for, without_onednn, works
 
 BAG = 64  # outputs that a bag of a layer has at least
 HALF_MAX = 65504.0  # the largest number in fp16
@@ -53,6 +54,39 @@ class PackedLinear(Linear):
         """The same layer and GELU's tanh approximation behind it, in one step: when reading, torch's own takes as long
         as the multiplication.
         """
+        self._then, self._kind = "gelu", "tanh"
+        return self
+
+
+class RowsLinear(Linear):
+    """A linear layer whose bf16 weights lie as they come, a row for each output: not copied, where a file has them so.
+
+    One token's outputs are torch's own products of a row with it, which take 60 to 75 % of oneDNN's time with packed
+    weights. Reading, oneDNN puts the rows in its order each time: for chunks of 512 tokens that is 5 % of its time.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight.contiguous(), bias
+        self._multiply = torch.ops.mkldnn._linear_pointwise
+        self._then, self._kind = "none", ""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.bfloat16:
+            x = x.to(torch.bfloat16)
+        if len(x) > 1:
+            return self._multiply.default(x, self.weight, self.bias, self._then, [], self._kind)
+        with without_onednn():
+            y = F.linear(x, self.weight, self.bias)
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """For many rows, added before the sum is rounded to bf16."""
+        if len(x) == 1 or rows.dtype != torch.bfloat16:
+            return rows.add_(self(x))
+        return self._multiply.binary(x.to(torch.bfloat16), rows, self.weight, self.bias, "add")
+
+    def with_gelu(self) -> RowsLinear:
+        """As `PackedLinear.with_gelu`."""
         self._then, self._kind = "gelu", "tanh"
         return self
 
@@ -116,6 +150,23 @@ def has_packed() -> bool:
     return torch.backends.mkldnn.is_available() and works(
         lambda: PackedLinear(torch.ones(16, 32, dtype=torch.bfloat16), None)(torch.ones(1, 32, dtype=torch.bfloat16))
     )
+
+
+@lru_cache(maxsize=1)
+def quick_rows() -> bool:
+    """Whether `RowsLinear` is the quicker one here for one row: older torches and other CPUs take other kernels, with
+    AMX reading would be slower. Measured, in 2 ms: within a cache it takes up to twice as long, out of memory half."""
+    if has_amx() or not has_packed() or not works(lambda: RowsLinear(torch.ones(16, 32).bfloat16(), None)):
+        return False
+    weight, x = torch.ones(1024, 1024, dtype=torch.bfloat16), torch.ones(1, 1024, dtype=torch.bfloat16)
+    rows, packed = (min(_seconds(make(weight, None), x) for _ in range(5)) for make in (RowsLinear, PackedLinear))
+    return rows < 3 * packed
+
+
+def _seconds(layer: Linear, x: Tensor) -> float:
+    began = time.perf_counter()
+    layer(x)
+    return time.perf_counter() - began
 
 
 @lru_cache(maxsize=1)

@@ -47,6 +47,18 @@ def has_vnni() -> bool:
     return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """Have torch multiply by itself. For one row of bf16 it reads weights as quickly as memory gives them; but it asks
+    oneDNN first, which takes up to twice as long. Only speed depends on it, so other threads need not be kept out."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)
+
+
 def works(attempt: Callable[[], object]) -> bool:
     """Whether an operator is there and takes what it is given; older torches and other CPUs lack some."""
     try:

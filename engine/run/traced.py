@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.decoder.kv_cache import KVCache
 from engine.run.bags import AttentionBags, attention_bags
 from engine.run.fuse import Decoder, FusedGPT
+from engine.run.processor import without_onednn
 
 
 class _Places:
@@ -94,7 +95,8 @@ class TracedDecode:
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""
-        with torch.jit.optimized_execution(False):  # which would take a tenth of a second at first and gain nothing
+        # Optimising would take a tenth of a second at first and gain nothing.
+        with torch.jit.optimized_execution(False), without_onednn():
             logits = self._step(*self._inputs(token, cache))
         cache.took_one()
         return logits[0]
