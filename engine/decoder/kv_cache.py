@@ -15,6 +15,12 @@ from engine.decoder.config import GPTConfig
 FOLD = 256  # positions whose keys lie transposed, as a block, in a folded cache
 
 
+def room_for(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Memory for keys and values. On a CPU it holds anything: nothing is looked at but what was stored, and filling it
+    would take as long as reading 15 tokens. CUDA's recordings look at more, and hide it."""
+    return (torch.empty if device.type == "cpu" else torch.zeros)(shape, device=device, dtype=dtype)
+
+
 class LayerCache:
     """One layer's keys and values, each [B, K, capacity, D]: views of the tensor that `KVCache` has for all layers."""
 
@@ -106,11 +112,9 @@ class KVCache:
         folded: bool = False,
     ) -> None:
         self.capacity, self.folded = capacity or config.context_length, folded
-        room = self._whole(self.capacity)
-        shape = (2 * config.n_layer, batch, config.n_kv_head, room, config.head_dim)  # k, v, k, v, …
-        # On a CPU nothing beyond what was stored is ever looked at, and filling would take as long as reading 15 tokens.
-        make_room = torch.empty if torch.device(device).type == "cpu" else torch.zeros
-        self.tensor = make_room(shape, device=device, dtype=dtype)
+        whole = self._whole(self.capacity)
+        shape = (2 * config.n_layer, batch, config.n_kv_head, whole, config.head_dim)  # k, v, k, v, …
+        self.tensor = room_for(shape, torch.device(device), dtype)
         parts = self.tensor.unbind(0)
         make = FoldedLayerCache if folded else LayerCache
         self.layers = [make(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
@@ -179,7 +183,7 @@ class KVCache:
             return
         self.capacity = capacity
         shape = (*self.tensor.shape[:3], self._whole(capacity), self.tensor.shape[4])
-        new = self.tensor.new_empty(shape) if self.tensor.device.type == "cpu" else self.tensor.new_zeros(shape)
+        new = room_for(shape, self.tensor.device, self.tensor.dtype)
         whole = self._whole(self.length)
         new[:, :, :, :whole] = self.tensor[:, :, :, :whole]
         self._move(new)

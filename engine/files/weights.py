@@ -17,7 +17,7 @@ from engine.errors import ModelFolderError
 from engine.files.architectures import LLAMA_LAYER, LLAMA_TOP
 from engine.files.memory import returned_at_once
 from engine.files.stored import Stored
-from engine.run.fuse import FusedGPT, activations
+from engine.run.fuse import FusedGPT, activations, mean_free
 from engine.run.fused_layers import FusedBlock
 from engine.run.linear import Precision
 
@@ -56,12 +56,13 @@ def _fill_fused(
     model = _empty(config, weights)
     count = model.parameter_count()
     blocks: list[FusedBlock] = []
+    stream = mean_free(config, dtype, precision, device)
     for layer, block in enumerate(model.blocks):
         prefix = f"blocks.{layer}."
         for name, stored in weights.items():
             if name.startswith(prefix):
                 _put(block, name.removeprefix(prefix), _read(name, stored).to(device))
-        blocks.append(FusedBlock(block, dtype, precision))  # type: ignore[arg-type]
+        blocks.append(FusedBlock(block, dtype, precision, stream))  # type: ignore[arg-type]
         model.blocks[layer] = nn.Identity()  # lets the plain weights go
     for name, stored in weights.items():
         if not name.startswith(("blocks.", "embedding.")):
@@ -72,7 +73,7 @@ def _fill_fused(
         _read("embedding.weight", weights["embedding.weight"])
     if config.position == "rope":
         model.make_rope(device)
-    return FusedGPT(model, blocks, weights["embedding.weight"], dtype, precision, count)
+    return FusedGPT(model, blocks, weights["embedding.weight"], dtype, precision, count, stream)
 
 
 def check(config: GPTConfig, weights: Weights) -> int:

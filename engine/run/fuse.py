@@ -7,10 +7,12 @@ It cannot be trained, saved or looked into: its weights are joined, reordered an
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from engine.decoder.config import GPTConfig
 from engine.decoder.kv_cache import KVCache
 from engine.decoder.layers import Rope
 from engine.decoder.model import GPT, Watch
@@ -20,7 +22,8 @@ from engine.run.bags import has_bags
 from engine.run.fused_layers import FusedBlock, RowLookup
 from engine.run.linear import Precision, make_linear
 from engine.run.linear_base import NARROW
-from engine.run.linear_half import PackedLinear
+from engine.run.linear_half import has_half
+from engine.run.mean_free import MeanFree
 from engine.run.processor import has_amx, has_bf16
 from engine.run.quick_norms import quick_norm
 
@@ -33,6 +36,7 @@ class FusedGPT:
     Args:
         embedding: the embedding's table; on a CPU it stays in its file.
         count: parameters of the plain model.
+        stream: what the blocks read and write, if not the embedding's numbers as they are.
     """
 
     def __init__(
@@ -43,9 +47,11 @@ class FusedGPT:
         dtype: torch.dtype,
         precision: Precision,
         count: int,
+        stream: MeanFree | None = None,
     ) -> None:
         self.config, self.dtype, self.precision, self.blocks = plain.config, dtype, precision, blocks
         self._count = count
+        self.stream = stream
         numbers = self.config.n_kv_head * self.config.head_dim * self.config.context_length
         self._large = numbers >= LARGE_CACHE and self.config.n_head > 1  # one bag alone is slow
         self.step: Callable[[int, KVCache], Tensor] | None = None  # a quicker way to read one token: see graphs.py
@@ -82,7 +88,7 @@ class FusedGPT:
             if watch is not None:
                 watch(index, x, turned)
             x = block(x, batch, turned, cache.layers[index] if cache is not None else None, mask)
-        return self.norm(x).view(batch, length, -1)
+        return self.leave(x).view(batch, length, -1)
 
     def enter(self, tokens: Tensor, where: slice | Tensor) -> tuple[Tensor, Rope | Tensor | None, Rope | Tensor | None]:
         """Ids [B, T] at positions `where` → what the first layer reads, [B·T, C], and RoPE's factors, the local too."""
@@ -91,12 +97,17 @@ class FusedGPT:
             x = x * self.config.embedding_scale
         if self.positions is not None:
             x = x + self.positions[where]
-        return x.view(tokens.numel(), -1), _at(self._rope, where), _at(self._local_rope, where)
+        x = x.view(tokens.numel(), -1)
+        return x if self.stream is None else self.stream.into(x), _at(self._rope, where), _at(self._local_rope, where)
 
-    def packed_weights(self) -> list[Tensor]:
-        """Weights that lie in an order of oneDNN's."""
+    def leave(self, x: Tensor) -> Tensor:
+        """What the last layer wrote, normed: [N, C]."""
+        return self.norm(x if self.stream is None else self.stream.back(x))
+
+    def packed_weights(self) -> list[Any]:
+        """What layers multiply one row by that lies in an order of oneDNN's (tensors) or FBGEMM's (its objects)."""
         layers = [layer for block in self.blocks for layer in (*block.attention.linears, *block.mlp.linears)]
-        return [layer.packed for layer in (*layers, self.head) if isinstance(layer, PackedLinear)]
+        return [packed for layer in (*layers, self.head) for packed in layer.packed]
 
     def new_cache(self, capacity: int | None = None, batch: int = 1) -> KVCache:
         """An empty cache, of the kind in which one more token is quick.
@@ -136,10 +147,11 @@ def fuse(model: Decoder, precision: Precision | None = None) -> FusedGPT:
         return model
     precision = precision or ("bf16" if model.dtype == torch.bfloat16 else "fp32")
     dtype = activations(model.config.d_model, model.dtype, precision, model.device)
-    blocks = [FusedBlock(block, dtype, precision) for block in model.blocks]  # type: ignore[arg-type]
+    stream = mean_free(model.config, dtype, precision, model.device)
+    blocks = [FusedBlock(block, dtype, precision, stream) for block in model.blocks]  # type: ignore[arg-type]
     table = model.embedding.weight.detach()
     embedding = Stored(tuple(table.shape), lambda: table)
-    return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count())
+    return FusedGPT(model, blocks, embedding, dtype, precision, model.parameter_count(), stream)
 
 
 def activations(width: int, dtype: torch.dtype, precision: Precision, device: torch.device) -> torch.dtype:
@@ -147,9 +159,17 @@ def activations(width: int, dtype: torch.dtype, precision: Precision, device: to
 
     Around a narrow CPU model's bf16 layers, too: what is between them takes fewer steps so.
     """
-    narrow, bags = width < NARROW, device.type == "cpu" and has_bags() and has_bf16()
-    exact = precision == "int8" or (narrow and (precision == "int4" or (precision == "bf16" and bags)))
+    narrow, half = width < NARROW, device.type == "cpu" and has_half() and has_bf16()
+    exact = precision == "int8" or (narrow and (precision == "int4" or (precision == "bf16" and half)))
     return torch.float32 if exact else dtype
+
+
+def mean_free(config: GPTConfig, dtype: torch.dtype, precision: Precision, device: torch.device) -> MeanFree | None:
+    """The stream of a narrow CPU model in a rounded precision, whose operators count more than its multiplications."""
+    exact = precision == "fp32" or dtype != torch.float32 or device.type != "cpu"
+    if exact or config.norm != "rms" or config.post_norms or config.d_model >= NARROW:
+        return None
+    return MeanFree(config.d_model)
 
 
 def _factors(cos: Tensor, sin: Tensor) -> Rope | Tensor:

@@ -135,7 +135,8 @@ class FusedAttention:
 
     def _leave(self, y: Tensor) -> Tensor:
         """[N, H·D] as `out` takes it."""
-        as_it_is = y.dtype == self._dtype or isinstance(self.out, Int8Linear | PackedLinear | RowsLinear)  # they take what comes
+        takes_all = isinstance(self.out, Int8Linear | PackedLinear | RowsLinear)
+        as_it_is = takes_all or y.dtype == self._dtype
         return y if as_it_is else y.to(self._dtype)
 
 

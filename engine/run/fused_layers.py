@@ -21,13 +21,16 @@ from engine.run.fused_attention import FusedAttention
 from engine.run.joined import join, of
 from engine.run.linear import Precision
 from engine.run.linear_half import PackedLinear, RowsLinear
+from engine.run.mean_free import MeanFree
 from engine.run.quick_norms import quick_norm
 
 
 class FusedBlock:
     """`Block` out of fused layers."""
 
-    def __init__(self, plain: Block, dtype: torch.dtype, precision: Precision) -> None:
+    def __init__(self, plain: Block, dtype: torch.dtype, precision: Precision, stream: MeanFree | None = None) -> None:
+        if stream is not None:
+            plain = stream.block(plain)
         self.attention_norm = quick_norm(plain.attention_norm, dtype)
         self.mlp_norm = quick_norm(plain.mlp_norm, dtype)
         self.attention = FusedAttention(plain.attention, dtype, precision)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from engine.run.linear_base import LARGE, NARROW, Linear, PlainLinear
-from engine.run.linear_half import HALF_MAX, BagLinear, HalfLinear, PackedLinear, RowsLinear, has_half, has_packed, quick_rows
+from engine.run.linear_half import HalfLinear, NarrowLinear, PackedLinear, RowsLinear, has_half, has_packed, quick_rows
 from engine.run.linear_int import Int4Linear, Int8Linear, has_int4, has_int8
 from engine.run.processor import has_bf16
-from engine.run.rounding import GROUP, row_scale
+from engine.run.rounding import GROUP
 
 Precision = Literal["fp32", "bf16", "int8", "int4"]
 
@@ -39,9 +39,9 @@ def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, preci
         if has_packed() and (dtype == torch.bfloat16 or (precision == "bf16" and has_bf16())):
             small = min(weight.shape) < NARROW and weight.numel() < 2 * LARGE
             half = weight.to(torch.bfloat16), bias.to(torch.bfloat16) if bias is not None else None
-            if small and BagLinear.fits(weight):
-                return BagLinear(*half)
+            if small and NarrowLinear.fits(weight):
+                return NarrowLinear(*half)
             return RowsLinear(*half) if quick_rows() else PackedLinear(*half)
-        if dtype == torch.float32 and precision == "bf16" and has_half() and row_scale(weight).max() * 127 <= HALF_MAX:
+        if dtype == torch.float32 and precision == "bf16" and has_half() and HalfLinear.fits(weight):
             return HalfLinear(weight, bias)
     return PlainLinear(weight.to(dtype), bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +15,8 @@ FEW = 8  # rows up to which int8 is the quicker of the two, and tokens of guesse
 
 class Linear(ABC):
     """y = x·weightᵀ + bias, [N, in] → [N, out]."""
+
+    packed: tuple[Any, ...] = ()  # what one row is multiplied by, where that is in an order of a library's
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor: ...

@@ -1,4 +1,4 @@
-"""Linear layers with weights of 16 bits: packed for oneDNN, as embedding bags, or widened to fp32 as they are read."""
+"""Linear layers with weights of 16 bits: packed for oneDNN, as they come, or widened to fp32 as they are read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.run.bags import bag_sums, has_bags
 from engine.run.linear_base import Linear
 from engine.run.processor import has_amx, packing_for, without_onednn, works
+from engine.run.rounding import row_scale
 
-BAG = 64  # outputs that a bag of a layer has at least
 HALF_MAX = 65504.0  # the largest number in fp16
 
 
@@ -26,7 +25,8 @@ class PackedLinear(Linear):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.bias = bias
         # Packed for many rows, AMX is no slower with one row, and up to a third quicker with many.
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 512 if has_amx() else 1)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 512 if has_amx() else 1)
+        self.packed = (self._packed,)
         self._multiply = torch.ops.mkldnn._linear_pointwise.default  # choosing the overload at every call costs 4 µs
         self._then, self._kind, self._nothing = "none", "", weight.new_zeros(1, len(weight))
 
@@ -35,7 +35,7 @@ class PackedLinear(Linear):
             x = x.to(torch.bfloat16)
         if torch.jit.is_tracing():
             return self._recorded(x)
-        return self._multiply(x, self.packed, self.bias, self._then, [], self._kind)
+        return self._multiply(x, self._packed, self.bias, self._then, [], self._kind)
 
     def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
         """Added before the sum is rounded to bf16."""
@@ -43,7 +43,7 @@ class PackedLinear(Linear):
             return rows.add_(self(x))
         if x.dtype != torch.bfloat16:
             x = x.to(torch.bfloat16)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, rows, self.packed, self.bias, "add")
+        return torch.ops.mkldnn._linear_pointwise.binary(x, rows, self._packed, self.bias, "add")
 
     def _recorded(self, x: Tensor) -> Tensor:
         """The same for `traced.py`, by an overload that takes no list of numbers: TorchScript has no such type."""
@@ -91,41 +91,6 @@ class RowsLinear(Linear):
         return self
 
 
-class BagLinear(PackedLinear):
-    """A small layer that multiplies one row as bags of the transposed weights' rows, and several as they lie packed.
-
-    Calling oneDNN takes 14 µs, which for a small layer is two thirds of its time. The memory of both is little.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(weight, bias)
-        outputs, inputs = weight.shape
-        # Bags are what threads share: three of them, if there can be.
-        width = next((wide for wide in (512, 256, 128) if outputs % wide == 0 and outputs >= 3 * wide), BAG)
-        self._bags = outputs // width
-        self._table = weight.view(self._bags, width, inputs).transpose(1, 2).reshape(-1, width)
-        self._rows = torch.arange(len(self._table), dtype=torch.int32)
-        self._starts = torch.arange(self._bags, dtype=torch.int32) * inputs
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if len(x) > 1:
-            return super().__call__(x)
-        weights = x.expand(self._bags, -1).to(torch.bfloat16).flatten()
-        y = bag_sums(self._table, self._rows, self._starts, weights).view(1, -1)
-        if self.bias is not None:
-            y = y.add_(self.bias)
-        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
-
-    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
-        """As any layer does, for one row."""
-        return super().add_to(rows, x) if len(x) > 1 else rows.add_(self(x))
-
-    @staticmethod
-    def fits(weight: Tensor) -> bool:
-        """Whether its outputs make two bags at least: of one alone, torch takes another kernel, 20 times as slow."""
-        return has_bags() and len(weight) % BAG == 0 and len(weight) >= 2 * BAG
-
-
 class HalfLinear(Linear):
     """A linear layer with fp16 weights and fp32 for all else, for processors that can widen fp16 but multiply no bf16.
 
@@ -138,10 +103,43 @@ class HalfLinear(Linear):
             self._packed = torch.ops.quantized.linear_prepack_fp16(
                 weight.float(), bias.float() if bias is not None else None
             )
+        self.packed = (self._packed,)
         self._multiply = torch.ops.quantized.linear_dynamic_fp16.default
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._multiply(x, self._packed)
+
+    @staticmethod
+    def fits(weight: Tensor) -> bool:
+        """Whether fp16 holds its numbers."""
+        return bool(row_scale(weight).max() * 127 <= HALF_MAX)
+
+
+class NarrowLinear(PackedLinear):
+    """A small layer that multiplies one row in fp32 by fp16 weights, and several as they lie packed.
+
+    Calling oneDNN takes 14 µs, which for a small layer is two thirds of its time. The memory of both is little.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(weight, bias)
+        self._one = HalfLinear(weight, bias)
+        self.packed = self._one.packed
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if len(x) > 1:
+            return super().__call__(x)
+        y = self._one(x if x.dtype == torch.float32 else x.float())
+        return F.gelu(y, approximate=self._kind) if self._then == "gelu" else y
+
+    def add_to(self, rows: Tensor, x: Tensor) -> Tensor:
+        """As any layer does, for one row."""
+        return super().add_to(rows, x) if len(x) > 1 else rows.add_(self(x))
+
+    @staticmethod
+    def fits(weight: Tensor) -> bool:
+        """Whether this torch multiplies by fp16 weights, and these are such."""
+        return has_half() and HalfLinear.fits(weight)
 
 
 @lru_cache(maxsize=1)

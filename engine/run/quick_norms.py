@@ -55,7 +55,8 @@ class QuickLayerNorm:
     """LayerNorm, called without what `F.layer_norm` checks."""
 
     def __init__(self, plain: nn.LayerNorm, dtype: torch.dtype) -> None:
-        self.weight, self._bias = plain.weight.detach().to(dtype), plain.bias.detach().to(dtype)
+        self.weight = plain.weight.detach().to(dtype) if plain.weight is not None else None
+        self._bias = plain.bias.detach().to(dtype) if plain.bias is not None else None
         self._shape, self._eps = plain.normalized_shape, plain.eps
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -37,14 +37,14 @@ class _Places:
 class _Step(nn.Module):
     """All blocks and the head of `model` for one token: what is recorded.
 
-    A module, because a recording keeps oneDNN's packed weights as a module's buffers only, not as constants.
+    A module, because a recording keeps packed weights as what belongs to a module only, not as constants.
     """
 
     def __init__(self, model: FusedGPT) -> None:
         super().__init__()
         self._call = (model,)  # no module of its own, and not to be looked through
         for number, packed in enumerate(model.packed_weights()):
-            self.register_buffer(f"packed_{number}", packed)
+            setattr(self, f"packed_{number}", nn.Buffer(packed) if isinstance(packed, Tensor) else packed)
 
     def forward(self, x: Tensor, rope: Tensor, kept: Tensor, length: Tensor, *bags: Tensor) -> Tensor:
         """x [1, C], RoPE's factors (empty without RoPE), and a cache's tensor that holds `length` [] tokens.
@@ -59,7 +59,7 @@ class _Step(nn.Module):
         for number, block in enumerate(model.blocks):
             one = _Places(places[4 * number : 4 * number + 4], sums)
             x = block(x, 1, turned, one, None)  # type: ignore[arg-type]
-        return model.logits(model.norm(x))
+        return model.logits(model.leave(x))
 
 
 class TracedDecode:

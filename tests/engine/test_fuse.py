@@ -11,6 +11,7 @@ from engine.decoder.model import GPT, init_weights
 from engine.run.fuse import fuse
 from engine.run.generate_steps import decode, prefill
 from engine.run.linear_half import PackedLinear, has_packed
+from engine.run.mean_free import MeanFree
 
 SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
 GPT2 = {
@@ -90,3 +91,44 @@ def test_a_token_that_fails_midway_leaves_nothing_behind(monkeypatch: pytest.Mon
     cache.truncate(10)
     again = prefill(fused, ids[10:], cache)
     torch.testing.assert_close(again, prefill(fused, ids, KVCache(fused.config)))
+
+
+@pytest.mark.parametrize("mlp", ["swiglu", "gelu"])
+def test_a_stream_without_a_mean_says_the_same(mlp: str) -> None:
+    """With norms' weights, biases, and an epsilon that counts."""
+    shape = {**SHAPE, "mlp": mlp, "attention_bias": True, "output_bias": True, "mlp_bias": True, "norm_eps": 0.1}
+    made = model(shape, torch.float32)
+    block, stream = made.blocks[0], MeanFree(SHAPE["d_model"])
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(parameter.numel()))
+    rope = (made.cos[:9], made.sin[:9])
+    x = torch.randn(9, SHAPE["d_model"], generator=torch.Generator().manual_seed(2)) + 0.5
+    widened = stream.into(x)
+    torch.testing.assert_close(widened.sum(-1), torch.zeros(9), atol=1e-5, rtol=0)
+    torch.testing.assert_close(widened.norm(dim=-1), x.norm(dim=-1))
+    y = stream.back(stream.block(block)(widened[None], rope, None)[0])
+    torch.testing.assert_close(y, block(x[None], rope, None)[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("shape", [SHAPE, GPT2, {**SHAPE, "local_layers": (True, False), "window": 7}], ids=str)
+@pytest.mark.parametrize("large", [True, False])
+def test_what_a_cache_holds_before_it_is_filled_is_never_looked_at(
+    precision: str, shape: dict, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.run.fuse.LARGE_CACHE", 1 if large else 2**60)
+    fused = fuse(model(shape, torch.bfloat16 if precision == "bf16" else torch.float32), precision)
+    ids = torch.randint(0, 300, (300,), generator=torch.Generator().manual_seed(1)).tolist()
+
+    def said(filling: float) -> torch.Tensor:
+        monkeypatch.setattr(
+            "engine.decoder.kv_cache.room_for",
+            lambda shape, device, dtype: torch.full(shape, filling, device=device, dtype=dtype),
+        )
+        cache = fused.new_cache(280)
+        pieces = ids[:3], ids[3:260], ids[260:264]
+        logits = [prefill(fused, piece, cache) for piece in pieces]
+        cache.reserve(300)
+        return torch.stack([*logits, *(decode(fused, token, cache) for token in ids[264:])])
+
+    torch.testing.assert_close(said(torch.nan), said(0.0))

@@ -6,16 +6,25 @@ import pytest
 import torch
 
 from engine.run import linear
-from engine.run.bags import has_bags
 from engine.run.linear import make_linear
 from engine.run.linear_base import FEW, LARGE, NARROW, PlainLinear
-from engine.run.linear_half import BAG, HALF_MAX, BagLinear, HalfLinear, PackedLinear, has_half, has_packed
+from engine.run.linear_half import (
+    HALF_MAX,
+    HalfLinear,
+    NarrowLinear,
+    PackedLinear,
+    RowsLinear,
+    has_half,
+    has_packed,
+    quick_rows,
+)
 from engine.run.linear_int import MANY, Int4Linear, Int8Linear, has_int4, has_int8
 from engine.run.rounding import int4_is_blocked, round_to_int4
 
 CASES = {
     "packed": (PackedLinear, has_packed, 0.01),
-    "bags": (BagLinear, lambda: has_packed() and has_bags(), 0.01),
+    "rows": (RowsLinear, has_packed, 0.01),
+    "narrow": (NarrowLinear, lambda: has_packed() and has_half(), 0.01),
     "int8": (Int8Linear, has_int8, 0.02),
     "int4": (Int4Linear, has_int4, 0.12),
 }
@@ -31,8 +40,8 @@ def error(got: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("outputs", [128, 101])
 def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
     make, there, bound = CASES[kind]
-    if not there() or (kind == "bags" and outputs % BAG):
-        pytest.skip(f"this torch has no {kind} here, or not for these outputs")
+    if not there():
+        pytest.skip(f"this torch has no {kind} here")
     random = torch.Generator().manual_seed(0)
     weight = torch.randn(outputs, 96, generator=random) * 0.05
     offset = torch.randn(outputs, generator=random) if bias else None
@@ -40,17 +49,37 @@ def test_close_to_exact(kind: str, bias: bool, rows: int, outputs: int) -> None:
     exact = torch.nn.functional.linear(x, weight, offset)
     half = torch.bfloat16
     rounded = offset.to(half) if offset is not None else None
-    packed = issubclass(make, PackedLinear)
-    layer = make(weight.to(half), rounded) if packed else make(weight, bias=rounded, dtype=half)
+    sixteen = issubclass(make, PackedLinear | RowsLinear)
+    layer = make(weight.to(half), rounded) if sixteen else make(weight, bias=rounded, dtype=half)
     y = layer(x.to(half))
     assert y.shape == exact.shape
-    assert y.dtype == half
+    assert y.dtype == (torch.float32 if make is NarrowLinear and rows == 1 else half)
     assert error(y, exact) < bound
     before = torch.randn(rows, outputs, generator=random)
     for dtype in (half, torch.float32):
         added = layer.add_to(before.to(dtype, copy=True), x.to(dtype))
         assert added.dtype == dtype
         assert error(added, before + exact) < bound
+
+
+@pytest.mark.skipif(not has_packed(), reason="this torch has no oneDNN here")
+@pytest.mark.parametrize("rows", [1, 5])
+def test_rows_are_not_copied_and_onednn_stays_as_it_was(rows: int) -> None:
+    weight = torch.randn(64, 96).to(torch.bfloat16)
+    layer, before = RowsLinear(weight, None), torch.backends.mkldnn.enabled
+    assert layer.weight.data_ptr() == weight.data_ptr()
+    layer(torch.ones(rows, 96))
+    assert torch.backends.mkldnn.enabled == before
+    with pytest.raises(RuntimeError):
+        layer(torch.ones(rows, 95))
+    assert torch.backends.mkldnn.enabled == before
+
+
+@pytest.mark.skipif(not quick_rows(), reason="rows are not the quicker way here")
+def test_wide_layers_lie_in_rows() -> None:
+    wide, narrow = torch.ones(NARROW, NARROW), torch.ones(NARROW, NARROW // 2)
+    assert isinstance(make_linear(wide, bias=None, dtype=torch.bfloat16, precision="bf16"), RowsLinear)
+    assert isinstance(make_linear(narrow, bias=None, dtype=torch.bfloat16, precision="bf16"), NarrowLinear)
 
 
 @pytest.mark.skipif(not has_half(), reason="this torch has no fp16 weights here")
