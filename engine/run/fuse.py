@@ -79,7 +79,7 @@ class FusedGPT:
         start = cache.length if cache is not None else 0
         batch, length = tokens.shape
         where: slice | Tensor = slice(start, start + length) if view is None else view.positions
-        x, rope, local_rope = self.enter(tokens, where)
+        x, (rope, local_rope) = self.embed(tokens, where), self.turns(where)
         if length == 1 and cache is not None:
             cache.one_more()
         mask = view.mask if view is not None else None
@@ -90,15 +90,19 @@ class FusedGPT:
             x = block(x, batch, turned, cache.layers[index] if cache is not None else None, mask)
         return self.leave(x).view(batch, length, -1)
 
-    def enter(self, tokens: Tensor, where: slice | Tensor) -> tuple[Tensor, Rope | Tensor | None, Rope | Tensor | None]:
-        """Ids [B, T] at positions `where` → what the first layer reads, [B·T, C], and RoPE's factors, the local too."""
+    def embed(self, tokens: Tensor, where: slice | Tensor) -> Tensor:
+        """Ids [B, T] at positions `where` → what the first layer reads, [B·T, C]."""
         x = self.embedding(tokens)
         if self.config.embedding_scale != 1:
             x = x * self.config.embedding_scale
         if self.positions is not None:
             x = x + self.positions[where]
         x = x.view(tokens.numel(), -1)
-        return x if self.stream is None else self.stream.into(x), _at(self._rope, where), _at(self._local_rope, where)
+        return x if self.stream is None else self.stream.into(x)
+
+    def turns(self, where: slice | Tensor) -> tuple[Rope | Tensor | None, Rope | Tensor | None]:
+        """RoPE's factors at positions `where`, and the local layers'."""
+        return _at(self._rope, where), _at(self._local_rope, where)
 
     def leave(self, x: Tensor) -> Tensor:
         """What the last layer wrote, normed: [N, C]."""

@@ -90,7 +90,8 @@ class RowLookup:
 
     def __init__(self, table: Stored, dtype: torch.dtype) -> None:
         # Asking a file for its tensor takes 40 µs; what comes back is a view of the mapped file, and can be kept.
-        self._rows = table.rows if table.read_rows is not None else partial(torch.embedding, table.read())
+        self.whole = table.read_rows is None
+        self._rows = partial(torch.embedding, table.read()) if self.whole else table.rows
         self._dtype = dtype
 
     def __call__(self, tokens: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 With small models Python takes as long between two operators as the operators themselves. The recording is made once,
 in some 50 ms and without a compiler, of the same code that runs without it; its steps are the same and so are its
-numbers. What changes from token to token is its input: the embedded token, RoPE's factors, the cache and how much of
-it is filled. CUDA has `graphs.py`.
+numbers. What changes from token to token is its input: the token, the cache and how much of it is filled. CUDA has
+`graphs.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from engine.decoder.kv_cache import KVCache
 from engine.run.bags import AttentionBags, attention_bags
 from engine.run.fuse import Decoder, FusedGPT
-from engine.run.processor import without_onednn
 
 
 class _Places:
@@ -46,19 +45,21 @@ class _Step(nn.Module):
         for number, packed in enumerate(model.packed_weights()):
             setattr(self, f"packed_{number}", nn.Buffer(packed) if isinstance(packed, Tensor) else packed)
 
-    def forward(self, x: Tensor, rope: Tensor, kept: Tensor, length: Tensor, *bags: Tensor) -> Tensor:
-        """x [1, C], RoPE's factors (empty without RoPE), and a cache's tensor that holds `length` [] tokens.
+    def forward(self, token: Tensor, kept: Tensor, length: Tensor, *bags: Tensor) -> Tensor:
+        """Its id [1, 1], or its row [1, C] where that cannot be recorded, and a cache's tensor that holds `length` [].
 
         With a folded cache, also the tensors of its bags for one token. Returns logits [1, vocabulary].
         """
         (model,) = self._call
-        turned = rope if rope.numel() else None
+        where = slice(length, length + 1)
+        x = token if token.is_floating_point() else model.embed(token, where)
+        rope, _ = model.turns(where)  # none is local: `fits`
         # Tensors where numbers belong: they are recorded.
         sums = AttentionBags(*bags, start=0, count=length + 1) if bags else None  # type: ignore[misc, arg-type]
         places = KVCache.cut(kept, length, bool(bags))  # type: ignore[arg-type]
         for number, block in enumerate(model.blocks):
             one = _Places(places[4 * number : 4 * number + 4], sums)
-            x = block(x, 1, turned, one, None)  # type: ignore[arg-type]
+            x = block(x, 1, rope, one, None)  # type: ignore[arg-type]
         return model.logits(model.leave(x))
 
 
@@ -70,7 +71,8 @@ class TracedDecode:
     """
 
     def __init__(self, model: FusedGPT) -> None:
-        self._model, self._none = model, torch.empty(0)
+        self._model = model
+        self._token, self._length = torch.zeros(1, 1, dtype=torch.int64), torch.tensor(0)
         cache = model.new_cache(2)
         with torch.inference_mode(), warnings.catch_warnings():
             # That Python's decisions become constants is meant, and so is that TorchScript is used while it is there.
@@ -84,22 +86,41 @@ class TracedDecode:
         return model.device.type == "cpu" and not any(model.config.local_layers)
 
     def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
-        length = cache.length
-        x, rope, _ = self._model.enter(torch.tensor([[token]]), slice(length, length + 1))
+        length, model = cache.length, self._model
+        said = self._token.fill_(token)
+        if not model.embedding.whole:  # type: ignore[union-attr]
+            said = model.embed(said, slice(length, length + 1))
         bags: tuple[Tensor, ...] = ()
         if cache.folded:
-            config = self._model.config
+            config = model.config
             heads, group = config.n_head, config.n_head // config.n_kv_head
             bags = attention_bags(heads, group, 1, config.head_dim, cache.tensor.shape[3], 0, length + 1).tensors
-        return x, rope if isinstance(rope, Tensor) else self._none, cache.tensor, torch.tensor(length), *bags
+        return said, cache.tensor, self._length.fill_(length), *bags
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""
-        # Optimising would take a tenth of a second at first and gain nothing.
-        with torch.jit.optimized_execution(False), without_onednn():
+        with _plainly:
             logits = self._step(*self._inputs(token, cache))
         cache.took_one()
         return logits[0]
+
+
+class _Plainly:
+    """TorchScript without its optimising, which would take a tenth of a second at first and gain nothing, and
+    `without_onednn`: as generators, the two would take as long as three operators."""
+
+    def __enter__(self) -> None:
+        self._before = torch._C._get_graph_executor_optimize(), torch._C._get_mkldnn_enabled()
+        torch._C._set_graph_executor_optimize(False)
+        torch._C._set_mkldnn_enabled(False)
+
+    def __exit__(self, *raised: object) -> None:
+        optimize, onednn = self._before
+        torch._C._set_graph_executor_optimize(optimize)
+        torch._C._set_mkldnn_enabled(onednn)
+
+
+_plainly = _Plainly()
 
 
 def record(model: Decoder) -> bool:
