@@ -34,7 +34,8 @@ def attention_weights(model: Decoder, cache: KVCache, token: int, position: int)
     model.hidden(torch.tensor([[token]], device=model.device), cache, watch=watch)
     weights = []
     for layer, (q, kept) in enumerate(zip(queries, cache.layers, strict=True)):
-        scale = model.config.attention_scale or model.config.head_dim**-0.5
+        block: Any = model.blocks[layer]
+        scale = block.attention.scale or model.config.head_dim**-0.5
         weights.append(softmax_of(q, kept.everything()[0][0], scale, model.config.window_of(layer)))
         kept.length = max(held, kept.length)  # the token wrote again what stood there
     return torch.stack(weights)

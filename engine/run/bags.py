@@ -46,7 +46,7 @@ class AttentionBags:
     are a row for each position; a bag is all of them.
     """
 
-    queries: Tensor  # int32 [R·blocks]: the query that weighs each bag of keys
+    queries: Tensor  # int32 [R·blocks·D]: the number of a query, of all R·D, that weighs each row of keys
     keys: Tensor  # int32 [R·blocks·D]
     key_starts: Tensor  # int32 [R·blocks]
     values: Tensor  # int32 [R·S]
@@ -86,9 +86,9 @@ def _key_bags(
     blocks = torch.arange(first, last, dtype=torch.int32)[:, None] * head_dim
     numbers = torch.arange(head_dim, dtype=torch.int32)
     keys = ((of_head // FOLD * head_dim)[..., None] + blocks + numbers).flatten()
-    queries = torch.arange(rows, dtype=torch.int32).repeat_interleave(last - first)
+    queries = torch.arange(rows, dtype=torch.int32).repeat_interleave(last - first)[:, None] * head_dim + numbers
     key_starts = torch.arange(rows * (last - first), dtype=torch.int32) * head_dim
-    return queries, of_head, keys, key_starts
+    return queries.flatten(), of_head, keys, key_starts
 
 
 def attend_in_bags(
@@ -96,10 +96,11 @@ def attend_in_bags(
 ) -> Tensor:
     """Softmax(q·k·scale + hidden)·v, [R, D] in fp16.
 
-    q: [R, D] in any dtype; tables: what a folded cache's layer returns; hidden: 0 or -∞, [R, S], or None.
+    q: [R, D] in any shape and dtype; tables: what a folded cache's layer returns; hidden: 0 or -∞, [R, S], or None.
     """
     keys, values = tables
-    weights = (q * scale).to(KEPT).index_select(0, bags.queries).flatten()
+    q = q.flatten()
+    weights = (q if scale == 1 else q * scale).to(KEPT).index_select(0, bags.queries)
     scores = bag_sums(keys, bags.keys, bags.key_starts, weights).view(len(bags.value_starts), -1)
     scores = scores.narrow(1, bags.start, bags.count)
     if hidden is not None:

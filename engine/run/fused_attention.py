@@ -6,6 +6,7 @@ Shapes: N = B·T rows (batch, new tokens), S tokens so far, H query heads, K key
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -36,7 +37,7 @@ class FusedAttention:
 
     def __init__(self, plain: Attention, dtype: torch.dtype, precision: Precision) -> None:
         self.n_head, self.n_kv_head, self.head_dim = plain.n_head, plain.n_kv_head, plain.head_dim
-        self.scale, self.window, self._dtype = plain.scale, plain.window, dtype
+        self.window, self._dtype = plain.window, dtype
         self._turned = self.n_head + self.n_kv_head
         self._grouped = (-1, self.n_kv_head, self.n_head // self.n_kv_head, self.head_dim)
         self._on_cpu = plain.q.weight.device.type == "cpu"
@@ -45,13 +46,20 @@ class FusedAttention:
         order = torch.arange(self.head_dim, device=plain.q.weight.device)
         if order.device.type == "cpu":
             order = order.view(2, -1).t().reshape(-1)  # 0, D/2, 1, D/2 + 1, …
+        normed = isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm)
+        # What scores are multiplied by goes into the queries, where nothing is rounded by that.
+        scale = plain.scale or self.head_dim**-0.5
+        within = scale if normed or math.frexp(scale)[0] == 0.5 else 1.0
+        self.scale = scale / within
         qkv = [(_by_head(layer.weight, order), _by_head(layer.bias, order)) for layer in (plain.q, plain.k)]
+        if within != 1 and not normed:
+            qkv[0] = tuple(rows * within if rows is not None else None for rows in qkv[0])  # type: ignore[assignment]
         self.qkv = join(dtype, precision, *qkv, *of(plain.v))
         self.out = join(dtype, precision, *of(plain.out))
         self.linears = self.qkv, self.out
         self.norms: tuple[FullRMSNorm, FullRMSNorm] | None = None  # of heads, for several tokens and for one
         if isinstance(plain.q_norm, RMSNorm) and isinstance(plain.k_norm, RMSNorm):
-            q, k = plain.q_norm.weight[order], plain.k_norm.weight[order]
+            q, k = plain.q_norm.weight[order].float() * within, plain.k_norm.weight[order].float()
             weight, eps = torch.cat([q.expand(self.n_head, -1), k.expand(self.n_kv_head, -1)]), plain.q_norm.eps
             self.norms = FullRMSNorm(weight, eps), FullRMSNorm(weight.unsqueeze(1), eps)
 
@@ -101,7 +109,7 @@ class FusedAttention:
                 k, v = k.to(torch.bfloat16), v.to(torch.bfloat16)
             y = attend_grouped(q, as_rows(k), v, self.scale, self.window)
         elif self._rounded and small and not self._tiles:
-            y = attend_many(q, k, v, self.scale or self.head_dim**-0.5, self.window, mask)
+            y = attend_many(q, k, v, self.scale, self.window, mask)
         else:
             y = attend(q if q.dtype == k.dtype else q.to(k.dtype), as_rows(k), v, self.scale, self.window, mask)
         return self._leave(y.transpose(1, 2).reshape(x.shape[0], -1))
@@ -127,8 +135,7 @@ class FusedAttention:
             hidden = _hidden_by(mask, self.n_head, self.window, KEPT).flatten(0, 1)[:, -bags.count :]
         elif length > 1:
             hidden = _hidden(length, cache.length, self.window, batch * self.n_head, KEPT)[:, -bags.count :]
-        rows = q.reshape(batch * self.n_head * length, self.head_dim)
-        y = attend_in_bags(rows, tables, bags, self.scale or self.head_dim**-0.5, hidden)
+        y = attend_in_bags(q, tables, bags, self.scale, hidden)
         if length == 1:
             return y.view(batch, self.n_head * self.head_dim)
         return y.view(batch, self.n_head, length, -1).transpose(1, 2).reshape(batch * length, -1)
@@ -140,7 +147,7 @@ class FusedAttention:
         return y if as_it_is else y.to(self._dtype)
 
 
-def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int, mask: Tensor | None) -> Tensor:
+def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int, mask: Tensor | None) -> Tensor:
     """`layers.attend` for one token, [B, K, H/K, D]: a group's query heads stand where tokens stand."""
     if window and k.shape[2] > window:
         k, v = k[:, :, -window:], v[:, :, -window:]
@@ -150,7 +157,7 @@ def attend_one(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
-def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int) -> Tensor:
+def attend_grouped(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor:
     """`layers.attend` where a group's query heads stand where tokens stand, so k and v need no copies.
 
     For a few tokens this is the quickest on all CPUs; over a bf16 cache, for as many as there are with AMX.

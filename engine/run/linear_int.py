@@ -131,7 +131,7 @@ class Int4Linear(Linear):
             y = y.narrow(1, 0, self._outputs)
         if y.dtype != self._dtype:
             y = y.to(self._dtype)
-        return y if self._bias is None else y + self._bias
+        return y if self._bias is None else y.add_(self._bias)
 
 
 @lru_cache(maxsize=1)

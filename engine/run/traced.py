@@ -88,7 +88,7 @@ class TracedDecode:
     def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
         length, model = cache.length, self._model
         said = self._token.fill_(token)
-        if not model.embedding.whole:  # type: ignore[union-attr]
+        if not model.embedding.whole:
             said = model.embed(said, slice(length, length + 1))
         bags: tuple[Tensor, ...] = ()
         if cache.folded:
