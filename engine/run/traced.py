@@ -43,7 +43,8 @@ class _Step(nn.Module):
         super().__init__()
         self._call = (model,)  # no module of its own, and not to be looked through
         for number, packed in enumerate(model.packed_weights()):
-            setattr(self, f"packed_{number}", nn.Buffer(packed) if isinstance(packed, Tensor) else packed)
+            keep = self.register_buffer if isinstance(packed, Tensor) else self.__setattr__
+            keep(f"packed_{number}", packed)
 
     def forward(self, token: Tensor, kept: Tensor, length: Tensor, *bags: Tensor) -> Tensor:
         """Its id [1, 1], or its row [1, C] where that cannot be recorded, and a cache's tensor that holds `length` [].

@@ -65,9 +65,9 @@ def test_weights_in_fp16_are_recorded() -> None:
     """They are no tensor; narrow layers have them, and all layers where the processor has no bf16."""
     model = fused(SHAPE, "bf16")
     assert isinstance(model.head, HalfLinear | NarrowLinear)
-    plain = said(model, KVCache(model.config), 12)
+    plain = said(model, new_cache(model), 12)
     assert record(model)
-    torch.testing.assert_close(said(model, KVCache(model.config), 12), plain)
+    torch.testing.assert_close(said(model, new_cache(model), 12), plain)
 
 
 def test_sliding_windows_are_not_recorded() -> None:
