@@ -124,7 +124,7 @@ python -m training spam memory --data spam-data --scorer {name}
 | US government blogs (digital.gov, 18F) | public domain |
 | self-dialogue corpus (Fainberg et al. 2018) | BSD-3-Clause |
 | BYU chitchat dataset | MIT |
-| mails written by hand (`training/spam/written.txt`) | Apache-2.0, as homespun |
+| mails written by hand (`training/spam/written/`) | Apache-2.0, as homespun |
 
 Licence: Apache-2.0, of the weights.
 """
