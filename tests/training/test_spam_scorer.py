@@ -193,7 +193,7 @@ def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
     spam = np.arange(600) % 2 == 0
     plain = np.where(spam, 2.0, -2.0)[:, None] + rng.normal(0, 1.5, (600, 4))
     padded = rng.normal(0, 1.0, (300, 1)) + np.array([0.0, 6.0, 1.0, -6.0])  # honest by the whole, and of two pieces
-    views = in_order(np.concatenate([plain, padded]))
+    views = np.pad(in_order(np.concatenate([plain, padded])), ((0, 0), (0, 1)))
     kinds = np.array(["plain"] * 600 + ["padded"] * 300)
     labels = np.concatenate([spam, np.ones(300, dtype=bool)])
     rows = Rows([""] * 900, labels, ["x"] * 900, np.zeros(900, dtype=int), np.ones(900), kinds)

@@ -45,7 +45,7 @@ def write(
     }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     (out / "training.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
-    save_file({"weights": scorer.weights.astype(np.float16)}, out / "model.safetensors")
+    save_file({"weights": scorer.weights.astype(np.float16), **scorer.known.tensors()}, out / "model.safetensors")
     (out / "README.md").write_text(CARD.format(name=name, mails=mails, m=measures), encoding="utf-8")
 
 

@@ -16,7 +16,9 @@ import numpy as np
 
 from engine.spam.features import BITS, Features, features
 from engine.spam.hashed_scorer import VIEWS, HashedScorer, gaps, in_order, parts_of
+from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
+from training.spam.marking import marked
 
 C = 40.0  # how little weights are held down
 STEPS = 40
@@ -112,14 +114,22 @@ class Matrix:
             (np.concatenate([np.empty(0, np.float32), *values]), columns, ends), shape=(len(found), len(self.used))
         )
 
-    def views(self, weights: np.ndarray, bias: float, places: np.ndarray) -> np.ndarray:
-        """[places, VIEWS]: what a scorer of `weights` [2**bits] says of the texts at `places`, which are measured."""
-        small, result = weights[self.used], np.zeros((len(places), len(VIEWS)))
+    def views(self, weights: np.ndarray, bias: float, known: Known, places: np.ndarray) -> np.ndarray:
+        """[places, VIEWS + 1]: what a scorer of `weights` [2**bits] that knows the spam `known` says of the texts at
+        `places`, which are measured."""
+        small, result = weights[self.used], np.zeros((len(places), len(VIEWS) + 1))
         for start in range(0, len(places), 2000):
             block = places[start : start + 2000]
             found = [part for i in block for part in parts(self.texts[i], self.bits, True)]
-            result[start : start + len(block)] = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
+            margins = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
+            shares = [familiar(known.share(whole.columns)) for whole in found[:: len(VIEWS)]]
+            result[start : start + len(block)] = np.column_stack([margins, shares])
         return in_order(result)
+
+    def known(self, rows: Rows, places: np.ndarray) -> Known:
+        """The marks of the spam among those of `rows`, which this is of, at `places` that are mail as it was sent."""
+        sent = places[rows.kinds[places] == "plain"]
+        return marked([parts(self.texts[i], self.bits, True)[0] for i in sent], rows.spam[sent], self.bits)
 
     def fit(self, places: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """(weights [2**bits], bias) of the rows at `places`, whose labels and own weights are [places]."""
@@ -159,12 +169,11 @@ def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     return found[:-1].astype(np.float32), float(found[-1])
 
 
-def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS) -> HashedScorer:
+def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS, known: Known = NOTHING) -> HashedScorer:
     """A hashed scorer that looks at the whole text alone, and is not calibrated beyond what the regression does."""
     views = {view: float(view == "whole") for view in VIEWS}
-    return HashedScorer(
-        "hashed", weights, {"bits": bits, "bias": bias, "views": views, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
-    )
+    config = {"bits": bits, "bias": bias, "views": views, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
+    return HashedScorer("hashed", weights, config, known)
 
 
 @dataclass(frozen=True)
@@ -184,13 +193,14 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     """
     matrix, weights = Matrix(rows, bits), weights_of(rows)
     places, views = cross_fitted(rows, matrix, weights)
-    scorer = scorer_of(*matrix.fit(np.arange(len(rows.texts)), rows.spam, weights), bits)
+    every = np.arange(len(rows.texts))
+    scorer = scorer_of(*matrix.fit(every, rows.spam, weights), bits, matrix.known(rows, every))
     mix_views(scorer, views, rows.take(places))
     return Fitted(scorer, places, scorer.mixed(views))
 
 
 def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of the rows that are measured [M], views of each by a scorer fitted without its fold [M, V]).
+    """(indices of the rows that are measured [M], views of each by a scorer fitted without its fold [M, VIEWS + 1]).
 
     Raises:
         TrainingError: as `fit_hashed`.
@@ -198,28 +208,29 @@ def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.nd
     if rows.spam.all() or not rows.spam.any():
         raise TrainingError("There are mails of one kind only; both spam and honest mail are needed.")
     places = np.flatnonzero(measured(rows))
-    views = np.zeros((len(places), len(VIEWS)))
+    views = np.zeros((len(places), len(VIEWS) + 1))
     turns = rows.folds // TOGETHER
     for turn in np.unique(turns):
         train, held = np.flatnonzero(turns != turn), np.flatnonzero(turns[places] == turn)
         if len(set(rows.spam[train].tolist())) < 2:
             raise TrainingError("There are too few mails: hardly any are left when some are held out.")
-        views[held] = matrix.views(*matrix.fit(train, rows.spam[train], weights[train]), places[held])
+        fitted, known = matrix.fit(train, rows.spam[train], weights[train]), matrix.known(rows, train)
+        views[held] = matrix.views(*fitted, known, places[held])
     return places, views
 
 
 def mix_views(scorer: HashedScorer, views: np.ndarray, rows: Rows) -> None:
-    """Give `scorer`, in place, the weights of `views` [N, VIEWS] and of their gaps by logistic regression on `rows`,
-    and calibrate what they say on those that are as they were sent (Platt 1999)."""
+    """Give `scorer`, in place, the weights of `views` [N, VIEWS + 1] and of their gaps by logistic regression on
+    `rows`, and calibrate what they say on those that are as they were sent (Platt 1999)."""
     columns = np.column_stack([views, gaps(views)])
     padded = rows.kinds == "padded"
     mix, _ = regression(columns, rows.spam, rows.counts * np.where(padded, PADDED_IN_MIX, 1.0))
     sent = rows.take(~padded)
     slope, offset = regression((columns @ mix)[~padded, None], sent.spam, np.where(sent.spam, 1.0, HONEST))
     mix *= max(float(slope[0]), 0.0)
-    scorer.mix, scorer.gap, scorer.offset = mix[:-1], float(mix[-1]), offset
+    scorer.mix, (scorer.bonus, scorer.gap), scorer.offset = mix[: len(VIEWS)], mix[len(VIEWS) :].tolist(), offset
     views_config = dict(zip(VIEWS, scorer.mix.tolist(), strict=True))
-    scorer.config |= {"views": views_config, "gap": scorer.gap, "offset": offset}
+    scorer.config |= {"views": views_config, "gap": scorer.gap, "known": scorer.bonus, "offset": offset}
 
 
 def regression(columns: np.ndarray, spam: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:

@@ -41,7 +41,7 @@ def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
         rng, spam = random.Random(f"{seed}/{number}"), head.startswith("spam")
         drawn = [Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants)]
         if any(_LEFT.search(f"{mail.subject}{mail.text}") for mail in drawn):
-            raise TrainingError(f"{path}: in the block that begins {head!r}, {subject[:60]!r}, a brace or | stands alone.")
+            raise TrainingError(f"{path}: a brace or | stands alone in the block {head!r}, {subject[:60]!r}.")
         mails += without_doubles(drawn)
     return mails
 
