@@ -32,7 +32,9 @@ from engine.spam.occlusion import occlude
 ARCHITECTURE = "hashed-linear"
 VIEWS = ("whole", "strongest half", "middle half", "weakest half")
 SHORT = 200  # characters; a shorter text has no halves
-GAP = 4.0  # log-odds between the strongest half and the weakest from which on they contradict each other
+# Log-odds between the strongest half and the weakest from which on they contradict each other; for scorers made before
+# it was in their config it was EARLIER_GAP.
+GAP, EARLIER_GAP = 6.0, 4.0
 
 
 class HashedScorer(SpamJudge):
@@ -42,13 +44,14 @@ class HashedScorer(SpamJudge):
 
     def __init__(self, name: str, weights: np.ndarray, config: dict[str, Any], known: Known = NOTHING) -> None:
         """`weights`: [2**bits]; `config`: bits, bias, `views` (a weight for each of VIEWS), offset, thresholds, and
-        perhaps `gap`, the weight of the `gaps`, and `known`, that of spam which is `known`."""
+        perhaps `gap`, the weight of the `gaps` above `gap_from`, and `known`, that of spam which is `known`."""
         self.name, self.config, self.known = name, config, known
         self.bits = int(config["bits"])
         self.weights = weights.astype(np.float32)
         self.bias, self.offset = float(config["bias"]), float(config["offset"])
         self.mix = np.array([float(config["views"][view]) for view in VIEWS])
         self.gap, self.bonus = float(config.get("gap", 0.0)), float(config.get("known", 0.0))
+        self.gap_from = float(config.get("gap_from", EARLIER_GAP))
 
     @classmethod
     def load(cls, folder: Path) -> HashedScorer:
@@ -91,7 +94,7 @@ class HashedScorer(SpamJudge):
     def mixed(self, views: np.ndarray) -> np.ndarray:
         """[texts]: calibrated log-odds of `views` [texts, VIEWS + 1]."""
         margins = views[:, : len(VIEWS)]
-        return margins @ self.mix + self.gap * gaps(margins) + self.bonus * views[:, -1] + self.offset
+        return margins @ self.mix + self.gap * gaps(margins, self.gap_from) + self.bonus * views[:, -1] + self.offset
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated (Platt 1999)."""
@@ -120,7 +123,7 @@ def in_order(views: np.ndarray) -> np.ndarray:
     return np.concatenate([views[:, :1], halves, views[:, len(VIEWS) :]], axis=1)
 
 
-def gaps(views: np.ndarray) -> np.ndarray:
-    """[texts]: how much farther than GAP the strongest half is from the weakest; 0 where it is nearer. Honest mail is
+def gaps(views: np.ndarray, least: float = GAP) -> np.ndarray:
+    """[texts]: how much farther than `least` the strongest half is from the weakest; 0 where it is nearer. Honest mail is
     of one piece more often than spam that was padded with honest text."""
-    return np.maximum(views[:, 1] - views[:, len(VIEWS) - 1] - GAP, 0.0)
+    return np.maximum(views[:, 1] - views[:, len(VIEWS) - 1] - least, 0.0)

@@ -55,7 +55,11 @@ def from_tensors(tensors: Mapping[str, np.ndarray]) -> Known:
     whole = all(array.ndim == 1 and np.issubdtype(array.dtype, np.integer) for array in vars(known).values())
     if not whole or len(known.columns) != len(known.spams) or (np.diff(known.columns) < 0).any():
         raise ValueError("its marks of known spam do not fit")
-    if len(known.spams) != known.sizes.sum() or (known.sizes == 0).any() or known.spams.max() >= len(known.sizes):
+    if (
+        len(known.spams) != known.sizes.sum()
+        or (known.sizes == 0).any()
+        or known.spams.max(initial=0) >= max(len(known.sizes), 1)
+    ):
         raise ValueError("its marks of known spam do not fit")
     return known
 

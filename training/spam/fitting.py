@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.spam.features import BITS, Features, features
-from engine.spam.hashed_scorer import VIEWS, HashedScorer, gaps, in_order, parts_of
+from engine.spam.hashed_scorer import GAP, VIEWS, HashedScorer, gaps, in_order, parts_of
 from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
 from training.spam.marking import marked
@@ -26,9 +26,11 @@ STEPS = 40
 # spam's (the worse the stranger the mail), and while views are mixed.
 PADDED, PADDED_IN_MIX = 0.03, 0.6
 KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, where that of the others is 1
-MOST_BESIDE = 1.7  # how much English and mail written by hand count together, where the mail of one label is 1
-# How much honest mail counts beside spam in what is calibrated: strange mail looks more like spam than it is.
-HONEST = 1.6
+# How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus, which
+# is all there is to carry over, and beside several.
+BESIDE_ONE, MOST_BESIDE = 0.6, 1.7
+# Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
+HONEST = 1.5
 FOLDS = 5
 TOGETHER = 2  # folds that are held out at once
 MEASURED = ("plain", "padded")  # kinds of rows that views are mixed on; "plain" alone is what was sent
@@ -63,16 +65,18 @@ def joined(first: Rows, second: Rows) -> Rows:
 def weights_of(rows: Rows) -> np.ndarray:
     """[N]: how much each row counts. Spam as much as honest mail; within each, a source by the root of its size, so
     that a small one counts more than its size and less than a large one; English and mail written by hand count no more
-    than MOST_BESIDE of the rest, where there is any."""
+    than MOST_BESIDE of the rest, where there is any (BESIDE_ONE where that is of one source)."""
     groups = list(zip(rows.sources, rows.spam.tolist(), strict=True))
     size = Counter(groups)
     counts = rows.counts * np.where(rows.kinds == "padded", PADDED, 1.0)
     weights = np.array([size[group] ** -0.5 for group in groups]) * counts
     beside = np.isin(rows.kinds, ("ordinary", "written"))
+    corpora = {source for source, other in zip(rows.sources, beside.tolist(), strict=True) if not other}
+    most = BESIDE_ONE if len(corpora) == 1 else MOST_BESIDE
     for label in (True, False):
         extra, mail = beside & (rows.spam == label), ~beside & (rows.spam == label)
         if mail.any() and extra.any():
-            weights[extra] *= min(1.0, MOST_BESIDE * weights[mail].sum() / weights[extra].sum())
+            weights[extra] *= min(1.0, most * weights[mail].sum() / weights[extra].sum())
         weights[rows.spam == label] *= len(groups) / (2 * weights[rows.spam == label].sum())
     return weights
 
@@ -172,7 +176,7 @@ def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
 def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS, known: Known = NOTHING) -> HashedScorer:
     """A hashed scorer that looks at the whole text alone, and is not calibrated beyond what the regression does."""
     views = {view: float(view == "whole") for view in VIEWS}
-    config = {"bits": bits, "bias": bias, "views": views, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
+    config = {"bits": bits, "bias": bias, "views": views, "gap_from": GAP, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
     return HashedScorer("hashed", weights, config, known)
 
 
@@ -220,17 +224,23 @@ def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.nd
 
 
 def mix_views(scorer: HashedScorer, views: np.ndarray, rows: Rows) -> None:
-    """Give `scorer`, in place, the weights of `views` [N, VIEWS + 1] and of their gaps by logistic regression on
-    `rows`, and calibrate what they say on those that are as they were sent (Platt 1999)."""
-    columns = np.column_stack([views, gaps(views)])
+    """Give `scorer`, in place, the weights of what `views` [N, VIEWS + 1] say of the whole text, of their gaps and of
+    known spam by logistic regression on `rows`, and calibrate what they say on those that are as they were sent (Platt
+    1999). Halves have no weights of their own: these rank strange mail worse."""
+    columns = np.column_stack([views[:, 0], gaps(views), views[:, -1]])
     padded = rows.kinds == "padded"
     mix, _ = regression(columns, rows.spam, rows.counts * np.where(padded, PADDED_IN_MIX, 1.0))
     sent = rows.take(~padded)
-    slope, offset = regression((columns @ mix)[~padded, None], sent.spam, np.where(sent.spam, 1.0, HONEST))
-    mix *= max(float(slope[0]), 0.0)
-    scorer.mix, (scorer.bonus, scorer.gap), scorer.offset = mix[: len(VIEWS)], mix[len(VIEWS) :].tolist(), offset
+    slope, offset = regression((columns @ mix)[~padded, None], sent.spam, calibrated_on(sent.spam))
+    whole, scorer.gap, scorer.bonus = (mix * max(float(slope[0]), 0.0)).tolist()
+    scorer.mix, scorer.offset = np.array([whole, *[0.0] * (len(VIEWS) - 1)]), offset
     views_config = dict(zip(VIEWS, scorer.mix.tolist(), strict=True))
     scorer.config |= {"views": views_config, "gap": scorer.gap, "known": scorer.bonus, "offset": offset}
+
+
+def calibrated_on(spam: np.ndarray) -> np.ndarray:
+    """[N]: how much each mail counts in what is calibrated, so that HONEST honest ones come to one `spam` [N]."""
+    return np.where(spam, 1.0, HONEST * spam.sum() / max((~spam).sum(), 1))
 
 
 def regression(columns: np.ndarray, spam: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:
