@@ -124,6 +124,6 @@ def in_order(views: np.ndarray) -> np.ndarray:
 
 
 def gaps(views: np.ndarray, least: float = GAP) -> np.ndarray:
-    """[texts]: how much farther than `least` the strongest half is from the weakest; 0 where it is nearer. Honest mail is
-    of one piece more often than spam that was padded with honest text."""
+    """[texts]: how much farther than `least` the strongest half is from the weakest; 0 where it is nearer. Honest mail
+    is of one piece more often than spam that was padded with honest text."""
     return np.maximum(views[:, 1] - views[:, len(VIEWS) - 1] - least, 0.0)

@@ -20,7 +20,7 @@ from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
 from training.spam.marking import marked
 
-C = 40.0  # how little weights are held down
+C, C_ONE = 40.0, 200.0  # how little weights are held down: those of several corpora, and of one
 STEPS = 40
 # How much spam with honest text around it counts: while weights are learned, where it teaches that honest words are
 # spam's (the worse the stranger the mail), and while views are mixed.
@@ -31,6 +31,7 @@ KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, whe
 BESIDE_ONE, MOST_BESIDE = 0.6, 1.7
 # Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
 HONEST = 1.5
+BESIDE = ("ordinary", "written")  # kinds of rows that are nobody's mail
 FOLDS = 5
 TOGETHER = 2  # folds that are held out at once
 MEASURED = ("plain", "padded")  # kinds of rows that views are mixed on; "plain" alone is what was sent
@@ -62,6 +63,12 @@ def joined(first: Rows, second: Rows) -> Rows:
     return Rows(first.texts + second.texts, arrays[0], first.sources + second.sources, *arrays[1:])
 
 
+def of_one_corpus(rows: Rows) -> bool:
+    """Whether all of it that is neither English nor written by hand is from one source."""
+    mail = ~np.isin(rows.kinds, BESIDE)
+    return len(set(np.array(rows.sources)[mail].tolist())) == 1
+
+
 def weights_of(rows: Rows) -> np.ndarray:
     """[N]: how much each row counts. Spam as much as honest mail; within each, a source by the root of its size, so
     that a small one counts more than its size and less than a large one; English and mail written by hand count no more
@@ -70,9 +77,8 @@ def weights_of(rows: Rows) -> np.ndarray:
     size = Counter(groups)
     counts = rows.counts * np.where(rows.kinds == "padded", PADDED, 1.0)
     weights = np.array([size[group] ** -0.5 for group in groups]) * counts
-    beside = np.isin(rows.kinds, ("ordinary", "written"))
-    corpora = {source for source, other in zip(rows.sources, beside.tolist(), strict=True) if not other}
-    most = BESIDE_ONE if len(corpora) == 1 else MOST_BESIDE
+    beside = np.isin(rows.kinds, BESIDE)
+    most = BESIDE_ONE if of_one_corpus(rows) else MOST_BESIDE
     for label in (True, False):
         extra, mail = beside & (rows.spam == label), ~beside & (rows.spam == label)
         if mail.any() and extra.any():
@@ -97,6 +103,7 @@ class Matrix:
 
     def __init__(self, rows: Rows, bits: int = BITS) -> None:
         self.texts, self.bits, self.sources = rows.texts, bits, np.array(rows.sources)
+        self.alone = of_one_corpus(rows)
         whole = [parts(text, bits, m)[0] for text, m in zip(rows.texts, measured(rows).tolist(), strict=True)]
         seen = np.zeros(2**bits, dtype=np.uint8)
         for each in whole:  # each column stands in it once
@@ -138,9 +145,9 @@ class Matrix:
     def fit(self, places: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """(weights [2**bits], bias) of the rows at `places`, whose labels and own weights are [places]."""
         rows = self.rows[places]  # a copy
-        value = shared(rows, self.sources[places])
+        value = np.ones(rows.shape[1], np.float32) if self.alone else shared(rows, self.sources[places])
         rows.data *= value[rows.indices]
-        small, bias = regress(rows, spam, weights)
+        small, bias = regress(rows, spam, (C_ONE if self.alone else C) * weights)
         whole = np.zeros(2**self.bits, dtype=np.float32)
         whole[self.used] = small * value
         return whole, bias
@@ -155,11 +162,11 @@ def shared(rows: Any, sources: np.ndarray) -> np.ndarray:
     return np.array([*KNOWN_TO, 1.0], dtype=np.float32)[np.minimum(known, len(KNOWN_TO))]
 
 
-def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights [columns], bias) of logistic regression on sparse `rows` [N, columns]; `weights` [N] of the rows."""
+def regress(rows: Any, spam: np.ndarray, cost: np.ndarray) -> tuple[np.ndarray, float]:
+    """(weights [columns], bias) of logistic regression on sparse `rows` [N, columns]; `cost` [N] of each."""
     from scipy.optimize import minimize
 
-    sign, columns, cost = np.where(spam, 1.0, -1.0), rows.shape[1], C * weights
+    sign, columns = np.where(spam, 1.0, -1.0), rows.shape[1]
     turned = rows.T.tocsr()  # twice as fast as the transposed
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:

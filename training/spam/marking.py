@@ -26,7 +26,7 @@ def marked(mails: Sequence[Features], spam: np.ndarray, bits: int) -> Known:
     rarity, most = np.log((len(mails) + 1) / (counts + 1)), max(RARE, RARER * len(mails))
     kept: list[np.ndarray] = []
     holders: dict[int, list[int]] = {}  # of each mark, the spams that are kept
-    for place in np.flatnonzero(spam):
+    for place in np.flatnonzero(spam).tolist():
         mail = mails[place]
         found, first = np.unique(mail.columns, return_index=True)
         columns = found[counts[found] <= most].astype(np.int32)
