@@ -20,14 +20,14 @@ from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
 from training.spam.marking import marked
 
-C, C_ONE = 40.0, 200.0  # how little weights are held down: those of several corpora, and of one
+C = 40.0  # how little weights are held down
 STEPS = 40
 # How much spam with honest text around it counts: while weights are learned, where it teaches that honest words are
 # spam's (the worse the stranger the mail), and while views are mixed.
 PADDED, PADDED_IN_MIX = 0.03, 0.6
 KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, where that of the others is 1
-# How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus, which
-# is all there is to carry over, and beside several.
+# How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus
+# and beside several, which say themselves what mails have in common.
 BESIDE_ONE, MOST_BESIDE = 0.6, 1.7
 # Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
 HONEST = 1.5
@@ -103,7 +103,6 @@ class Matrix:
 
     def __init__(self, rows: Rows, bits: int = BITS) -> None:
         self.texts, self.bits, self.sources = rows.texts, bits, np.array(rows.sources)
-        self.alone = of_one_corpus(rows)
         whole = [parts(text, bits, m)[0] for text, m in zip(rows.texts, measured(rows).tolist(), strict=True)]
         seen = np.zeros(2**bits, dtype=np.uint8)
         for each in whole:  # each column stands in it once
@@ -145,9 +144,9 @@ class Matrix:
     def fit(self, places: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """(weights [2**bits], bias) of the rows at `places`, whose labels and own weights are [places]."""
         rows = self.rows[places]  # a copy
-        value = np.ones(rows.shape[1], np.float32) if self.alone else shared(rows, self.sources[places])
+        value = shared(rows, self.sources[places])
         rows.data *= value[rows.indices]
-        small, bias = regress(rows, spam, (C_ONE if self.alone else C) * weights)
+        small, bias = regress(rows, spam, weights)
         whole = np.zeros(2**self.bits, dtype=np.float32)
         whole[self.used] = small * value
         return whole, bias
@@ -162,11 +161,11 @@ def shared(rows: Any, sources: np.ndarray) -> np.ndarray:
     return np.array([*KNOWN_TO, 1.0], dtype=np.float32)[np.minimum(known, len(KNOWN_TO))]
 
 
-def regress(rows: Any, spam: np.ndarray, cost: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights [columns], bias) of logistic regression on sparse `rows` [N, columns]; `cost` [N] of each."""
+def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """(weights [columns], bias) of logistic regression on sparse `rows` [N, columns]; `weights` [N] of the rows."""
     from scipy.optimize import minimize
 
-    sign, columns = np.where(spam, 1.0, -1.0), rows.shape[1]
+    sign, columns, cost = np.where(spam, 1.0, -1.0), rows.shape[1], C * weights
     turned = rows.T.tocsr()  # twice as fast as the transposed
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
