@@ -28,7 +28,7 @@ PADDED, PADDED_IN_MIX = 0.03, 0.6
 KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, where that of the others is 1
 # How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus
 # and beside several, which say themselves what mails have in common.
-BESIDE_ONE, MOST_BESIDE = 0.6, 1.7
+BESIDE_ONE, MOST_BESIDE = 0.3, 1.7
 # Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
 HONEST = 1.5
 BESIDE = ("ordinary", "written")  # kinds of rows that are nobody's mail
