@@ -53,9 +53,9 @@ CARD = """\
 # {name}
 
 A classical spam scorer: hashed words, pairs of words, groups of letters and observations of a text's shape (length,
-capitals, links, quoted lines), weighed by logistic regression. A mail counts as a whole, by how far its halves contradict
-each other, and as spam that it knows again. It ships with homespun as the yardstick beside the neural classifier, and
-judges where that one is not installed.
+capitals, links, quoted lines), weighed by logistic regression. A mail counts as a whole, by how far its halves
+contradict each other, and as spam that it knows again. It ships with homespun as the yardstick beside the neural
+classifier, and judges where that one is not installed.
 
 - Trained on {mails:,} mails and messages (SpamAssassin's public corpus, Enron-Spam, the SMS Spam Collection) and
   ordinary English and mail written by hand, each as it is, with another accent (case, spacing, quoting, cutting, with
