@@ -26,7 +26,7 @@ NEEDED = (
     "engine/bundled/homespun-v0/README.md",
     "engine/email_text/words.txt",
     "engine/spam/topics.txt",
-    "training/spam/written.txt",
+    "training/spam/written/assorted.txt",
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",
     "engine/scorers/homespun-spam/memory.npz",

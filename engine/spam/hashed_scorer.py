@@ -1,8 +1,8 @@
 """HashedScorer: the classical spam scorer. Hashed features (`features.py`), weighed by logistic regression.
 
 Owns the weights, the views of a mail (the whole of it, and its halves, so that honest text around spam hides little),
-their sum and what is added where the halves contradict each other, and the folder. Numpy only. It is made by
-`training/spam/fitting.py`.
+their sum, what is added where the halves contradict each other and where a mail is known spam (`known.py`), and the
+folder. Numpy only. It is made by `training/spam/fitting.py`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from engine.spam.judge import (
     check_version,
     threshold_for,
 )
+from engine.spam.known import NOTHING, Known, familiar, from_tensors
 from engine.spam.occlusion import occlude
 
 ARCHITECTURE = "hashed-linear"
 VIEWS = ("whole", "strongest half", "middle half", "weakest half")
 SHORT = 200  # characters; a shorter text has no halves
-GAP = 4.0  # log-odds between the strongest half and the weakest from which on they contradict each other
+# Log-odds between the strongest half and the weakest from which on they contradict each other; for scorers made before
+# it was in their config it was EARLIER_GAP.
+GAP, EARLIER_GAP = 6.0, 4.0
 
 
 class HashedScorer(SpamJudge):
@@ -39,15 +42,16 @@ class HashedScorer(SpamJudge):
 
     kind: Literal["classical", "neural"] = "classical"
 
-    def __init__(self, name: str, weights: np.ndarray, config: dict[str, Any]) -> None:
+    def __init__(self, name: str, weights: np.ndarray, config: dict[str, Any], known: Known = NOTHING) -> None:
         """`weights`: [2**bits]; `config`: bits, bias, `views` (a weight for each of VIEWS), offset, thresholds, and
-        perhaps `gap`, the weight of the `gaps`."""
-        self.name, self.config = name, config
+        perhaps `gap`, the weight of the `gaps` above `gap_from`, and `known`, that of spam which is `known`."""
+        self.name, self.config, self.known = name, config, known
         self.bits = int(config["bits"])
         self.weights = weights.astype(np.float32)
         self.bias, self.offset = float(config["bias"]), float(config["offset"])
         self.mix = np.array([float(config["views"][view]) for view in VIEWS])
-        self.gap = float(config.get("gap", 0.0))
+        self.gap, self.bonus = float(config.get("gap", 0.0)), float(config.get("known", 0.0))
+        self.gap_from = float(config.get("gap_from", EARLIER_GAP))
 
     @classmethod
     def load(cls, folder: Path) -> HashedScorer:
@@ -64,7 +68,8 @@ class HashedScorer(SpamJudge):
                 "the one that comes with homespun learn from your corrections again."
             )
         try:
-            scorer = cls(folder.name, load_file(folder / "model.safetensors")["weights"], config)
+            tensors = load_file(folder / "model.safetensors")
+            scorer = cls(folder.name, tensors["weights"], config, from_tensors(tensors))
             if len(scorer.weights) != 2**scorer.bits:
                 raise ValueError("the columns do not fit")
             threshold_for(DEFAULT_FALSE_ALARMS, config["thresholds"])
@@ -73,20 +78,23 @@ class HashedScorer(SpamJudge):
         return scorer
 
     def views(self, texts: Sequence[str]) -> np.ndarray:
-        """[texts, VIEWS], float64: log-odds of each text as a whole, and of its halves, the strongest first."""
-        found = [[self._margin(each) for each in parts_of(text, self.bits)] for text in texts]
-        return in_order(np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS)))
+        """[texts, VIEWS + 1], float64: log-odds of each text as a whole, and of its halves, the strongest first; and
+        how certainly it is known spam, 0 … 1."""
+        found = [self._seen(parts_of(text, self.bits)) for text in texts]
+        return in_order(np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS) + 1))
 
-    def _margin(self, found: Features) -> float:
-        return float(self.weights[found.columns] @ found.values) + self.bias
+    def _seen(self, parts: Sequence[Features]) -> list[float]:
+        margins = [float(self.weights[part.columns] @ part.values) + self.bias for part in parts]
+        return [*margins, familiar(self.known.share(parts[0].columns))]
 
     def margins(self, texts: Sequence[str]) -> np.ndarray:
         """[texts], float64: calibrated log-odds."""
         return self.mixed(self.views(texts))
 
     def mixed(self, views: np.ndarray) -> np.ndarray:
-        """[texts]: calibrated log-odds of `views` [texts, VIEWS]."""
-        return views @ self.mix + self.gap * gaps(views) + self.offset
+        """[texts]: calibrated log-odds of `views` [texts, VIEWS + 1]."""
+        margins = views[:, : len(VIEWS)]
+        return margins @ self.mix + self.gap * gaps(margins, self.gap_from) + self.bonus * views[:, -1] + self.offset
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated (Platt 1999)."""
@@ -110,11 +118,12 @@ def parts_of(text: str, bits: int) -> list[Features]:
 
 
 def in_order(views: np.ndarray) -> np.ndarray:
-    """[texts, VIEWS]: what `parts_of` gave the margins of, the halves' sorted."""
-    return np.concatenate([views[:, :1], -np.sort(-views[:, 1:], axis=1)], axis=1)
+    """`views` [texts, VIEWS] or with more columns: what `parts_of` gave the margins of, the halves' sorted."""
+    halves = -np.sort(-views[:, 1 : len(VIEWS)], axis=1)
+    return np.concatenate([views[:, :1], halves, views[:, len(VIEWS) :]], axis=1)
 
 
-def gaps(views: np.ndarray) -> np.ndarray:
-    """[texts]: how much farther than GAP the strongest half is from the weakest; 0 where it is nearer. Honest mail is
-    of one piece more often than spam that was padded with honest text."""
-    return np.maximum(views[:, 1] - views[:, -1] - GAP, 0.0)
+def gaps(views: np.ndarray, least: float = GAP) -> np.ndarray:
+    """[texts]: how much farther than `least` the strongest half is from the weakest; 0 where it is nearer. Honest mail
+    is of one piece more often than spam that was padded with honest text."""
+    return np.maximum(views[:, 1] - views[:, len(VIEWS) - 1] - least, 0.0)

@@ -18,7 +18,7 @@ from engine.protocol import Failed, Shutdown, decode, encode
 from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
-from engine.spam.hashed_scorer import GAP, SHORT, VIEWS, HashedScorer, gaps
+from engine.spam.hashed_scorer import EARLIER_GAP, GAP, SHORT, VIEWS, HashedScorer, gaps
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
@@ -85,22 +85,23 @@ def test_spam_is_found_in_a_half_of_a_mail() -> None:
     scorer = tiny({"pills": 30.0, "lunch": -9.0}, {"strongest half": 1.0})
     honest = "we meet for lunch on the green hill " * 60
     for padded in (f"pills pills pills {honest}", f"{honest} pills pills pills"):
-        whole, strongest, middle, weakest = scorer.views([padded])[0]
+        whole, strongest, middle, weakest, _ = scorer.views([padded])[0]
         assert strongest > max(whole, middle, weakest)
         assert scorer.margins([padded])[0] == pytest.approx(strongest + 0.5)
     assert scorer.views([honest])[0][1] < 0
     short = scorer.views(["pills"])[0]
-    assert short.tolist() == [short[0]] * len(VIEWS), "a short text is its own half"
-    assert scorer.views(["x " * (SHORT // 2 + 5)]).shape == (1, len(VIEWS))
+    assert short.tolist() == [short[0]] * len(VIEWS) + [0.0], "a short text is its own half"
+    assert scorer.views(["x " * (SHORT // 2 + 5)]).shape == (1, len(VIEWS) + 1)
 
 
 def test_halves_that_contradict_each_other_count_from_the_gap_on() -> None:
-    views = np.array([[0.0, 5.0, 1.0, -2.0], [0.0, 3.0, 1.0, -1.0], [0.0, 1.0, 1.0, 1.0]])
-    assert GAP == 4.0
+    views = np.array([[0.0, 6.0, 1.0, -3.0, 0.0], [0.0, 4.0, 1.0, -2.0, 0.0], [0.0, 1.0, 1.0, 1.0, 0.0]])
+    assert GAP == 6.0
     assert gaps(views).tolist() == [3.0, 0.0, 0.0]
     scorer = tiny({}, {"whole": 1.0})
+    assert scorer.gap_from == EARLIER_GAP < GAP, "as a scorer that does not say it was fitted"
     plain = scorer.mixed(views)
-    scorer.gap = 2.0
+    scorer.gap, scorer.gap_from = 2.0, GAP
     assert (scorer.mixed(views) - plain).tolist() == [6.0, 0.0, 0.0]
     assert tiny({}).gap == 0.0, "a scorer that was made before there were gaps has none"
 

@@ -23,7 +23,7 @@ from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES
 from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
-from training.spam.written import by_hand, written
+from training.spam.written import FOLDER, by_hand, written
 
 WORDS = {
     True: "cheap viagra casino money offer click guaranteed order free winner prize loan credit pills",
@@ -207,10 +207,13 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
 
 
 def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None:
-    mails = written(variants=3)
-    assert {mail.spam for mail in mails} == {True, False}
-    assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}|")
-    assert written(variants=3) == mails
+    files = sorted(FOLDER.glob("*.txt"))
+    assert len(files) == 8
+    for file in files:
+        mails = written(file, 3)
+        assert {mail.spam for mail in mails} == {True, False}
+        assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}|")
+        assert written(file, 3) == mails
     path = tmp_path / "written.txt"
     blocks = (
         "# two\n# lines",
@@ -224,7 +227,11 @@ def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None
     path.write_text("nonsense\n\nspam pills\nsubject\nbody")
     with pytest.raises(TrainingError, match="needs a label"):
         written(path)
-    rows = list(make_rows([example(mail) for mail in written(variants=1)], 1, 1.0, 1))
+    for broken in ("Our {red|blue pills", "Our red|blue pills", "Our {red} blue} pills"):
+        path.write_text(f"spam pills\nsubject\n{broken}")
+        with pytest.raises(TrainingError, match="'spam pills', 'subject'"):
+            written(path)
+    rows = list(make_rows([example(mail) for mail in written(files[0], 1)], 1, 1.0, 1))
     assert {row["kind"] for row in rows} == {"written"}, "nothing is measured on them, and they are not disguised"
 
 
@@ -232,8 +239,9 @@ def test_more_mail_written_by_hand_joins_only_when_it_is_asked_for(folder: Path,
     following = tmp_path / "following.txt"
     following.write_text("spam pills\n{Buy|Get} pills\nOur {red|blue} pills are {cheap|free}\n\nham sms\n\nsee you\n")
     mails = written(following)
-    assert by_hand() == written()
-    assert by_hand([following]) == written() + mails
+    ours = by_hand()
+    assert len(ours) > 10_000
+    assert by_hand([following]) == ours + mails
     (tmp_path / "raw").mkdir()
     (tmp_path / "chat").mkdir()
     (tmp_path / "raw" / "us_gov_blogs.txt").write_text("A title\n" + "a blog has many words " * 40)

@@ -21,7 +21,19 @@ from engine.spam.hashed_scorer import HashedScorer, in_order
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
 from training.spam.commands import spam as command
-from training.spam.fitting import HONEST, KNOWN_TO, MOST_BESIDE, Rows, joined, mix_views, scorer_of, shared, weights_of
+from training.spam.fitting import (
+    BESIDE_ONE,
+    HONEST,
+    KNOWN_TO,
+    MOST_BESIDE,
+    Rows,
+    calibrated_on,
+    joined,
+    mix_views,
+    scorer_of,
+    shared,
+    weights_of,
+)
 from training.spam.memory import FILE, read_memory, write_memory
 from training.spam.network import cut_network, fit_head, head_of, pooled_by, with_head
 from training.spam.refit import DenseRows, SparseRows, refit
@@ -162,30 +174,33 @@ def test_what_one_source_alone_knows_counts_less() -> None:
     assert KNOWN_TO[1] < KNOWN_TO[2] < 1
 
 
-def test_what_is_no_mail_of_the_corpora_counts_only_so_much_beside_it() -> None:
+@pytest.mark.parametrize(("corpora", "most"), [("x", BESIDE_ONE), ("xy", MOST_BESIDE)])
+def test_what_is_no_mail_of_the_corpora_counts_only_so_much_beside_it(corpora: str, most: float) -> None:
     kinds = np.array(["plain"] * 20 + ["written"] * 400 + ["ordinary"] * 400)
     spam = np.arange(820) % 2 == 0
-    sources = ["x"] * 20 + ["written"] * 400 + ["english"] * 400
+    sources = [corpora[n // 2 % len(corpora)] for n in range(20)] + ["written"] * 400 + ["english"] * 400
     rows = Rows([""] * 820, spam, sources, np.zeros(820, dtype=int), np.ones(820), kinds)
     weights = weights_of(rows)
     for label in (True, False):
         mail = weights[(spam == label) & (kinds == "plain")].sum()
         beside = weights[(spam == label) & (kinds != "plain")].sum()
-        assert beside == pytest.approx(MOST_BESIDE * mail)
+        assert beside == pytest.approx(most * mail)
         assert mail + beside == pytest.approx(410)
     alone = weights_of(rows.take(kinds != "plain"))
     assert alone.sum() == pytest.approx(800), "there is nothing beside which it could count less"
 
 
-def test_honest_mail_counts_more_in_what_is_calibrated() -> None:
+@pytest.mark.parametrize("one_in", [2, 5])
+def test_what_is_calibrated_does_not_depend_on_the_share_of_spam(one_in: int) -> None:
     rng = np.random.default_rng(3)
-    spam = np.arange(4000) % 2 == 0
-    members = np.where(spam, 1.0, -1.0)[:, None] + rng.normal(0, 2.0, (4000, 2))
+    spam = np.arange(6000) % one_in == 0
+    members = np.where(spam, 1.0, -1.0)[:, None] + rng.normal(0, 2.0, (6000, 2))
     mix, bias = fit_stack(members, spam)
     probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
-    assert probabilities.mean() < spam.mean() - 0.02
-    even = probabilities / (probabilities + (1 - probabilities) / HONEST)
-    assert even.mean() == pytest.approx(spam.mean(), abs=0.01)
+    counts = calibrated_on(spam)
+    assert counts[~spam].sum() == pytest.approx(HONEST * counts[spam].sum())
+    assert np.average(probabilities, weights=counts) == pytest.approx(1 / (1 + HONEST), abs=0.01)
+    assert -bias == pytest.approx(np.log(HONEST), abs=0.25), "none of the two labels is the likelier but for that"
 
 
 def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
@@ -193,7 +208,7 @@ def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
     spam = np.arange(600) % 2 == 0
     plain = np.where(spam, 2.0, -2.0)[:, None] + rng.normal(0, 1.5, (600, 4))
     padded = rng.normal(0, 1.0, (300, 1)) + np.array([0.0, 6.0, 1.0, -6.0])  # honest by the whole, and of two pieces
-    views = in_order(np.concatenate([plain, padded]))
+    views = np.pad(in_order(np.concatenate([plain, padded])), ((0, 0), (0, 1)))
     kinds = np.array(["plain"] * 600 + ["padded"] * 300)
     labels = np.concatenate([spam, np.ones(300, dtype=bool)])
     rows = Rows([""] * 900, labels, ["x"] * 900, np.zeros(900, dtype=int), np.ones(900), kinds)
@@ -203,8 +218,8 @@ def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
     assert scorer.gap == scorer.config["gap"] > 0
     assert (margins[600:] > 0).mean() > 0.9
     probabilities = 1 / (1 + np.exp(-margins[:600]))
-    even = probabilities / (probabilities + (1 - probabilities) / HONEST)
-    assert abs(even.mean() - spam.mean()) < 0.01, "spam that was made of spam is no mail that was sent"
+    mean = np.average(probabilities, weights=calibrated_on(spam))
+    assert mean == pytest.approx(1 / (1 + HONEST), abs=0.01), "spam that was made of spam is no mail that was sent"
 
 
 def test_the_head_is_fitted_on_ordinary_english_too_and_judged_on_mail(network: Path) -> None:

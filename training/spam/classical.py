@@ -45,7 +45,7 @@ def write(
     }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     (out / "training.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
-    save_file({"weights": scorer.weights.astype(np.float16)}, out / "model.safetensors")
+    save_file({"weights": scorer.weights.astype(np.float16), **scorer.known.tensors()}, out / "model.safetensors")
     (out / "README.md").write_text(CARD.format(name=name, mails=mails, m=measures), encoding="utf-8")
 
 
@@ -53,12 +53,13 @@ CARD = """\
 # {name}
 
 A classical spam scorer: hashed words, pairs of words, groups of letters and observations of a text's shape (length,
-capitals, links, quoted lines), weighed by logistic regression. A mail counts as a whole and by its passages. It ships
-with homespun as the yardstick beside the neural classifier, and judges where that one is not installed.
+capitals, links, quoted lines), weighed by logistic regression. A mail counts as a whole, by how far its halves
+contradict each other, and as spam that it knows again. It ships with homespun as the yardstick beside the neural
+classifier, and judges where that one is not installed.
 
 - Trained on {mails:,} mails and messages (SpamAssassin's public corpus, Enron-Spam, the SMS Spam Collection) and
-  ordinary English, each as it is, with another accent (case, spacing, quoting, cutting, with and without a subject) and
-  in part, and the spam disguised as spammers do.
+  ordinary English and mail written by hand, each as it is, with another accent (case, spacing, quoting, cutting, with
+  and without a subject) and in part, and the spam disguised as spammers do.
 - Each of these judged by a scorer that had not seen it (five folds; {m.spam:,} spam, {m.ham:,} honest): accuracy
   {m.accuracy:.2%}, {m.caught:.1%} of the spam caught at 0.1 % false alarms, calibration error {m.calibration:.3f}.
 - These corpora are from 2001 to 2006 and in English. On mail of other years, people and languages it is less sure and

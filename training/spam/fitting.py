@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from engine.spam.features import BITS, Features, features
-from engine.spam.hashed_scorer import VIEWS, HashedScorer, gaps, in_order, parts_of
+from engine.spam.hashed_scorer import GAP, VIEWS, HashedScorer, gaps, in_order, parts_of
+from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
+from training.spam.marking import marked
 
 C = 40.0  # how little weights are held down
 STEPS = 40
@@ -24,9 +26,12 @@ STEPS = 40
 # spam's (the worse the stranger the mail), and while views are mixed.
 PADDED, PADDED_IN_MIX = 0.03, 0.6
 KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, where that of the others is 1
-MOST_BESIDE = 1.7  # how much English and mail written by hand count together, where the mail of one label is 1
-# How much honest mail counts beside spam in what is calibrated: strange mail looks more like spam than it is.
-HONEST = 1.6
+# How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus
+# and beside several, which say themselves what mails have in common.
+BESIDE_ONE, MOST_BESIDE = 0.3, 1.7
+# Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
+HONEST = 1.5
+BESIDE = ("ordinary", "written")  # kinds of rows that are nobody's mail
 FOLDS = 5
 TOGETHER = 2  # folds that are held out at once
 MEASURED = ("plain", "padded")  # kinds of rows that views are mixed on; "plain" alone is what was sent
@@ -58,19 +63,26 @@ def joined(first: Rows, second: Rows) -> Rows:
     return Rows(first.texts + second.texts, arrays[0], first.sources + second.sources, *arrays[1:])
 
 
+def of_one_corpus(rows: Rows) -> bool:
+    """Whether all of it that is neither English nor written by hand is from one source."""
+    mail = ~np.isin(rows.kinds, BESIDE)
+    return len(set(np.array(rows.sources)[mail].tolist())) == 1
+
+
 def weights_of(rows: Rows) -> np.ndarray:
     """[N]: how much each row counts. Spam as much as honest mail; within each, a source by the root of its size, so
     that a small one counts more than its size and less than a large one; English and mail written by hand count no more
-    than MOST_BESIDE of the rest, where there is any."""
+    than MOST_BESIDE of the rest, where there is any (BESIDE_ONE where that is of one source)."""
     groups = list(zip(rows.sources, rows.spam.tolist(), strict=True))
     size = Counter(groups)
     counts = rows.counts * np.where(rows.kinds == "padded", PADDED, 1.0)
     weights = np.array([size[group] ** -0.5 for group in groups]) * counts
-    beside = np.isin(rows.kinds, ("ordinary", "written"))
+    beside = np.isin(rows.kinds, BESIDE)
+    most = BESIDE_ONE if of_one_corpus(rows) else MOST_BESIDE
     for label in (True, False):
         extra, mail = beside & (rows.spam == label), ~beside & (rows.spam == label)
         if mail.any() and extra.any():
-            weights[extra] *= min(1.0, MOST_BESIDE * weights[mail].sum() / weights[extra].sum())
+            weights[extra] *= min(1.0, most * weights[mail].sum() / weights[extra].sum())
         weights[rows.spam == label] *= len(groups) / (2 * weights[rows.spam == label].sum())
     return weights
 
@@ -112,14 +124,22 @@ class Matrix:
             (np.concatenate([np.empty(0, np.float32), *values]), columns, ends), shape=(len(found), len(self.used))
         )
 
-    def views(self, weights: np.ndarray, bias: float, places: np.ndarray) -> np.ndarray:
-        """[places, VIEWS]: what a scorer of `weights` [2**bits] says of the texts at `places`, which are measured."""
-        small, result = weights[self.used], np.zeros((len(places), len(VIEWS)))
+    def views(self, weights: np.ndarray, bias: float, known: Known, places: np.ndarray) -> np.ndarray:
+        """[places, VIEWS + 1]: what a scorer of `weights` [2**bits] that knows the spam `known` says of the texts at
+        `places`, which are measured."""
+        small, result = weights[self.used], np.zeros((len(places), len(VIEWS) + 1))
         for start in range(0, len(places), 2000):
             block = places[start : start + 2000]
             found = [part for i in block for part in parts(self.texts[i], self.bits, True)]
-            result[start : start + len(block)] = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
+            margins = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
+            shares = [familiar(known.share(whole.columns)) for whole in found[:: len(VIEWS)]]
+            result[start : start + len(block)] = np.column_stack([margins, shares])
         return in_order(result)
+
+    def known(self, rows: Rows, places: np.ndarray) -> Known:
+        """The marks of the spam among those of `rows`, which this is of, at `places` that are mail as it was sent."""
+        sent = places[rows.kinds[places] == "plain"]
+        return marked([parts(self.texts[i], self.bits, True)[0] for i in sent], rows.spam[sent], self.bits)
 
     def fit(self, places: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         """(weights [2**bits], bias) of the rows at `places`, whose labels and own weights are [places]."""
@@ -159,12 +179,11 @@ def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     return found[:-1].astype(np.float32), float(found[-1])
 
 
-def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS) -> HashedScorer:
+def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS, known: Known = NOTHING) -> HashedScorer:
     """A hashed scorer that looks at the whole text alone, and is not calibrated beyond what the regression does."""
     views = {view: float(view == "whole") for view in VIEWS}
-    return HashedScorer(
-        "hashed", weights, {"bits": bits, "bias": bias, "views": views, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
-    )
+    config = {"bits": bits, "bias": bias, "views": views, "gap_from": GAP, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
+    return HashedScorer("hashed", weights, config, known)
 
 
 @dataclass(frozen=True)
@@ -184,13 +203,14 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     """
     matrix, weights = Matrix(rows, bits), weights_of(rows)
     places, views = cross_fitted(rows, matrix, weights)
-    scorer = scorer_of(*matrix.fit(np.arange(len(rows.texts)), rows.spam, weights), bits)
+    every = np.arange(len(rows.texts))
+    scorer = scorer_of(*matrix.fit(every, rows.spam, weights), bits, matrix.known(rows, every))
     mix_views(scorer, views, rows.take(places))
     return Fitted(scorer, places, scorer.mixed(views))
 
 
 def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(indices of the rows that are measured [M], views of each by a scorer fitted without its fold [M, V]).
+    """(indices of the rows that are measured [M], views of each by a scorer fitted without its fold [M, VIEWS + 1]).
 
     Raises:
         TrainingError: as `fit_hashed`.
@@ -198,28 +218,35 @@ def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.nd
     if rows.spam.all() or not rows.spam.any():
         raise TrainingError("There are mails of one kind only; both spam and honest mail are needed.")
     places = np.flatnonzero(measured(rows))
-    views = np.zeros((len(places), len(VIEWS)))
+    views = np.zeros((len(places), len(VIEWS) + 1))
     turns = rows.folds // TOGETHER
     for turn in np.unique(turns):
         train, held = np.flatnonzero(turns != turn), np.flatnonzero(turns[places] == turn)
         if len(set(rows.spam[train].tolist())) < 2:
             raise TrainingError("There are too few mails: hardly any are left when some are held out.")
-        views[held] = matrix.views(*matrix.fit(train, rows.spam[train], weights[train]), places[held])
+        fitted, known = matrix.fit(train, rows.spam[train], weights[train]), matrix.known(rows, train)
+        views[held] = matrix.views(*fitted, known, places[held])
     return places, views
 
 
 def mix_views(scorer: HashedScorer, views: np.ndarray, rows: Rows) -> None:
-    """Give `scorer`, in place, the weights of `views` [N, VIEWS] and of their gaps by logistic regression on `rows`,
-    and calibrate what they say on those that are as they were sent (Platt 1999)."""
-    columns = np.column_stack([views, gaps(views)])
+    """Give `scorer`, in place, the weights of what `views` [N, VIEWS + 1] say of the whole text, of their gaps and of
+    known spam by logistic regression on `rows`, and calibrate what they say on those that are as they were sent (Platt
+    1999). Halves have no weights of their own: these rank strange mail worse."""
+    columns = np.column_stack([views[:, 0], gaps(views), views[:, -1]])
     padded = rows.kinds == "padded"
     mix, _ = regression(columns, rows.spam, rows.counts * np.where(padded, PADDED_IN_MIX, 1.0))
     sent = rows.take(~padded)
-    slope, offset = regression((columns @ mix)[~padded, None], sent.spam, np.where(sent.spam, 1.0, HONEST))
-    mix *= max(float(slope[0]), 0.0)
-    scorer.mix, scorer.gap, scorer.offset = mix[:-1], float(mix[-1]), offset
+    slope, offset = regression((columns @ mix)[~padded, None], sent.spam, calibrated_on(sent.spam))
+    whole, scorer.gap, scorer.bonus = (mix * max(float(slope[0]), 0.0)).tolist()
+    scorer.mix, scorer.offset = np.array([whole, *[0.0] * (len(VIEWS) - 1)]), offset
     views_config = dict(zip(VIEWS, scorer.mix.tolist(), strict=True))
-    scorer.config |= {"views": views_config, "gap": scorer.gap, "offset": offset}
+    scorer.config |= {"views": views_config, "gap": scorer.gap, "known": scorer.bonus, "offset": offset}
+
+
+def calibrated_on(spam: np.ndarray) -> np.ndarray:
+    """[N]: how much each mail counts in what is calibrated, so that HONEST honest ones come to one `spam` [N]."""
+    return np.where(spam, 1.0, HONEST * spam.sum() / max((~spam).sum(), 1))
 
 
 def regression(columns: np.ndarray, spam: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:

@@ -28,7 +28,7 @@ from training.errors import TrainingError
 from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
-from training.spam.fitting import FOLDS, HONEST, Rows, fit_hashed, joined
+from training.spam.fitting import FOLDS, Rows, calibrated_on, fit_hashed, joined
 from training.spam.measures import Measures, measure, threshold_at
 from training.spam.network import cut_network, head_of, with_head
 
@@ -111,9 +111,9 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
 
 
 def fit_stack(members: np.ndarray, spam: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights [2], bias) of log-odds `members` [N, 2] by logistic regression; none is below 0. Honest mail counts
-    HONEST."""
-    counts = np.where(spam, 1.0, HONEST)
+    """(weights [2], bias) of log-odds `members` [N, 2] by logistic regression; none is below 0. Calibrated
+    as the hashed scorer is."""
+    counts = calibrated_on(spam)
     fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members, spam, sample_weight=counts)
     weights, bias = fitted.coef_[0], float(fitted.intercept_[0])
     if (weights < 0).any():  # the two agree so well that one would correct the other: the better one alone

@@ -1,7 +1,8 @@
 """Mails and messages written by hand for the spam scorer, as examples: kinds of mail that the corpora do not hold.
 
-Owns reading `written.txt` (label and kind, subject, body; alternatives in braces) and drawing variants. They are of
-other years than the corpora (parcels, crypto, blackmail, receipts, notices, offices), and nothing is measured on them.
+Owns reading the files in `written/` (blocks of label and kind, subject, body; alternatives in braces) and drawing
+variants. They are of other years and trades than the corpora (parcels, crypto, blackmail, receipts, notices, clubs,
+offices), and nothing is measured on them.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from training.errors import TrainingError
 from training.spam.corpora import Mail, without_doubles
 
 SOURCE = "written"
-FILE = Path(__file__).parent / "written.txt"
-VARIANTS = 20  # of a block at most; those that differ too little from an earlier one are left out
+FOLDER = Path(__file__).parent / "written"
+VARIANTS = 8  # of a block at most; those that differ too little from an earlier one are left out
 _HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
 _CHOICE = re.compile(r"\{([^{}]*)\}")
+_LEFT = re.compile(r"[{}|]")
 
 
-def written(path: Path = FILE, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
+def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
     """At most `variants` mails of each block of the file `path`, a pure function of the file and `seed`.
 
     Raises:
-        TrainingError: it cannot be read, or a block does not begin with its label.
+        TrainingError: it cannot be read, a block does not begin with its label, or its braces are not in pairs.
     """
     try:
         blocks = re.split(r"\n\n(?=(?:spam|ham) )", path.read_text(encoding="utf-8").strip())
@@ -37,18 +39,20 @@ def written(path: Path = FILE, variants: int = VARIANTS, seed: int = 0) -> list[
         if not _HEAD.fullmatch(head) or not body.strip():
             raise TrainingError(f"{path}: a block needs a label and kind, a subject (or an empty line) and a body.")
         rng, spam = random.Random(f"{seed}/{number}"), head.startswith("spam")
-        drawn = (Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants))
+        drawn = [Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants)]
+        if any(_LEFT.search(f"{mail.subject}{mail.text}") for mail in drawn):
+            raise TrainingError(f"{path}: a brace or | stands alone in the block {head!r}, {subject[:60]!r}.")
         mails += without_doubles(drawn)
     return mails
 
 
 def by_hand(more: Sequence[Path] = ()) -> list[Mail]:
-    """The mails of the file that ships, and of `more` of its form.
+    """The mails of the files that ship, and of `more` of their form.
 
     Raises:
         TrainingError: as `written`.
     """
-    return [mail for path in (FILE, *more) for mail in written(path)]
+    return [mail for path in (*sorted(FOLDER.glob("*.txt")), *more) for mail in written(path)]
 
 
 def drawn_from(text: str, rng: random.Random) -> str:
