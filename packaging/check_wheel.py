@@ -26,7 +26,10 @@ NEEDED = (
     "engine/bundled/homespun-v0/README.md",
     "engine/email_text/words.txt",
     "engine/spam/topics.txt",
-    "training/spam/written/assorted.txt",
+    *(
+        f"training/spam/written/{theme}.txt"
+        for theme in ("assorted", "commerce", "early", "lists", "middle", "offices", "personal", "recent")
+    ),
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",
     "engine/scorers/homespun-spam/memory.npz",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import torch
 
@@ -47,16 +48,29 @@ def has_vnni() -> bool:
     return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())
 
 
-@contextmanager
-def without_onednn() -> Iterator[None]:
-    """Have torch multiply by itself. For one row of bf16 it reads weights as quickly as memory gives them; but it asks
-    oneDNN first, which takes up to twice as long. Only speed depends on it, so other threads need not be kept out."""
-    before = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        yield
-    finally:
-        torch._C._set_mkldnn_enabled(before)
+class _WithoutOnednn:
+    """Has torch multiply by itself. For one row of bf16 it reads weights as quickly as memory gives them; but it asks
+    oneDNN first, which takes up to twice as long. The switch is the whole process's: the last thread out puts it back,
+    and another that multiplies meanwhile is slower, no more."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = Lock(), 0, True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch._C._get_mkldnn_enabled()
+                torch._C._set_mkldnn_enabled(False)
+            self._inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch._C._set_mkldnn_enabled(self._before)
+
+
+without_onednn = _WithoutOnednn()
 
 
 def works(attempt: Callable[[], object]) -> bool:

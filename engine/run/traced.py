@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from engine.decoder.kv_cache import KVCache
 from engine.run.bags import AttentionBags, attention_bags
 from engine.run.fuse import Decoder, FusedGPT
+from engine.run.processor import without_onednn
 
 
 class _Places:
@@ -100,28 +101,15 @@ class TracedDecode:
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""
-        with _plainly:
-            logits = self._step(*self._inputs(token, cache))
+        optimize = torch._C._get_graph_executor_optimize()
+        torch._C._set_graph_executor_optimize(False)  # which would take a tenth of a second at first and gain nothing
+        try:
+            with without_onednn:
+                logits = self._step(*self._inputs(token, cache))
+        finally:
+            torch._C._set_graph_executor_optimize(optimize)
         cache.took_one()
         return logits[0]
-
-
-class _Plainly:
-    """TorchScript without its optimising, which would take a tenth of a second at first and gain nothing, and
-    `without_onednn`: as generators, the two would take as long as three operators."""
-
-    def __enter__(self) -> None:
-        self._before = torch._C._get_graph_executor_optimize(), torch._C._get_mkldnn_enabled()
-        torch._C._set_graph_executor_optimize(False)
-        torch._C._set_mkldnn_enabled(False)
-
-    def __exit__(self, *raised: object) -> None:
-        optimize, onednn = self._before
-        torch._C._set_graph_executor_optimize(optimize)
-        torch._C._set_mkldnn_enabled(onednn)
-
-
-_plainly = _Plainly()
 
 
 def record(model: Decoder) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event, Thread
+
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from engine.run.linear_half import (
     quick_rows,
 )
 from engine.run.linear_int import MANY, Int4Linear, Int8Linear, has_int4, has_int8
+from engine.run.processor import without_onednn
 from engine.run.rounding import int4_is_blocked, round_to_int4
 
 CASES = {
@@ -72,6 +75,24 @@ def test_rows_are_not_copied_and_onednn_stays_as_it_was(rows: int) -> None:
     assert torch.backends.mkldnn.enabled == before
     with pytest.raises(RuntimeError):
         layer(torch.ones(rows, 95))
+    assert torch.backends.mkldnn.enabled == before
+
+
+def test_onednn_is_there_again_when_the_last_thread_is_done() -> None:
+    before, inside, leave = torch.backends.mkldnn.enabled, Event(), Event()
+
+    def multiply() -> None:
+        with without_onednn:
+            inside.set()
+            leave.wait(10)
+
+    with without_onednn:
+        other = Thread(target=multiply)
+        other.start()
+        assert inside.wait(10)
+    assert not torch._C._get_mkldnn_enabled(), "the other one is still at it"
+    leave.set()
+    other.join()
     assert torch.backends.mkldnn.enabled == before
 
 

@@ -2,7 +2,7 @@
 
 Owns reading the files in `written/` (blocks of label and kind, subject, body; alternatives in braces) and drawing
 variants. They are of other years and trades than the corpora (parcels, crypto, blackmail, receipts, notices, clubs,
-offices), and nothing is measured on them.
+offices), and nothing is measured on them. Language models that help to build homespun wrote them, block by block.
 """
 
 from __future__ import annotations
