@@ -104,8 +104,6 @@ class HomespunApp(SteadyApp):
     async def on_mount(self) -> None:
         if not self.is_headless and self._driver is not None:
             doorway.hand_over(self._driver, self.paths.looks)
-            with suppress(NotImplementedError):  # Windows
-                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self._had_terminal = not self.is_headless and _terminal()
         self.set_interval(TERMINAL_SECONDS, self._terminal_gone)
         self.set_timer(SOON_SECONDS, self._dress)
@@ -114,6 +112,16 @@ class HomespunApp(SteadyApp):
         if isinstance(self.screen, ChatScreen):
             with suppress(TimeoutError):  # keys that came before would be lost
                 await asyncio.wait_for(self.screen.opened.wait(), OPENING_SECONDS)
+        if not self.is_headless:
+            self._end_by_signals()
+
+    def _end_by_signals(self) -> None:
+        """End by SIGINT and SIGTERM as by a key; not before now, where half of the window stands and fails at it."""
+        with suppress(NotImplementedError):  # Windows
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        if doorway.told():
+            self.exit()
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.service, self.shelf, self.adding, self.config, self._warning)
@@ -225,4 +233,6 @@ def run(model: str | None, device: str, data_dir: Path | None, precision: str, c
     """Open the chat; returns when it is closed."""
     gc.freeze()  # what has been imported stays; collecting what does not would look through it each time
     gc.enable()
-    HomespunApp(model, device, data_dir, precision=precision, compile=compile).run()
+    app = HomespunApp(model, device, data_dir, precision=precision, compile=compile)
+    doorway.keep_signals()
+    app.run()

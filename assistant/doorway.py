@@ -27,8 +27,10 @@ HINT = "Type here · / commands · @ files · ↓ examples"
 COLOURS = {"background": "#1d1b19", "surface": "#252220", "panel": "#2e2a27", "primary": "#e0a458", "muted": "#777675"}
 _VALUED = ("--model", "--device", "--precision", "--data-dir")
 _OPEN, _SHUT = "\x1b[?1049h\x1b[?25l\x1b[H", "\x1b[0m\x1b[?1049l\x1b[?25h"  # xterm: the other screen, without a cursor
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _before: list[Any] | None = None  # the terminal's attributes; None: the doorway is shut
+_told = False  # to end, by a signal
 
 
 def options(arguments: Sequence[str]) -> dict[str, str] | None:
@@ -58,14 +60,25 @@ def open_(looks: Path) -> None:
     try:
         fileno = sys.stdin.fileno()
         _before, raw = termios.tcgetattr(fileno), termios.tcgetattr(fileno)
-        raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)  # but Ctrl+C still ends it
+        raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)  # but Ctrl+C still ends it: see `_end`
         raw[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
         raw[6][termios.VMIN] = 1
         termios.tcsetattr(fileno, termios.TCSANOW, raw)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # by way of `close`
+        for number in _SIGNALS:
+            signal.signal(number, _end)
     except (termios.error, OSError, ValueError):
         return
     _write(_OPEN + outline(*os.get_terminal_size(), _read(looks)))
+
+
+def keep_signals() -> None:
+    """Keep SIGINT and SIGTERM from here on, until the window can end by them: see `told`.
+
+    Before `hand_over` a second one ends the process.
+    """
+    if _before is not None:
+        for number in _SIGNALS:
+            signal.signal(number, _keep)
 
 
 def hand_over(driver: Any, looks: Path) -> None:
@@ -77,6 +90,11 @@ def hand_over(driver: Any, looks: Path) -> None:
             driver.write(outline(*os.get_terminal_size(), _read(looks)))
 
 
+def told() -> bool:
+    """Whether a signal to end has been kept."""
+    return _told
+
+
 def close() -> None:
     """Leave the terminal as it was, if the window has not taken over: for a sentence about what is wrong."""
     global _before
@@ -85,6 +103,19 @@ def close() -> None:
         _write(_SHUT)
         with suppress(termios.error, OSError, ValueError):
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, before)
+
+
+def _keep(number: int, _: object) -> None:
+    global _told
+    if _told and _before is not None:  # the window has not even the terminal yet
+        _end(number, _)
+    _told = True
+
+
+def _end(number: int, _: object) -> None:
+    """A signal's end of the process. Nothing is raised: imports hand exceptions on as others, or keep them."""
+    close()
+    os._exit(128 + number)
 
 
 def remember(looks: Path, side: bool, **colours: str) -> None:
@@ -132,5 +163,6 @@ def _paint(colour: str, where: int) -> str:
 
 def _write(text: str) -> None:
     with suppress(OSError, ValueError):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        fileno, rest = sys.stdout.fileno(), text.encode()
+        while rest:  # not by `sys.stdout`, which a signal may not enter again
+            rest = rest[os.write(fileno, rest) :]

@@ -3,6 +3,7 @@
 import json
 import signal
 import termios
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -129,6 +130,20 @@ def test_a_signal_in_the_doorway_ends_it(data: Path, how: signal.Signals, status
         assert attributes(it) == before
         assert b"Traceback" not in it.raw
         assert it.raw.rindex(b"\x1b[?1049l") > it.raw.rindex(b"\x1b[?1049h")
+
+
+@pytest.mark.parametrize("tenths", range(0, 10))
+def test_a_signal_at_any_moment_of_the_start_ends_it_cleanly(data: Path, tenths: int) -> None:
+    how = signal.SIGINT if tenths % 2 else signal.SIGTERM
+    with Terminal(data) as it:
+        before = attributes(it)
+        it.until(lambda: b"opening" in it.raw)
+        time.sleep(tenths / 16)  # in an import, in the window's birth, half mounted, or open
+        it.process.send_signal(how)
+        assert it.process.wait(30) in (0, 128 + how)
+        it._reader.join(2)
+        assert attributes(it) == before
+        assert b"Traceback" not in it.raw
 
 
 def test_a_window_that_is_told_to_end_keeps_its_draft_and_leaves_the_terminal_as_it_was(data: Path) -> None:
