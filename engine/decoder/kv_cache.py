@@ -155,10 +155,10 @@ class KVCache:
             both = zip(places[::2], places[1::2], filled[::2], filled[1::2], strict=True)
         return tuple(chain.from_iterable(both))
 
-    def took_one(self) -> None:
-        """What was put behind the last token is one from now on."""
+    def took(self, count: int) -> None:
+        """What was put behind the last token are `count` more from now on."""
         for layer in self.layers:
-            layer.length += 1
+            layer.length += count
 
     def copy_beginning(self, other: KVCache, length: int) -> None:
         """Hold the first `length` tokens of `other`, and nothing else."""

@@ -19,6 +19,8 @@ from engine.decoder.model import GPT, Watch
 from engine.decoder.view import View
 from engine.files.stored import Stored
 from engine.run.bags import has_bags
+from engine.run.compiled.linear import compiles
+from engine.run.compiled.step import CompiledStep
 from engine.run.fused_layers import FusedBlock, RowLookup
 from engine.run.linear import Precision, make_linear
 from engine.run.linear_base import NARROW
@@ -65,12 +67,14 @@ class FusedGPT:
         matrix = head.weight.detach() if head is not None else table
         # Rounding the head costs the most, and int8 is as quick there as int4, or quicker.
         rounded: Precision = "int8" if precision == "int4" else precision
-        self.head = make_linear(matrix, bias=head.bias if head is not None else None, dtype=dtype, precision=rounded)
+        self.head = make_linear(matrix, bias=head.bias if head is not None else None, dtype=dtype, precision=rounded, within=precision)
         self._rope = self._local_rope = None
         if self.positions is None:
             self._rope = _factors(plain.cos, plain.sin)
             local = bool(self.config.local_rope_theta)
             self._local_rope = _factors(plain.local_cos, plain.local_sin) if local else self._rope
+        if precision != "fp32" and CompiledStep.fits(self):
+            self.step = CompiledStep(self)
 
     def hidden(
         self, tokens: Tensor, cache: KVCache | None = None, view: View | None = None, watch: Watch | None = None
@@ -108,6 +112,11 @@ class FusedGPT:
         """What the last layer wrote, normed: [N, C]."""
         return self.norm(x if self.stream is None else self.stream.back(x))
 
+    @property
+    def rotations(self) -> Tensor | None:
+        """RoPE's cosines and sines in turn, [context, D/2, 2]; None without RoPE."""
+        return torch.view_as_real(self._rope) if isinstance(self._rope, Tensor) else None
+
     def packed_weights(self) -> list[Any]:
         """What layers multiply one row by that lies in an order of oneDNN's (tensors) or FBGEMM's (its objects)."""
         layers = [layer for block in self.blocks for layer in (*block.attention.linears, *block.mlp.linears)]
@@ -120,6 +129,7 @@ class FusedGPT:
         times as long there, except with AMX.
         """
         folded = self._large and self.precision != "fp32" and self.device.type == "cpu" and has_bags()
+        folded = folded or isinstance(self.step, CompiledStep)
         if self.device.type != "cpu":
             dtype = self.dtype
         elif folded:
@@ -164,14 +174,15 @@ def activations(width: int, dtype: torch.dtype, precision: Precision, device: to
     Around a narrow CPU model's bf16 layers, too: what is between them takes fewer steps so.
     """
     narrow, half = width < NARROW, device.type == "cpu" and has_half() and has_bf16()
-    exact = precision == "int8" or (narrow and (precision == "int4" or (precision == "bf16" and half)))
+    compiled = precision == "int4" and compiles(precision)
+    exact = precision == "int8" or compiled or (narrow and (precision == "int4" or (precision == "bf16" and half)))
     return torch.float32 if exact else dtype
 
 
 def mean_free(config: GPTConfig, dtype: torch.dtype, precision: Precision, device: torch.device) -> MeanFree | None:
     """The stream of a narrow CPU model in a rounded precision, whose operators count more than its multiplications."""
     exact = precision == "fp32" or dtype != torch.float32 or device.type != "cpu"
-    if exact or config.norm != "rms" or config.post_norms or config.d_model >= NARROW:
+    if exact or compiles(precision) or config.norm != "rms" or config.post_norms or config.d_model >= NARROW:
         return None
     return MeanFree(config.d_model)
 

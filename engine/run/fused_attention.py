@@ -17,6 +17,7 @@ from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import Attention, RMSNorm, Rope, attend
 from engine.decoder.rope import rotate
 from engine.run.bags import KEPT, AttentionBags, attend_in_bags, attention_bags
+from engine.run.compiled.linear import CompiledLinear
 from engine.run.joined import join, of
 from engine.run.linear import Precision
 from engine.run.linear_base import FEW
@@ -142,7 +143,7 @@ class FusedAttention:
 
     def _leave(self, y: Tensor) -> Tensor:
         """[N, H·D] as `out` takes it."""
-        takes_all = isinstance(self.out, Int8Linear | PackedLinear | RowsLinear)
+        takes_all = isinstance(self.out, CompiledLinear | Int8Linear | PackedLinear | RowsLinear)
         as_it_is = takes_all or y.dtype == self._dtype
         return y if as_it_is else y.to(self._dtype)
 

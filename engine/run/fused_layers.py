@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from engine.decoder.kv_cache import LayerCache
 from engine.decoder.layers import GELU, Block, Rope, SwiGLU
 from engine.files.stored import Stored
+from engine.run.compiled.linear import CompiledLinear
 from engine.run.fused_attention import FusedAttention
 from engine.run.joined import join, of
 from engine.run.linear import Precision
@@ -75,7 +76,7 @@ class FusedGELU:
     def __init__(self, plain: GELU, dtype: torch.dtype, precision: Precision) -> None:
         self.up, self.down = join(dtype, precision, *of(plain.up)), join(dtype, precision, *of(plain.down))
         self.activate: Callable[[Tensor], Tensor] | None = plain.activate
-        if isinstance(self.up, PackedLinear | RowsLinear) and type(plain) is GELU:
+        if isinstance(self.up, CompiledLinear | PackedLinear | RowsLinear) and type(plain) is GELU:
             self.up, self.activate = self.up.with_gelu(), None
         self.linears = self.up, self.down
 

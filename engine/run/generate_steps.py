@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.decoder.kv_cache import KVCache
+from engine.run.compiled.step import CompiledStep
 from engine.run.fuse import Decoder, FusedGPT
 from engine.run.processor import has_amx
 
@@ -56,3 +57,12 @@ def decode(model: Decoder, token: int, cache: KVCache) -> Tensor:
     if isinstance(model, FusedGPT) and model.step is not None:
         return model.step(token, cache)
     return model(torch.tensor([[token]], device=model.device), cache)[0, -1]
+
+
+@torch.inference_mode()
+def read_few(model: Decoder, tokens: list[int], cache: KVCache) -> Tensor:
+    """Read a few more tokens (see FEW); returns the logits [tokens, vocabulary] behind each."""
+    step = model.step if isinstance(model, FusedGPT) else None
+    if isinstance(step, CompiledStep) and step.takes(cache, len(tokens)):
+        return step.few(tokens, cache)
+    return model(torch.tensor([tokens], device=model.device), cache)[0]

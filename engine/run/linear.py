@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from engine.run.compiled.linear import CompiledLinear, compiles
 from engine.run.linear_base import LARGE, NARROW, Linear, PlainLinear
 from engine.run.linear_half import HalfLinear, NarrowLinear, PackedLinear, RowsLinear, has_half, has_packed, quick_rows
 from engine.run.linear_int import Int4Linear, Int8Linear, has_int4, has_int8
@@ -21,15 +22,21 @@ from engine.run.rounding import GROUP
 Precision = Literal["fp32", "bf16", "int8", "int4"]
 
 
-def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision) -> Linear:
+def make_linear(
+    *weights: Tensor, bias: Tensor | None, dtype: torch.dtype, precision: Precision, within: Precision | None = None
+) -> Linear:
     """A layer y = x·weightᵀ + bias in `dtype`: weight [out, in] in any precision, x [N, in] → y [N, out].
 
     Of several weights the outputs are one after the other. Layers that int4 would save little memory in are int8.
+    `within`: the model's precision, if it is another.
     """
+    compiled = compiles(within or precision)
     bias = bias.to(dtype) if bias is not None else None
     on_cpu, inputs = weights[0].device.type == "cpu", weights[0].shape[1]
     wide = min(inputs, sum(map(len, weights))) >= NARROW
-    four = precision == "int4" and wide and has_int4() and inputs % GROUP == 0
+    four = precision == "int4" and wide and (compiled or has_int4()) and inputs % GROUP == 0
+    if on_cpu and precision in ("int8", "int4") and compiled and dtype == torch.float32 and CompiledLinear.fits(weights[0]):
+        return CompiledLinear(*weights, bias=bias, bits=4 if four else 8)
     if on_cpu and precision in ("int8", "int4") and has_int8() and not four:
         return Int8Linear(*weights, bias=bias, dtype=dtype)
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
@@ -39,9 +46,9 @@ def make_linear(*weights: Tensor, bias: Tensor | None, dtype: torch.dtype, preci
         if has_packed() and (dtype == torch.bfloat16 or (precision == "bf16" and has_bf16())):
             small = min(weight.shape) < NARROW and weight.numel() < 2 * LARGE
             half = weight.to(torch.bfloat16), bias.to(torch.bfloat16) if bias is not None else None
-            if small and NarrowLinear.fits(weight):
+            if small and NarrowLinear.fits(weight) and not compiled:
                 return NarrowLinear(*half)
-            return RowsLinear(*half) if quick_rows() else PackedLinear(*half)
+            return RowsLinear(*half) if compiled or quick_rows() else PackedLinear(*half)
         if dtype == torch.float32 and precision == "bf16" and has_half() and HalfLinear.fits(weight):
             return HalfLinear(weight, bias)
     return PlainLinear(weight.to(dtype), bias)

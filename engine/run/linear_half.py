@@ -69,6 +69,12 @@ class RowsLinear(Linear):
         self.weight, self.bias = weight.contiguous(), bias
         self._multiply = torch.ops.mkldnn._linear_pointwise
         self._then, self._kind = "none", ""
+        self.wide_bias: Tensor | None = None  # for compiled code
+
+    @property
+    def bends(self) -> bool:
+        """Whether GELU follows."""
+        return self._then == "gelu"
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.dtype != torch.bfloat16:

@@ -21,7 +21,8 @@ class FullRMSNorm:
     """RMSNorm of the last dimension in fp32: x / √(‖x‖² + D·eps) · √D·weight, in four kernels; torch has six."""
 
     def __init__(self, weight: Tensor, eps: float) -> None:
-        self._weight = (weight.float() * weight.shape[-1] ** 0.5).detach()  # [D], or [heads, D]
+        self.weight, self.eps = weight.detach().float(), eps  # [D], or [heads, D]
+        self._weight = self.weight * weight.shape[-1] ** 0.5
         self._floor = torch.tensor((weight.shape[-1] * eps) ** 0.5, device=weight.device)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -56,8 +57,8 @@ class QuickLayerNorm:
 
     def __init__(self, plain: nn.LayerNorm, dtype: torch.dtype) -> None:
         self.weight = plain.weight.detach().to(dtype) if plain.weight is not None else None
-        self._bias = plain.bias.detach().to(dtype) if plain.bias is not None else None
+        self.bias = plain.bias.detach().to(dtype) if plain.bias is not None else None
         self._shape, self._eps = plain.normalized_shape, plain.eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        return torch.layer_norm(x, self._shape, self.weight, self._bias, self._eps)
+        return torch.layer_norm(x, self._shape, self.weight, self.bias, self._eps)

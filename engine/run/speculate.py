@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import time
 
-import torch
 from torch import Tensor
 
 from engine.decoder.kv_cache import KVCache
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import decode
+from engine.run.generate_steps import decode, read_few
 from engine.run.linear_base import FEW
 
 GRAMS = (6, 3)  # tokens that must have stood together before; where the longer ones did, the guess is better
@@ -60,8 +59,7 @@ class Reader:
             logits = decode(self._model, token, self._cache)
             self._plain.add(time.perf_counter() - began)
             return logits
-        with torch.inference_mode():
-            rows = self._model(torch.tensor([[token, *guess]], device=self._model.device), self._cache)[0]
+        rows = read_few(self._model, [token, *guess], self._cache)
         self._ahead.add(time.perf_counter() - began)
         self.drafted += len(guess)
         self._guessed = list(zip(guess, rows[1:], strict=True))

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from engine.decoder.kv_cache import KVCache
 from engine.run.bags import AttentionBags, attention_bags
+from engine.run.compiled.linear import CompiledLinear
+from engine.run.compiled.step import CompiledStep
 from engine.run.fuse import Decoder, FusedGPT
 from engine.run.processor import without_onednn
 
@@ -84,8 +86,10 @@ class TracedDecode:
 
     @staticmethod
     def fits(model: FusedGPT) -> bool:
-        """Whether `model` can be recorded: with sliding windows, steps depend on how much has been read."""
-        return model.device.type == "cpu" and not any(model.config.local_layers)
+        """Whether `model` can be recorded: with sliding windows, steps depend on how much has been read, and
+        of compiled code a recording would see nothing."""
+        compiled = any(isinstance(layer, CompiledLinear) for layer in (*model.blocks[0].attention.linears, model.head))
+        return model.device.type == "cpu" and not any(model.config.local_layers) and not compiled
 
     def _inputs(self, token: int, cache: KVCache) -> tuple[Tensor, ...]:
         length, model = cache.length, self._model
@@ -108,12 +112,14 @@ class TracedDecode:
                 logits = self._step(*self._inputs(token, cache))
         finally:
             torch._C._set_graph_executor_optimize(optimize)
-        cache.took_one()
+        cache.took(1)
         return logits[0]
 
 
 def record(model: Decoder) -> bool:
     """Decode by a recording from now on, where that can be; returns whether it is so."""
+    if isinstance(model, FusedGPT) and isinstance(model.step, CompiledStep):
+        return False  # which needs none
     if not isinstance(model, FusedGPT) or not TracedDecode.fits(model):
         return False
     try:

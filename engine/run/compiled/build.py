@@ -1,0 +1,70 @@
+"""`python -m engine.run.compiled.build`: make the machine code that ships, out of the functions in this folder.
+
+It needs numba (`pip install 'homespun[test]'`) and a linker; using the result needs neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from engine.run.compiled.host import HERE, TARGETS, file
+
+NAME = "homespun_enter"
+SOURCES = ("building.py", "registers.py", "team.py", "products.py", "token.py", "jobs.py")
+
+
+def digest() -> str:
+    """Of the sources, to tell whether machine code is theirs."""
+    return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
+
+
+def compile_for(target: str, into: Path) -> None:
+    """Write an object file for `target`; the process must have been begun with HOMESPUN_TARGET set so."""
+    from llvmlite import binding
+    from numba import types
+
+    from engine.run.compiled.jobs import enter
+
+    enter.compile((types.int64,) * 12)
+    (result,) = enter.overloads.values()
+    module = binding.parse_assembly(result.library.get_llvm_str())
+    function = module.get_function(result.fndesc.llvm_func_name)
+    function.name = NAME
+    for other in module.functions:
+        if not other.is_declaration and other.name != NAME:
+            other.linkage = "internal"
+    for variable in module.global_variables:
+        if not variable.is_declaration and variable.linkage != binding.Linkage.internal:
+            variable.linkage = "internal"
+    cpu, _ = TARGETS[target]
+    machine = binding.Target.from_triple("x86_64-unknown-linux-gnu").create_target_machine(
+        cpu=cpu, opt=3, reloc="pic", codemodel="small"
+    )
+    module.triple = "x86_64-unknown-linux-gnu"
+    options = binding.create_pipeline_tuning_options(speed_level=3)
+    passes = binding.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    into.write_bytes(machine.emit_object(module))
+
+
+def main() -> None:
+    for target, (cpu, _) in TARGETS.items():
+        with tempfile.TemporaryDirectory() as name:
+            made = Path(name) / "made.o"
+            # numba must believe that it is for that processor, or it would use what this one has.
+            wanted = {"HOMESPUN_TARGET": target, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+            command = f"from engine.run.compiled.build import *; compile_for({target!r}, Path({str(made)!r}))"
+            subprocess.run([sys.executable, "-c", command], env={**os.environ, **wanted}, check=True)
+            subprocess.run(
+                ["ld", "-shared", "--strip-all", "--build-id=none", "-o", str(file(target)), str(made)], check=True
+            )
+    (HERE / "sources.sha256").write_text(f"{digest()}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
