@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.decoder.kv_cache import KVCache
-from engine.run.compiled.step import CompiledStep
+from engine.run.compiled.step import MOST, CompiledStep
 from engine.run.fuse import Decoder, FusedGPT
 from engine.run.processor import has_amx
 
@@ -18,6 +18,9 @@ from engine.run.processor import has_amx
 SMALLEST_CHUNK, LARGEST_CHUNK, LARGEST_CPU_CHUNK = 128, 2048, 256
 CHUNK_SECONDS = 0.03  # a chunk that took less than this is followed by a larger one
 SMALL = 128_000_000  # parameters up to which the largest chunk is read at once, 0.15 s on two cores; with AMX, twice
+
+
+SMALLEST_COMPILED, SLOW_SECONDS = 32, 0.3  # compiled: a chunk that took longer is followed by one of half its tokens
 
 
 def _never() -> bool:
@@ -37,6 +40,9 @@ def prefill(model: Decoder, tokens: list[int], cache: KVCache, cancelled: Callab
     """Read `tokens` (one at least) into `cache`; returns the logits [vocabulary] behind the last, None if cancelled."""
     on_cpu, tiles = model.device.type == "cpu", 2 if has_amx() else 1
     largest = tiles * LARGEST_CPU_CHUNK if on_cpu else LARGEST_CHUNK
+    step = model.step if isinstance(model, FusedGPT) else None
+    if isinstance(step, CompiledStep) and step.takes(cache, len(tokens)):
+        return _read_compiled(step, tokens, cache, cancelled)
     hidden, start = torch.empty(0), 0
     size = largest if model.parameter_count() <= tiles * SMALL else SMALLEST_CHUNK
     while start < len(tokens):
@@ -49,6 +55,22 @@ def prefill(model: Decoder, tokens: list[int], cache: KVCache, cancelled: Callab
         if time.perf_counter() - began < CHUNK_SECONDS:
             size = min(2 * size, largest)
     return model.logits(hidden)[0]
+
+
+def _read_compiled(
+    step: CompiledStep, tokens: list[int], cache: KVCache, cancelled: Callable[[], bool]
+) -> Tensor | None:
+    """`prefill` by compiled code; a chunk becomes shorter when it took long, so that cancelling is heard soon."""
+    size, logits, start = MOST, None, 0
+    while start < len(tokens):
+        if cancelled():
+            return None
+        began, chunk = time.perf_counter(), tokens[start : start + size]
+        start += size
+        logits = step.read(chunk, cache, int(start >= len(tokens)))
+        if time.perf_counter() - began > SLOW_SECONDS:
+            size = max(SMALLEST_COMPILED, size // 2)
+    return logits[0] if logits is not None else None
 
 
 @torch.inference_mode()
@@ -64,5 +86,5 @@ def read_few(model: Decoder, tokens: list[int], cache: KVCache) -> Tensor:
     """Read a few more tokens (see FEW); returns the logits [tokens, vocabulary] behind each."""
     step = model.step if isinstance(model, FusedGPT) else None
     if isinstance(step, CompiledStep) and step.takes(cache, len(tokens)):
-        return step.few(tokens, cache)
+        return step.read(tokens, cache, len(tokens))
     return model(torch.tensor([tokens], device=model.device), cache)[0]

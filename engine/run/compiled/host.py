@@ -10,7 +10,7 @@ from pathlib import Path
 
 # The name of a file of machine code → what LLVM calls the processor, and what Linux calls what it must have.
 TARGETS = {
-    "x86_64-avx512-vnni": ("icelake-server", "avx512f avx512bw avx512dq avx512vl avx512_vnni f16c fma bmi2"),
+    "x86_64-avx512-vnni": ("cooperlake", "avx512f avx512bw avx512dq avx512vl avx512_vnni f16c fma bmi2"),
     "x86_64-avx2": ("haswell", "avx2 f16c fma bmi2"),
 }
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit, types
 
-from engine.run.compiled.products import INPUTS, PARTS, TILE, multiply, rounding, scale_bytes
+from engine.run.compiled.products import INPUTS, PARTS, TILE, multiply, rounding, row_bytes, scale_bytes
 from engine.run.compiled.registers import breathe, tell, watched, whole_at
 from engine.run.compiled.team import (
     ARGUMENTS,
@@ -26,9 +26,10 @@ IDLE = 20_000  # moments, of some 20 ns, that a helper waits for the next job be
 
 
 @njit(**options)
-def multiply_many(team, section, thread, product, x, rounded, scales, y, stride, rows, add):  # type: ignore[no-untyped-def]
+def multiply_many(team, section, thread, product, x, rounded, scales, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
     """fp32 rows [rows, inputs] at `x` times a product's weights, rounding them together, too."""
-    tiles, inputs, size = (rows + TILE - 1) // TILE, whole_at(product + INPUTS), scale_bytes(product)
+    tiles, inputs = (rows + TILE - 1) // TILE, whole_at(product + INPUTS)
+    size, line = scale_bytes(product), row_bytes(product)
     if thread == 0:
         open_parts(team, section)
     else:
@@ -36,7 +37,7 @@ def multiply_many(team, section, thread, product, x, rounded, scales, y, stride,
     tile = take_part(team, section, tiles)
     while tile >= 0:
         for row in range(tile * TILE, min(rows, tile * TILE + TILE)):
-            rounding(product, x + 4 * row * inputs, rounded + row * inputs, scales + row * size)
+            rounding(product, x + 4 * row * inputs, rounded + row * line, scales + row * size)
         part_done(team)
         tile = take_part(team, section, tiles)
     if thread == 0:
@@ -44,7 +45,7 @@ def multiply_many(team, section, thread, product, x, rounded, scales, y, stride,
         open_parts(team, section + 1)
     else:
         opened(team, section + 1)
-    multiply(team, section + 1, product, x, rounded, scales, y, stride, rows, add)
+    multiply(team, section + 1, product, x, rounded, scales, y, stride, rows, add, scratch)
     if thread == 0:
         close_parts(team, whole_at(product + PARTS))
 
@@ -60,11 +61,11 @@ def lead(team, kind, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
         tell(team + ARGUMENTS + 8 * number, value)
     tell(team + CALL, call + 2)
     if kind == READ:
-        tell(team + SECTION, first + SECTIONS * whole_at(a + LAYERS) + 1)
-        read_tokens(team, first, 0, a, b, c, d, e, f, g)
+        tell(team + SECTION, first + SECTIONS * whole_at(a + LAYERS) + 2)
+        read_tokens(team, first, 0, a, b, c, d, e, f, g, h)
     else:
         tell(team + SECTION, first + 2)
-        multiply_many(team, first, 0, a, b, c, d, e, f, g, h != 0)
+        multiply_many(team, first, 0, a, b, c, d, e, f, g, h != 0, 0)
 
 
 @njit(**options)
@@ -86,9 +87,9 @@ def help_(team, thread, call):  # type: ignore[no-untyped-def]
             continue  # the next one was being written over it
         call, idle = now, 0
         if kind == READ:
-            read_tokens(team, first, thread, a, b, c, d, e, f, g)
+            read_tokens(team, first, thread, a, b, c, d, e, f, g, h)
         else:
-            multiply_many(team, first, thread, a, b, c, d, e, f, g, h != 0)
+            multiply_many(team, first, thread, a, b, c, d, e, f, g, h != 0, 0)
     return call
 
 

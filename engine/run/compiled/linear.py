@@ -10,7 +10,7 @@ from engine.run.compiled.host import lanes, target
 from engine.run.compiled.machine import MULTIPLY, machine
 from engine.run.linear_base import FEW, LARGE, NARROW, Linear
 from engine.run.linear_half import PackedLinear, RowsLinear, has_packed
-from engine.run.processor import has_amx
+from engine.run.processor import has_amx, has_bf16
 from engine.run.rounding import GROUP, int8_levels, pair_scale, round_to_int4, row_scale, rows_at_a_time
 
 TILE = 8  # rows that go through weights together
@@ -29,7 +29,7 @@ def describe(
 
 def compiles(precision: str) -> bool:
     """Whether layers in `precision` are to be compiled ones: with AMX, only those that torch has no tiles for."""
-    return bool(target()) and precision in (("int8",) if has_amx() else ("int8", "int4", "bf16"))
+    return bool(target()) and (precision == "int8" or (not has_amx() and (precision == "int4" or has_bf16())))
 
 
 class CompiledLinear(Linear):

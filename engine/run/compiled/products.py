@@ -14,11 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.run.compiled.building import LANES
+from engine.run.compiled.building import LANES, VNNI
 from engine.run.compiled.registers import (
     add_fours,
+    add_pairs,
     as_floats,
-    breathe,
     everywhere,
     four_everywhere,
     high_halves,
@@ -30,11 +30,13 @@ from engine.run.compiled.registers import (
     load_octets,
     low_halves,
     nearest,
+    neighbours,
     no_floats,
     no_ints,
     number_at,
     one_everywhere,
     put_number,
+    store_bf16,
     store_floats,
     store_rounded,
     sum_of,
@@ -119,7 +121,19 @@ def round_groups(x, into, scale, inputs):  # type: ignore[no-untyped-def]
 @njit(**small)
 def scale_bytes(product):  # type: ignore[no-untyped-def]
     """Bytes at `scale` for one row."""
-    return 4 if whole_at(product + BITS) == 8 else 12 * (whole_at(product + INPUTS) // GROUP)
+    return 12 * (whole_at(product + INPUTS) // GROUP) if whole_at(product + BITS) == 4 else 4
+
+
+@njit(**options)
+def to_bf16(x, into, inputs):  # type: ignore[no-untyped-def]
+    for i in range(0, inputs, LANES):
+        store_bf16(into + 2 * i, load_floats(x + 4 * i))
+
+
+@njit(**small)
+def row_bytes(product):  # type: ignore[no-untyped-def]
+    """Bytes of a row as `rounding` makes it."""
+    return whole_at(product + INPUTS) * (2 if whole_at(product + BITS) == 16 else 1)
 
 
 @njit(**small)
@@ -130,6 +144,8 @@ def rounding(product, x, rounded, scale):  # type: ignore[no-untyped-def]
         round_row(x, rounded, scale, whole_at(product + INPUTS))
     elif bits == 4:
         round_groups(x, rounded, scale, whole_at(product + INPUTS))
+    else:
+        to_bf16(x, rounded, whole_at(product + INPUTS))
 
 
 @njit(**small)
@@ -308,12 +324,70 @@ def rows_of_16(product, block, x, y, add):  # type: ignore[no-untyped-def]
         store_floats(y + WIDTH * block, gelu(load_floats(y + WIDTH * block)))
 
 
+def _four_by_four(w, size, x, inputs, into):  # type: ignore[no-untyped-def]
+    """Four rows of bf16 weights times four of bf16 inputs, along the inputs; at `into` fp32 [row of inputs, of weights]."""
+    s00, s01, s02, s03 = no_floats(), no_floats(), no_floats(), no_floats()
+    s10, s11, s12, s13 = no_floats(), no_floats(), no_floats(), no_floats()
+    s20, s21, s22, s23 = no_floats(), no_floats(), no_floats(), no_floats()
+    s30, s31, s32, s33 = no_floats(), no_floats(), no_floats(), no_floats()
+    line = 2 * inputs
+    for _ in range(inputs // (2 * LANES)):
+        a, b = load_octets(w), load_octets(w + size)
+        c, d = load_octets(w + 2 * size), load_octets(w + 3 * size)
+        v = load_octets(x)
+        s00, s01, s02, s03 = add_pairs(s00, a, v), add_pairs(s01, b, v), add_pairs(s02, c, v), add_pairs(s03, d, v)
+        v = load_octets(x + line)
+        s10, s11, s12, s13 = add_pairs(s10, a, v), add_pairs(s11, b, v), add_pairs(s12, c, v), add_pairs(s13, d, v)
+        v = load_octets(x + 2 * line)
+        s20, s21, s22, s23 = add_pairs(s20, a, v), add_pairs(s21, b, v), add_pairs(s22, c, v), add_pairs(s23, d, v)
+        v = load_octets(x + 3 * line)
+        s30, s31, s32, s33 = add_pairs(s30, a, v), add_pairs(s31, b, v), add_pairs(s32, c, v), add_pairs(s33, d, v)
+        w, x = w + WIDTH, x + WIDTH
+    first = neighbours(neighbours(s00, s01), neighbours(s02, s03))
+    second = neighbours(neighbours(s10, s11), neighbours(s12, s13))
+    third = neighbours(neighbours(s20, s21), neighbours(s22, s23))
+    fourth = neighbours(neighbours(s30, s31), neighbours(s32, s33))
+    store_floats(into, neighbours(neighbours(first, second), neighbours(third, fourth)))
+
+
+def _no_tiles(w, size, x, inputs, into):  # type: ignore[no-untyped-def]
+    """For processors without bf16, which are never asked for it."""
+
+
+four_by_four = njit(**small)(_four_by_four if VNNI else _no_tiles)
+
+
 @njit(**options)
-def multiply(team, section, product, x, rounded, scale, y, stride, rows, add):  # type: ignore[no-untyped-def]
+def tile_of_16(product, block, x, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
+    """Four rows in bf16, of which `rows` are wanted, times LANES of bf16 weights' rows; `scratch` is 256 bytes."""
+    inputs, outputs = whole_at(product + INPUTS), whole_at(product + OUTPUTS)
+    size, first = 2 * inputs, block * LANES
+    w = whole_at(product + WEIGHTS)
+    for quarter in range(4):
+        # The last block may have fewer: then its last rows are taken again, and what comes of it is not looked at.
+        start = max(0, min(first + 4 * quarter, outputs - 4))
+        four_by_four(w + start * size, size, x, inputs, scratch + WIDTH * quarter)
+    for row in range(rows):
+        if first + LANES <= outputs:
+            for quarter in range(4):
+                for i in range(4):
+                    place = scratch + WIDTH * quarter + 16 * row + 4 * i
+                    put_number(scratch + 256 + 16 * quarter + 4 * i, number_at(place))
+            finish(product, load_floats(scratch + 256), block, y + row * stride, add)
+        else:
+            for output in range(first, outputs):
+                quarter = (output - first) // 4
+                start = max(0, min(first + 4 * quarter, outputs - 4))
+                value = number_at(scratch + WIDTH * quarter + 16 * row + 4 * (output - start))
+                put_output(product, output, value, y + row * stride, add)
+
+
+@njit(**options)
+def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
     """Do parts of a product of `rows` rows, until none is left.
 
-    fp32 rows at `x` are used by bf16 weights, and lie one after the other; what `rounding` made of them by the others.
-    `rounded` has room for whole tiles. `add`: to what stands at y.
+    One row of bf16 weights' inputs is taken as it stands at `x`, in fp32; all others as `rounding` made them, with room
+    for whole tiles. `add`: to what stands at y. `scratch`: 320 bytes of this thread's own.
     """
     bits, inputs = whole_at(product + BITS), whole_at(product + INPUTS)
     blocks, parts = whole_at(product + BLOCKS), whole_at(product + PARTS)
@@ -321,9 +395,12 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add):  
     part = take_part(team, section, parts)
     while part >= 0:
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-            if bits == 16:
-                for row in range(rows):
-                    rows_of_16(product, block, x + 4 * row * inputs, y + row * stride, add)
+            if bits == 16 and rows == 1:
+                rows_of_16(product, block, x, y, add)
+            elif bits == 16:
+                for row in range(0, rows, 4):
+                    out = y + row * stride
+                    tile_of_16(product, block, rounded + 2 * row * inputs, out, stride, min(4, rows - row), add, scratch)
             elif rows == 1:
                 if bits == 8:
                     block_of_8(product, block, rounded, scale, y, add)

@@ -25,6 +25,22 @@ _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
 _FLOATS, _INTS, _OCTETS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES), ir.VectorType(_I8, 4 * LANES)
 _SHORTS, _HALVES = ir.VectorType(_I16, LANES), ir.VectorType(ir.HalfType(), LANES)
+
+
+
+class _BF16(ir.Type):  # type: ignore[misc]
+    """LLVM's `bfloat`, which llvmlite has no name for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BF16)
+
+    def __hash__(self) -> int:
+        return hash(_BF16)
+
+
 _CONTRACT = ("contract",)  # a product and a sum may become one instruction, rounded once
 
 
@@ -152,6 +168,15 @@ def store_fp16(builder: Any, address: Any, value: Any) -> None:
 
 
 @_word(types.void, A, floats)
+def store_bf16(builder: Any, address: Any, value: Any) -> None:
+    """The nearest numbers in bf16, halves to the even one: the upper 16 bits, after adding half of the lower ones."""
+    bits = builder.bitcast(value, _INTS)
+    odd = builder.and_(builder.lshr(bits, ir.Constant(_INTS, [16] * LANES)), ir.Constant(_INTS, [1] * LANES))
+    bits = builder.add(builder.add(bits, odd), ir.Constant(_INTS, [0x7FFF] * LANES))
+    _store(builder, builder.trunc(builder.lshr(bits, ir.Constant(_INTS, [16] * LANES)), _SHORTS), address, 2)
+
+
+@_word(types.void, A, floats)
 def store_rounded(builder: Any, address: Any, value: Any) -> None:
     """LANES whole numbers from -128 to 127, each as a byte."""
     small = ir.VectorType(_I8, LANES)
@@ -177,6 +202,22 @@ def add_fours(builder: Any, sums: Any, unsigned: Any, signed: Any) -> Any:
     pairs = _call(builder, "llvm.x86.avx2.pmadd.ub.sw", ir.VectorType(_I16, 2 * LANES), unsigned, signed)
     ones = ir.Constant(ir.VectorType(_I16, 2 * LANES), [1] * (2 * LANES))
     return builder.add(sums, _call(builder, "llvm.x86.avx2.pmadd.wd", _INTS, pairs, ones))
+
+
+@_word(floats, floats, octets, octets)
+def add_pairs(builder: Any, sums: Any, a: Any, b: Any) -> Any:
+    """`sums` and in each lane two products of bf16, for processors that have it."""
+    pairs = ir.VectorType(_BF16(), 2 * LANES)
+    name = "llvm.x86.avx512bf16.dpbf16ps.512"
+    return _call(builder, name, _FLOATS, sums, builder.bitcast(a, pairs), builder.bitcast(b, pairs))
+
+
+@_word(floats, floats, floats)
+def neighbours(builder: Any, a: Any, b: Any) -> Any:
+    """Sums of neighbouring lanes, those of `a` in the lower half: done four times, 16 registers become their 16 sums."""
+    even = ir.Constant(ir.VectorType(_I32, LANES), list(range(0, 2 * LANES, 2)))
+    odd = ir.Constant(ir.VectorType(_I32, LANES), list(range(1, 2 * LANES, 2)))
+    return builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd))
 
 
 @_word(octets, octets)

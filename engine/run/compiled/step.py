@@ -15,17 +15,20 @@ from engine.run.compiled.linear import LEAST, TILE, CompiledLinear, rows_product
 from engine.run.compiled.machine import READ, machine
 from engine.run.fused_layers import FusedGELU
 from engine.run.linear_base import Linear
+from engine.run.rounding import GROUP
 from engine.run.linear_half import RowsLinear
 from engine.run.quick_norms import FullRMSNorm, HalfRMSNorm, QuickLayerNorm
 
 if TYPE_CHECKING:
     from engine.run.fuse import FusedGPT
 
+MOST = 256  # tokens read at once
+ROOMS = 12  # where `token.py` has the rooms for what lies between
 GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `token.py` numbers them
 
 
 class CompiledStep:
-    """Reads up to TILE tokens of one text with `model`, in one call of compiled code.
+    """Reads tokens of one text with `model`, up to MOST in one call of compiled code.
 
     Raises:
         ValueError: the model is none for it: see `fits`.
@@ -35,15 +38,10 @@ class CompiledStep:
         if not self.fits(model):
             raise ValueError("This model has layers that compiled code does not know.")
         config = model.config
-        self._model, self._width, self._vocabulary = model, config.d_model, config.vocab_size
-        heads = config.n_head + 2 * config.n_kv_head
-        inner = (2 if GATES[config.mlp] else 1) * config.d_ff
-        widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
+        self._model, self._config = model, config
         attention = model.blocks[0].attention
-        self._room = -(-config.context_length // FOLD) * FOLD + 4 * lanes(target())  # scores, and a strip's end
-        self._kept: list[Any] = []  # what addresses lead to
-        self._stream = self._floats(TILE * config.d_model)
         head_eps = attention.norms[0].eps if attention.norms is not None else 0.0
+        self._kept: list[Tensor] = []  # what addresses lead to
         numbers = [
             config.n_layer,
             config.d_model,
@@ -55,15 +53,7 @@ class CompiledStep:
             GATES[config.mlp],
             *map(_bits, (config.norm_eps, head_eps, attention.scale)),
             self._address(model.rotations),
-            self._stream.data_ptr(),
-            self._floats(TILE * widest).data_ptr(),
-            self._floats(TILE * widest // 4).data_ptr(),
-            self._floats(TILE * 3 * (widest // 32)).data_ptr(),
-            self._floats(TILE * heads * config.head_dim).data_ptr(),
-            self._floats(TILE * config.n_head * config.head_dim).data_ptr(),
-            self._floats(TILE * inner).data_ptr(),
-            self._floats(torch.get_num_threads() * self._room).data_ptr(),
-            4 * self._room,
+            *[0] * len(self._rooms(0)),
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -75,7 +65,35 @@ class CompiledStep:
             numbers.append(self._address(attention.norms[0].weight if attention.norms is not None else None))
         self._numbers = np.array(numbers, np.int64)
         _KEPT.append(self._numbers)
-        self._padded = -(-self._vocabulary // lanes(target())) * lanes(target())
+        self._padded = -(-config.vocab_size // lanes(target())) * lanes(target())
+        self._rows, self._threads = 0, 0  # that there is room for
+
+    def _rooms(self, rows: int) -> list[int]:
+        """How many fp32 numbers what lies between takes for `rows` tokens, in `token.py`'s order; then a room's bytes."""
+        config, threads = self._config, torch.get_num_threads()
+        widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
+        scores = -(-config.context_length // FOLD) * FOLD + 4 * lanes(target())  # and a strip's end
+        each = (
+            config.d_model,
+            widest,
+            widest // 2,  # rounded: bf16 at most
+            3 * (widest // GROUP),
+            (config.n_head + 2 * config.n_kv_head) * config.head_dim,
+            config.n_head * config.head_dim,
+            (2 if GATES[config.mlp] else 1) * config.d_ff,
+        )
+        return [*(rows * numbers for numbers in each), 4 * threads * scores, 4 * scores]
+
+    def _make_room(self, rows: int) -> None:
+        """Have room for `rows` tokens, in whole tiles, and for as many threads as there are."""
+        threads = torch.get_num_threads()
+        if rows <= self._rows and threads <= self._threads:
+            return
+        self._rows, self._threads = max(-(-rows // TILE) * TILE, self._rows), max(threads, self._threads)
+        *sizes, row = self._rooms(self._rows)
+        self._between = [torch.zeros(size + 16) for size in sizes]
+        self._numbers[ROOMS : ROOMS + len(sizes)] = [room.data_ptr() for room in self._between]
+        self._numbers[ROOMS + len(sizes)] = row
 
     @staticmethod
     def fits(model: FusedGPT) -> bool:
@@ -103,29 +121,25 @@ class CompiledStep:
 
     def __call__(self, token: int, cache: KVCache) -> Tensor:
         """Read one more token; returns the logits [vocabulary] behind it."""
-        return self.few([token], cache)[0]
+        return self.read([token], cache, 1)[0]
 
-    def few(self, tokens: list[int], cache: KVCache) -> Tensor:
-        """Read up to TILE tokens behind what `cache` holds; returns the logits [tokens, vocabulary] behind each."""
+    def read(self, tokens: list[int], cache: KVCache, wanted: int) -> Tensor:
+        """Read up to MOST tokens behind what `cache` holds; returns the logits [wanted, vocabulary] behind the last."""
         count, length, kept = len(tokens), cache.length, cache.tensor
+        self._make_room(count)
         rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
-        self._stream[: count * self._width].view(count, -1).copy_(rows)
-        logits = torch.empty(count, self._padded)
-        room = kept.shape[3]
-        machine().do(
-            READ, self._numbers.ctypes.data, count, length, kept.data_ptr(), room, logits.data_ptr(), 4 * self._padded, 0
-        )
+        self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
+        logits, line = torch.empty(wanted, self._padded), 4 * self._padded
+        places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), line
+        machine().do(READ, self._numbers.ctypes.data, count, length, *places, wanted)
         cache.took(count)
-        return logits.narrow(1, 0, self._vocabulary)
+        return logits.narrow(1, 0, self._config.vocab_size)
 
-    def takes(self, cache: KVCache, count: int) -> bool:
-        """Whether `few` can read so many tokens into `cache`."""
+    @staticmethod
+    def takes(cache: KVCache, count: int) -> bool:
+        """Whether `read` can read so many tokens into `cache`, in pieces of MOST."""
         fits = cache.folded and cache.tensor.dtype == KEPT and cache.tensor.shape[1] == 1
-        return fits and count <= TILE and cache.length + count <= cache.tensor.shape[3]
-
-    def _floats(self, count: int) -> Tensor:
-        self._kept.append(room := torch.zeros(count + 16))
-        return room[:count]
+        return fits and cache.length + count <= cache.tensor.shape[3]
 
     def _address(self, numbers: Tensor | None) -> int:
         """Of `numbers` in fp32; 0 for none."""
