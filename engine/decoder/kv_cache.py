@@ -94,11 +94,55 @@ class FoldedLayerCache(LayerCache):
         return self.k.view(batch, heads, -1, head_dim, FOLD)
 
 
+class CompactLayerCache(LayerCache):
+    """The same in 8 bits, as compiled code reads them; keys and values [B, K, capacity, D + 4], int8.
+
+    FOLD positions of a head are a block: D·FOLD bytes and FOLD fp32, each what a step of that position's is worth. A
+    byte is the number of steps and 128. Of keys, four numbers are followed by the next position's: [D/4, FOLD, 4]; of
+    values all of a position's: [FOLD, D].
+    """
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """As `LayerCache.append`; what comes back is fp32, and copied."""
+        count = k.shape[2]
+        where = torch.arange(self.length, self.length + count)
+        block, place = where // FOLD, where % FOLD
+        for kept, new, keys in ((self.k, k, True), (self.v, v, False)):
+            step = (new.float().abs().amax(-1) / 127).clamp(min=1e-20)
+            levels = (new.float() / step[..., None]).round_().add_(128).to(torch.uint8)
+            numbers, steps = self._blocks(kept, keys)
+            steps[:, :, block, place] = step
+            if keys:
+                numbers[:, :, block, :, place] = levels.unflatten(-1, (-1, 4)).permute(2, 0, 1, 3, 4)
+            else:
+                numbers[:, :, block, place] = levels
+        self.length += count
+        return self.everything()
+
+    def everything(self) -> tuple[Tensor, Tensor]:
+        whole = -(-self.length // FOLD)
+        found = []
+        for kept, keys in ((self.k, True), (self.v, False)):
+            numbers, steps = (part[:, :, :whole] for part in self._blocks(kept, keys))
+            levels = (numbers.transpose(3, 4).flatten(4) if keys else numbers).flatten(2, 3)[:, :, : self.length]
+            found.append((levels.float() - 128) * steps.flatten(2)[:, :, : self.length, None])
+        return found[0], found[1]
+
+    @staticmethod
+    def _blocks(kept: Tensor, keys: bool) -> tuple[Tensor, Tensor]:
+        """Views of numbers, uint8 [B, K, blocks, …], and steps, fp32 [B, K, blocks, FOLD]."""
+        head_dim = kept.shape[3] - 4
+        blocks = kept.view(torch.uint8).flatten(2).unflatten(2, (-1, FOLD * (head_dim + 4)))
+        numbers, steps = blocks.split((FOLD * head_dim, 4 * FOLD), -1)
+        return numbers.unflatten(-1, (-1, FOLD, 4) if keys else (FOLD, -1)), steps.view(torch.float32)
+
+
 class KVCache:
     """The whole decoder's cache, for `capacity` tokens. `length` is how many it holds.
 
     Args:
         folded: have keys lie as `FoldedLayerCache` wants them.
+        compact: have all lie as `CompactLayerCache` does; `dtype` is int8 then.
     """
 
     def __init__(
@@ -110,13 +154,14 @@ class KVCache:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         folded: bool = False,
+        compact: bool = False,
     ) -> None:
-        self.capacity, self.folded = capacity or config.context_length, folded
-        whole = self._whole(self.capacity)
-        shape = (2 * config.n_layer, batch, config.n_kv_head, whole, config.head_dim)  # k, v, k, v, …
-        self.tensor = room_for(shape, torch.device(device), dtype)
+        self.capacity, self.folded, self.compact = capacity or config.context_length, folded, compact
+        whole, each = self._whole(self.capacity), config.head_dim + (4 if compact else 0)
+        shape = (2 * config.n_layer, batch, config.n_kv_head, whole, each)  # k, v, k, v, …
+        self.tensor = room_for(shape, torch.device(device), torch.int8 if compact else dtype)
         parts = self.tensor.unbind(0)
-        make = FoldedLayerCache if folded else LayerCache
+        make = FoldedLayerCache if folded else CompactLayerCache if compact else LayerCache
         self.layers = [make(k, v) for k, v in zip(parts[::2], parts[1::2], strict=True)]
 
     @property
@@ -133,6 +178,8 @@ class KVCache:
 
         Cutting tensors costs a microsecond each time; here they are cut for all layers at once.
         """
+        if self.compact:
+            return
         cut = self.cut(self.tensor, self.length, self.folded)
         for number, layer in enumerate(self.layers):
             layer.ready = cut[4 * number : 4 * number + 4]  # type: ignore[assignment]
@@ -190,7 +237,7 @@ class KVCache:
 
     def _whole(self, positions: int) -> int:
         """As many positions as whole blocks have; a block is one piece of memory, and moves as that."""
-        return -(-positions // FOLD) * FOLD if self.folded else positions
+        return -(-positions // FOLD) * FOLD if self.folded or self.compact else positions
 
     def _move(self, tensor: Tensor) -> None:
         """Have everything in `tensor` from now on."""

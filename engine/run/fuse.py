@@ -128,8 +128,9 @@ class FusedGPT:
         On a CPU that is fp16 in `bags.py`'s order, or for small models fp32, as one query over bf16 takes `F.sdpa` five
         times as long there, except with AMX.
         """
+        if batch == 1 and isinstance(self.step, CompiledStep):
+            return KVCache(self.config, capacity=capacity, device=self.device, compact=True)
         folded = self._large and self.precision != "fp32" and self.device.type == "cpu" and has_bags()
-        folded = folded or isinstance(self.step, CompiledStep)
         if self.device.type != "cpu":
             dtype = self.dtype
         elif folded:

@@ -92,7 +92,8 @@ class RowLookup:
     def __init__(self, table: Stored, dtype: torch.dtype) -> None:
         # Asking a file for its tensor takes 40 µs; what comes back is a view of the mapped file, and can be kept.
         self.whole = table.read_rows is None
-        self._rows = partial(torch.embedding, table.read()) if self.whole else table.rows
+        self.table = table.read() if self.whole else None
+        self._rows = partial(torch.embedding, self.table) if self.table is not None else table.rows
         self._dtype = dtype
 
     def __call__(self, tokens: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from engine.catalog import BUNDLED, DEFAULT_MODEL
 from engine.files.model_folder import load_fused
 from engine.run.device import choose
 from engine.run.fuse import Decoder
-from engine.run.generate_steps import decode, new_cache
+from engine.run.generate_steps import decode, new_cache, read_few
 
 PRECISIONS = ("bf16", "int8", "int4")
 READ, STEPWISE = 6_000, 1_500  # tokens read in pieces of 512, and of these one by one
@@ -56,8 +56,9 @@ def _against(surprise: Tensor, reference: Tensor) -> str:
 def _reading(model: Decoder, ids: list[int]) -> Tensor:
     pieces = []
     for start in range(0, len(ids) - 1, 512):
-        row = torch.tensor([ids[start : start + 513]])
-        pieces.append(F.cross_entropy(model(row[:, :-1])[0].float(), row[0, 1:], reduction="none"))
+        row, cache = ids[start : start + 513], new_cache(model)
+        logits = [read_few(model, row[:-1][half : half + 256], cache).float() for half in range(0, len(row) - 1, 256)]
+        pieces.append(F.cross_entropy(torch.cat(logits), torch.tensor(row[1:]), reduction="none"))
     return torch.cat(pieces)
 
 

@@ -20,6 +20,8 @@ from engine.run.compiled.registers import (
     add_pairs,
     as_floats,
     everywhere,
+    first_quarters,
+    fourth_quarters,
     four_everywhere,
     high_halves,
     larger,
@@ -36,10 +38,12 @@ from engine.run.compiled.registers import (
     number_at,
     one_everywhere,
     put_number,
+    second_quarters,
     store_bf16,
     store_floats,
     store_rounded,
     sum_of,
+    third_quarters,
     two_to_the,
     whole_at,
     without_sign,
@@ -324,8 +328,8 @@ def rows_of_16(product, block, x, y, add):  # type: ignore[no-untyped-def]
         store_floats(y + WIDTH * block, gelu(load_floats(y + WIDTH * block)))
 
 
-def _four_by_four(w, size, x, inputs, into):  # type: ignore[no-untyped-def]
-    """Four rows of bf16 weights times four of bf16 inputs, along the inputs; at `into` fp32 [row of inputs, of weights]."""
+def _four_by_four(w, size, x, inputs):  # type: ignore[no-untyped-def]
+    """Four rows of bf16 weights times four of bf16 inputs, along the inputs; 16 sums, each input's four side by side."""
     s00, s01, s02, s03 = no_floats(), no_floats(), no_floats(), no_floats()
     s10, s11, s12, s13 = no_floats(), no_floats(), no_floats(), no_floats()
     s20, s21, s22, s23 = no_floats(), no_floats(), no_floats(), no_floats()
@@ -347,39 +351,41 @@ def _four_by_four(w, size, x, inputs, into):  # type: ignore[no-untyped-def]
     second = neighbours(neighbours(s10, s11), neighbours(s12, s13))
     third = neighbours(neighbours(s20, s21), neighbours(s22, s23))
     fourth = neighbours(neighbours(s30, s31), neighbours(s32, s33))
-    store_floats(into, neighbours(neighbours(first, second), neighbours(third, fourth)))
+    return neighbours(neighbours(first, second), neighbours(third, fourth))
 
 
-def _no_tiles(w, size, x, inputs, into):  # type: ignore[no-untyped-def]
+def _no_tiles(w, size, x, inputs):  # type: ignore[no-untyped-def]
     """For processors without bf16, which are never asked for it."""
+    return no_floats()
 
 
-four_by_four = njit(**small)(_four_by_four if VNNI else _no_tiles)
+four_by_four = njit(**options)(_four_by_four if VNNI else _no_tiles)
 
 
 @njit(**options)
 def tile_of_16(product, block, x, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
-    """Four rows in bf16, of which `rows` are wanted, times LANES of bf16 weights' rows; `scratch` is 256 bytes."""
+    """Four rows in bf16, of which `rows` are wanted, times LANES of bf16 weights' rows; `scratch` has room for those."""
     inputs, outputs = whole_at(product + INPUTS), whole_at(product + OUTPUTS)
-    size, first = 2 * inputs, block * LANES
+    size, first, last = 2 * inputs, block * LANES, max(outputs - 4, 0)
     w = whole_at(product + WEIGHTS)
-    for quarter in range(4):
-        # The last block may have fewer: then its last rows are taken again, and what comes of it is not looked at.
-        start = max(0, min(first + 4 * quarter, outputs - 4))
-        four_by_four(w + start * size, size, x, inputs, scratch + WIDTH * quarter)
-    for row in range(rows):
-        if first + LANES <= outputs:
-            for quarter in range(4):
-                for i in range(4):
-                    place = scratch + WIDTH * quarter + 16 * row + 4 * i
-                    put_number(scratch + 256 + 16 * quarter + 4 * i, number_at(place))
-            finish(product, load_floats(scratch + 256), block, y + row * stride, add)
-        else:
+    if first + LANES > outputs:  # what is not there is not read: the last rows are taken once more instead
+        for row in range(rows):
             for output in range(first, outputs):
-                quarter = (output - first) // 4
-                start = max(0, min(first + 4 * quarter, outputs - 4))
-                value = number_at(scratch + WIDTH * quarter + 16 * row + 4 * (output - start))
+                start = min(first + (output - first) // 4 * 4, last)
+                store_floats(scratch, four_by_four(w + start * size, size, x, inputs))
+                value = number_at(scratch + 16 * row + 4 * (output - start))
                 put_output(product, output, value, y + row * stride, add)
+        return
+    w += first * size
+    a, b = four_by_four(w, size, x, inputs), four_by_four(w + 4 * size, size, x, inputs)
+    c, d = four_by_four(w + 8 * size, size, x, inputs), four_by_four(w + 12 * size, size, x, inputs)
+    finish(product, first_quarters(a, b, c, d), block, y, add)
+    if rows > 1:
+        finish(product, second_quarters(a, b, c, d), block, y + stride, add)
+    if rows > 2:
+        finish(product, third_quarters(a, b, c, d), block, y + 2 * stride, add)
+    if rows > 3:
+        finish(product, fourth_quarters(a, b, c, d), block, y + 3 * stride, add)
 
 
 @njit(**options)
@@ -387,7 +393,7 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
     """Do parts of a product of `rows` rows, until none is left.
 
     One row of bf16 weights' inputs is taken as it stands at `x`, in fp32; all others as `rounding` made them, with room
-    for whole tiles. `add`: to what stands at y. `scratch`: 320 bytes of this thread's own.
+    for whole tiles. `add`: to what stands at y. `scratch`: a register's room of this thread's own.
     """
     bits, inputs = whole_at(product + BITS), whole_at(product + INPUTS)
     blocks, parts = whole_at(product + BLOCKS), whole_at(product + PARTS)

@@ -24,7 +24,7 @@ from engine.run.compiled.building import LANES, VNNI
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
 _FLOATS, _INTS, _OCTETS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES), ir.VectorType(_I8, 4 * LANES)
-_SHORTS, _HALVES = ir.VectorType(_I16, LANES), ir.VectorType(ir.HalfType(), LANES)
+_SHORTS = ir.VectorType(_I16, LANES)
 
 
 
@@ -122,9 +122,9 @@ def load_bf16(builder: Any, address: Any) -> Any:
 
 
 @_word(floats, A)
-def load_fp16(builder: Any, address: Any) -> Any:
-    """LANES numbers in fp16."""
-    return builder.fpext(_load(builder, address, _HALVES, 2), _FLOATS)
+def load_bytes(builder: Any, address: Any) -> Any:
+    """LANES numbers from 0 to 255, a byte each."""
+    return builder.uitofp(builder.zext(_load(builder, address, ir.VectorType(_I8, LANES), 1), _INTS), _FLOATS)
 
 
 @_word(octets, A)
@@ -160,11 +160,6 @@ def everywhere(builder: Any, value: Any) -> Any:
 @_word(types.void, A, floats)
 def store_floats(builder: Any, address: Any, value: Any) -> None:
     _store(builder, value, address, 4)
-
-
-@_word(types.void, A, floats)
-def store_fp16(builder: Any, address: Any, value: Any) -> None:
-    _store(builder, builder.fptrunc(value, _HALVES), address, 2)
 
 
 @_word(types.void, A, floats)
@@ -218,6 +213,26 @@ def neighbours(builder: Any, a: Any, b: Any) -> Any:
     even = ir.Constant(ir.VectorType(_I32, LANES), list(range(0, 2 * LANES, 2)))
     odd = ir.Constant(ir.VectorType(_I32, LANES), list(range(1, 2 * LANES, 2)))
     return builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd))
+
+
+def _quarter(number: int) -> Any:
+    """A word: the quarters with this number of four registers, side by side."""
+
+    @_word(floats, floats, floats, floats, floats)
+    def quarters(builder: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+        size = LANES // 4
+        two = ir.VectorType(_I32, 2 * size)
+        which = [number * size + lane for lane in range(size)]
+        half = ir.Constant(two, [*which, *(LANES + lane for lane in which)])
+        whole = ir.Constant(ir.VectorType(_I32, LANES), list(range(LANES)))
+        return builder.shuffle_vector(
+            builder.shuffle_vector(a, b, half), builder.shuffle_vector(c, d, half), whole
+        )
+
+    return quarters
+
+
+first_quarters, second_quarters, third_quarters, fourth_quarters = map(_quarter, range(4))
 
 
 @_word(octets, octets)
@@ -337,11 +352,6 @@ def number_at(builder: Any, address: Any) -> Any:
 @_word(types.void, A, types.float32)
 def put_number(builder: Any, address: Any, value: Any) -> None:
     _store(builder, value, address, 4)
-
-
-@_word(types.void, A, types.float32)
-def put_fp16(builder: Any, address: Any, value: Any) -> None:
-    _store(builder, builder.fptrunc(value, ir.HalfType()), address, 2)
 
 
 @_word(A, A)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from engine.decoder.kv_cache import FOLD, KVCache
-from engine.run.bags import KEPT, has_bags
 from engine.run.compiled.host import lanes, target
 from engine.run.compiled.linear import LEAST, TILE, CompiledLinear, rows_product
 from engine.run.compiled.machine import READ, machine
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from engine.run.fuse import FusedGPT
 
 MOST = 256  # tokens read at once
+POCKET = 4096  # bytes that each thread has for itself
 ROOMS = 12  # where `token.py` has the rooms for what lies between
 GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `token.py` numbers them
 
@@ -54,6 +54,7 @@ class CompiledStep:
             *map(_bits, (config.norm_eps, head_eps, attention.scale)),
             self._address(model.rotations),
             *[0] * len(self._rooms(0)),
+            *self._table(),
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -82,7 +83,19 @@ class CompiledStep:
             config.n_head * config.head_dim,
             (2 if GATES[config.mlp] else 1) * config.d_ff,
         )
-        return [*(rows * numbers for numbers in each), 4 * threads * scores, 4 * scores]
+        return [*(rows * numbers for numbers in each), threads * (POCKET // 4 + 4 * scores), 4 * scores]
+
+    def _table(self) -> list[int]:
+        """Where tokens are found, and the embedding's table, its bits, the positions' and what it is multiplied by."""
+        self._tokens = np.zeros(MOST, np.int64)
+        table, positions = self._model.embedding.table, self._model.positions
+        bits = {torch.bfloat16: 16, torch.float32: 32}.get(table.dtype, 0) if table is not None else 0
+        self._embeds = bits == 0 or not table.is_contiguous()
+        if self._embeds:
+            return [0] * 5
+        self._kept.append(table)
+        scale = _bits(self._config.embedding_scale)
+        return [self._tokens.ctypes.data, table.data_ptr(), bits, self._address(positions), scale]
 
     def _make_room(self, rows: int) -> None:
         """Have room for `rows` tokens, in whole tiles, and for as many threads as there are."""
@@ -112,8 +125,8 @@ class CompiledStep:
             and not any(config.local_layers)
             and all(width % LEAST == 0 for width in widths)
             and config.head_dim % lanes(target()) == 0
+            and config.head_dim <= POCKET // 8
             and model.stream is None
-            and has_bags()
             and all(isinstance(layer, CompiledLinear | RowsLinear) for layer in layers)
             and all(isinstance(norm, FullRMSNorm | HalfRMSNorm | QuickLayerNorm) for norm in norms)
             and all(block.mlp.activate is None for block in model.blocks if isinstance(block.mlp, FusedGELU))
@@ -127,8 +140,11 @@ class CompiledStep:
         """Read up to MOST tokens behind what `cache` holds; returns the logits [wanted, vocabulary] behind the last."""
         count, length, kept = len(tokens), cache.length, cache.tensor
         self._make_room(count)
-        rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
-        self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
+        if self._embeds:  # from a table that compiled code cannot read
+            rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
+            self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
+        else:
+            self._tokens[:count] = tokens
         logits, line = torch.empty(wanted, self._padded), 4 * self._padded
         places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), line
         machine().do(READ, self._numbers.ctypes.data, count, length, *places, wanted)
@@ -138,8 +154,7 @@ class CompiledStep:
     @staticmethod
     def takes(cache: KVCache, count: int) -> bool:
         """Whether `read` can read so many tokens into `cache`, in pieces of MOST."""
-        fits = cache.folded and cache.tensor.dtype == KEPT and cache.tensor.shape[1] == 1
-        return fits and cache.length + count <= cache.tensor.shape[3]
+        return cache.compact and cache.tensor.shape[1] == 1 and cache.length + count <= cache.tensor.shape[3]
 
     def _address(self, numbers: Tensor | None) -> int:
         """Of `numbers` in fp32; 0 for none."""

@@ -10,47 +10,58 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.run.compiled.building import LANES
+from engine.run.compiled.building import LANES, VNNI
 from engine.run.compiled.products import (
     BITS,
     INPUTS,
     PARTS,
     PRODUCT,
     TILE,
+    WIDTH,
     exponential,
     gelu,
     multiply,
+    round_row,
     rounding,
     row_bytes,
     scale_bytes,
     sigmoid,
 )
 from engine.run.compiled.registers import (
+    add_fours,
+    as_floats,
     everywhere,
+    four_everywhere,
     larger,
     largest_of,
+    load_bf16,
+    load_bytes,
     load_floats,
-    load_fp16,
+    load_octets,
+    nearest,
     no_floats,
+    no_ints,
     number_at,
     one_everywhere,
-    put_fp16,
     put_number,
     store_floats,
-    store_fp16,
+    store_rounded,
     sum_of,
     whole_at,
+    without_sign,
 )
 from engine.run.compiled.team import close_parts, open_parts, opened, options, part_done, small, take_part
 
-LAYERS, WIDTH, INNER, HEADS, KV_HEADS, HEAD_DIM = 0, 8, 16, 24, 32, 40
+LAYERS, STREAM_WIDTH, INNER, HEADS, KV_HEADS, HEAD_DIM = 0, 8, 16, 24, 32, 40
 LAYER_NORM, GATE = 48, 56  # whether norms take away the mean; how the gate is bent: 0 there is none, 1 SiLU, 2 GELU
 EPS, HEAD_EPS, SCALE = 64, 72, 80  # fp32 in the lower half
 ROPE = 88  # the address of cosines and sines in turn, fp32 [context, D/2, 2], or 0
 STREAM, BETWEEN, ROUNDED, SCALES = 96, 104, 112, 120  # rows: the residual stream; what a product reads; it rounded
 PROJECTED, ATTENDED, EXPANDED = 128, 136, 144  # rows of what products wrote, and of what attention did
-SCORES, ROOM = 152, 160  # room for four rows of scores for each thread, and a row's bytes
-FINAL_WEIGHT, FINAL_BIAS, HEAD = 168, 176, 184  # the last norm, and the head's product from here on
+POCKETS, ROOM = 152, 160  # each thread's own: POCKET bytes, and four rows of scores, of so many bytes each
+TOKENS, TABLE, TABLE_BITS, POSITIONS = 168, 176, 184, 192  # the embedding, bf16 or fp32; TABLE is 0: it is in the stream
+TABLE_SCALE = 200
+FINAL_WEIGHT, FINAL_BIAS, HEAD = 208, 216, 224  # the last norm, and the head's product from here on
 FIRST_LAYER = HEAD + PRODUCT
 QKV, OUT, UP, DOWN = 0, PRODUCT, 2 * PRODUCT, 3 * PRODUCT  # a layer's products
 NORM_WEIGHT, NORM_BIAS, MLP_WEIGHT, MLP_BIAS, HEAD_NORMS = (4 * PRODUCT + 8 * number for number in range(5))
@@ -58,6 +69,8 @@ LAYER = 4 * PRODUCT + 40  # bytes
 SECTIONS = 10  # of a layer that are shared out; of the head, two
 SOME = 32  # rows whose heads, keys and values are a part
 AS_IT_IS, NORMED, CENTRED = 0, 3, 4  # what is done with a product's rows before; in between, the kinds of GATE
+POCKET = 4096  # bytes
+QUERY = 127 if VNNI else 63  # the largest of a rounded query: a key's byte is up to 255, and two products share 16 bits
 FOLD = 256  # positions in a block of keys: see `kv_cache.py`
 
 
@@ -104,8 +117,11 @@ def turn_head(x, rope, head_dim):  # type: ignore[no-untyped-def]
 
 
 @njit(**options)
-def store_token(model, layer, heads, position, keys, values, capacity):  # type: ignore[no-untyped-def]
-    """Norm and turn one token's queries and keys at `heads`, and put keys and values behind what the cache holds."""
+def store_token(model, layer, heads, position, keys, values, size, pocket):  # type: ignore[no-untyped-def]
+    """Norm and turn one token's queries and keys at `heads`, and put keys and values behind what the cache holds.
+
+    `keys` and `values` lie as `CompactLayerCache` has them; a head's are `size` bytes.
+    """
     queries, kv, head_dim = whole_at(model + HEADS), whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM)
     rope, norms, eps = whole_at(model + ROPE), whole_at(layer + HEAD_NORMS), number_at(model + HEAD_EPS)
     for head in range(queries + kv):
@@ -114,162 +130,220 @@ def store_token(model, layer, heads, position, keys, values, capacity):  # type:
             norm_row(place, norms + 4 * head * head_dim, 0, place, head_dim, eps, False)
         if rope:
             turn_head(place, rope + 4 * position * head_dim, head_dim)
-    block, within = position // FOLD, position % FOLD
+    within = position % FOLD
+    behind = position // FOLD * FOLD * (head_dim + 4)
     for head in range(kv):
         k, v = heads + 4 * (queries + head) * head_dim, heads + 4 * (queries + kv + head) * head_dim
-        into = keys + 2 * ((head * (capacity // FOLD) + block) * head_dim * FOLD + within)
-        for i in range(head_dim):
-            put_fp16(into + 2 * i * FOLD, number_at(k + 4 * i))
-        into = values + 2 * (head * capacity + position) * head_dim
-        for i in range(0, head_dim, LANES):
-            store_fp16(into + 2 * i, load_floats(v + 4 * i))
+        block = keys + head * size + behind
+        round_row(k, pocket, block + FOLD * head_dim + 4 * within, head_dim)
+        for i in range(0, head_dim, 4):
+            put_number(block + i * FOLD + 4 * within, number_at(pocket + i))  # four bytes, whatever they are
+        block = values + head * size + behind
+        round_row(v, block + within * head_dim, block + FOLD * head_dim + 4 * within, head_dim)
 
 
-@njit(**small)
-def weigh(scores, total, width):  # type: ignore[no-untyped-def]
-    """Softmax over `total` scores, without dividing; 0 from there to `width`. Returns what they add up to."""
+@njit(**options)
+def round_query(q, into, head_dim):  # type: ignore[no-untyped-def]
+    """fp32 [D] → bytes -QUERY…QUERY; returns a step of them, and 128 times what they add up to."""
+    most = no_floats()
+    for i in range(0, head_dim, LANES):
+        most = larger(most, without_sign(load_floats(q + 4 * i)))
+    largest, total = max(largest_of(most), np.float32(1e-20)), no_floats()
+    factor = everywhere(np.float32(QUERY) / largest)
+    for i in range(0, head_dim, LANES):
+        whole = nearest(load_floats(q + 4 * i) * factor)
+        total = total + whole
+        store_rounded(into + i, whole)
+    return largest / np.float32(QUERY), np.float32(128.0) * sum_of(total)
+
+
+@njit(**options)
+def weigh(scores, total, width, values, head_dim):  # type: ignore[no-untyped-def]
+    """Softmax over `total` scores, times the steps of the values there; 0 from there to `width`.
+
+    Not divided: returns what the weights add up to, and 128 times what they do after the steps.
+    """
     for i in range(total, (total + LANES - 1) // LANES * LANES):
         put_number(scores + 4 * i, np.float32(-np.inf))
     most = everywhere(np.float32(-np.inf))
     for i in range(0, total, LANES):
         most = larger(most, load_floats(scores + 4 * i))
-    top, weights = everywhere(largest_of(most)), no_floats()
-    for i in range(0, total, LANES):
+    top, weights, stepped = everywhere(largest_of(most)), no_floats(), no_floats()
+    whole = total // LANES * LANES
+    for i in range(0, whole, LANES):
         weight = exponential(load_floats(scores + 4 * i) - top)
         weights = weights + weight
+        steps = values + i // FOLD * FOLD * (head_dim + 4) + FOLD * head_dim + 4 * (i % FOLD)
+        weight = weight * load_floats(steps)
+        stepped = stepped + weight
         store_floats(scores + 4 * i, weight)
-    # What was -∞ has e⁻⁸⁷ each, which is nothing beside the largest's 1; it must not weigh what a cache happens to hold.
+    all_, all_stepped = sum_of(weights), sum_of(stepped)
+    if whole < total:  # steps behind `total` may be anything, and are not to be touched
+        store_floats(scores + 4 * whole, exponential(load_floats(scores + 4 * whole) - top))
+        steps = values + whole // FOLD * FOLD * (head_dim + 4) + FOLD * head_dim + 4 * (whole % FOLD)
+        for i in range(total - whole):
+            weight = number_at(scores + 4 * (whole + i))
+            all_ += weight
+            weight *= number_at(steps + 4 * i)
+            all_stepped += weight
+            put_number(scores + 4 * (whole + i), weight)
     for i in range(total, width):
         put_number(scores + 4 * i, np.float32(0.0))
-    return sum_of(weights)
+    return all_, np.float32(128.0) * all_stepped
 
 
 @njit(**options)
-def attend_one(q, keys, values, scores, total, head_dim, scale, into):  # type: ignore[no-untyped-def]
+def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):  # type: ignore[no-untyped-def]
     """One head's query [D] over the first `total` positions of its keys and values; fp32 [D] at `into`."""
-    strip = 4 * LANES
+    step, shift = round_query(q, pocket, head_dim)
+    strip, back, factor = 4 * LANES, everywhere(shift), everywhere(step * scale)
     for first in range(0, total, strip):
-        k = keys + 2 * ((first // FOLD) * head_dim * FOLD + first % FOLD)
-        a, b, c, d = no_floats(), no_floats(), no_floats(), no_floats()
-        for i in range(head_dim):
-            number = one_everywhere(q + 4 * i)
-            a = a + number * load_fp16(k)
-            b = b + number * load_fp16(k + 2 * LANES)
-            c = c + number * load_fp16(k + 4 * LANES)
-            d = d + number * load_fp16(k + 6 * LANES)
-            k += 2 * FOLD
+        block = keys + first // FOLD * FOLD * (head_dim + 4)
+        k, steps = block + 4 * (first % FOLD), block + FOLD * head_dim + 4 * (first % FOLD)
+        a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
+        for i in range(0, head_dim, 4):
+            four = four_everywhere(pocket + i)
+            a = add_fours(a, load_octets(k), four)
+            b = add_fours(b, load_octets(k + WIDTH), four)
+            c = add_fours(c, load_octets(k + 2 * WIDTH), four)
+            d = add_fours(d, load_octets(k + 3 * WIDTH), four)
+            k += 4 * FOLD
         place = scores + 4 * first
-        store_floats(place, a * everywhere(scale))
-        store_floats(place + 4 * LANES, b * everywhere(scale))
-        store_floats(place + 8 * LANES, c * everywhere(scale))
-        store_floats(place + 12 * LANES, d * everywhere(scale))
-    factor = everywhere(np.float32(1.0) / weigh(scores, total, total))
+        store_floats(place, (as_floats(a) - back) * load_floats(steps) * factor)
+        store_floats(place + WIDTH, (as_floats(b) - back) * load_floats(steps + WIDTH) * factor)
+        store_floats(place + 2 * WIDTH, (as_floats(c) - back) * load_floats(steps + 2 * WIDTH) * factor)
+        store_floats(place + 3 * WIDTH, (as_floats(d) - back) * load_floats(steps + 3 * WIDTH) * factor)
+    weights, shift = weigh(scores, total, total, values, head_dim)
+    factor, back = everywhere(np.float32(1.0) / weights), everywhere(shift)
     wide = head_dim // strip * strip
     for start in range(0, wide, strip):
-        v = values + 2 * start
         a, b, c, d = no_floats(), no_floats(), no_floats(), no_floats()
-        for i in range(total):
-            weight = one_everywhere(scores + 4 * i)
-            a = a + weight * load_fp16(v)
-            b = b + weight * load_fp16(v + 2 * LANES)
-            c = c + weight * load_fp16(v + 4 * LANES)
-            d = d + weight * load_fp16(v + 6 * LANES)
-            v += 2 * head_dim
+        for first in range(0, total, FOLD):
+            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
+            for _ in range(min(FOLD, total - first)):
+                weight = one_everywhere(w)
+                a = a + weight * load_bytes(v)
+                b = b + weight * load_bytes(v + LANES)
+                c = c + weight * load_bytes(v + 2 * LANES)
+                d = d + weight * load_bytes(v + 3 * LANES)
+                v, w = v + head_dim, w + 4
         place = into + 4 * start
-        store_floats(place, a * factor)
-        store_floats(place + 4 * LANES, b * factor)
-        store_floats(place + 8 * LANES, c * factor)
-        store_floats(place + 12 * LANES, d * factor)
+        store_floats(place, (a - back) * factor)
+        store_floats(place + WIDTH, (b - back) * factor)
+        store_floats(place + 2 * WIDTH, (c - back) * factor)
+        store_floats(place + 3 * WIDTH, (d - back) * factor)
     for start in range(wide, head_dim, LANES):
-        v, a = values + 2 * start, no_floats()
-        for i in range(total):
-            a = a + one_everywhere(scores + 4 * i) * load_fp16(v)
-            v += 2 * head_dim
-        store_floats(into + 4 * start, a * factor)
+        a = no_floats()
+        for first in range(0, total, FOLD):
+            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
+            for _ in range(min(FOLD, total - first)):
+                a = a + one_everywhere(w) * load_bytes(v)
+                v, w = v + head_dim, w + 4
+        store_floats(into + 4 * start, (a - back) * factor)
 
 
 @njit(**options)
-def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_):  # type: ignore[no-untyped-def]
+def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket):  # type: ignore[no-untyped-def]
     """Four following queries, `apart` bytes from each other, the first of which sees `length` positions.
 
-    Keys and values are widened once for all four. `room`: bytes from one's scores to the next one's; `next_`: bytes
-    from one's result, at `into`, to the next one's.
+    Keys and values are read once for all four. `room`: bytes from one's scores to the next one's; `next_`: bytes from
+    one's result, at `into`, to the next one's.
     """
-    strip, total = 2 * LANES, length + 3
-    for first in range(0, total, strip):
-        k = keys + 2 * ((first // FOLD) * head_dim * FOLD + first % FOLD)
-        a0, a1, a2, a3 = no_floats(), no_floats(), no_floats(), no_floats()
-        b0, b1, b2, b3 = no_floats(), no_floats(), no_floats(), no_floats()
-        p = q
-        for _ in range(head_dim):
-            a, b = load_fp16(k), load_fp16(k + 2 * LANES)
-            n0, n1 = one_everywhere(p), one_everywhere(p + apart)
-            n2, n3 = one_everywhere(p + 2 * apart), one_everywhere(p + 3 * apart)
-            a0, a1, a2, a3 = a0 + n0 * a, a1 + n1 * a, a2 + n2 * a, a3 + n3 * a
-            b0, b1, b2, b3 = b0 + n0 * b, b1 + n1 * b, b2 + n2 * b, b3 + n3 * b
-            k, p = k + 2 * FOLD, p + 4
-        place, by = scores + 4 * first, everywhere(scale)
-        store_floats(place, a0 * by)
-        store_floats(place + 4 * LANES, b0 * by)
-        store_floats(place + room, a1 * by)
-        store_floats(place + room + 4 * LANES, b1 * by)
-        store_floats(place + 2 * room, a2 * by)
-        store_floats(place + 2 * room + 4 * LANES, b2 * by)
-        store_floats(place + 3 * room, a3 * by)
-        store_floats(place + 3 * room + 4 * LANES, b3 * by)
+    p1, p2, p3 = pocket + head_dim, pocket + 2 * head_dim, pocket + 3 * head_dim
+    step, shift = round_query(q, pocket, head_dim)
+    by0, back0 = everywhere(step * scale), everywhere(shift)
+    step, shift = round_query(q + apart, p1, head_dim)
+    by1, back1 = everywhere(step * scale), everywhere(shift)
+    step, shift = round_query(q + 2 * apart, p2, head_dim)
+    by2, back2 = everywhere(step * scale), everywhere(shift)
+    step, shift = round_query(q + 3 * apart, p3, head_dim)
+    by3, back3 = everywhere(step * scale), everywhere(shift)
+    total = length + 3
+    for first in range(0, total, LANES):
+        block = keys + first // FOLD * FOLD * (head_dim + 4)
+        k, steps = block + 4 * (first % FOLD), load_floats(block + FOLD * head_dim + 4 * (first % FOLD))
+        a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
+        for i in range(0, head_dim, 4):
+            key = load_octets(k)
+            a, b = add_fours(a, key, four_everywhere(pocket + i)), add_fours(b, key, four_everywhere(p1 + i))
+            c, d = add_fours(c, key, four_everywhere(p2 + i)), add_fours(d, key, four_everywhere(p3 + i))
+            k += 4 * FOLD
+        place = scores + 4 * first
+        store_floats(place, (as_floats(a) - back0) * steps * by0)
+        store_floats(place + room, (as_floats(b) - back1) * steps * by1)
+        store_floats(place + 2 * room, (as_floats(c) - back2) * steps * by2)
+        store_floats(place + 3 * room, (as_floats(d) - back3) * steps * by3)
     one = np.float32(1.0)
-    f0 = everywhere(one / weigh(scores, length, total))
-    f1 = everywhere(one / weigh(scores + room, length + 1, total))
-    f2 = everywhere(one / weigh(scores + 2 * room, length + 2, total))
-    f3 = everywhere(one / weigh(scores + 3 * room, total, total))
-    for start in range(0, head_dim, LANES):
-        v, w = values + 2 * start, scores
+    weights, shift = weigh(scores, length, total, values, head_dim)
+    by0, back0 = everywhere(one / weights), everywhere(shift)
+    weights, shift = weigh(scores + room, length + 1, total, values, head_dim)
+    by1, back1 = everywhere(one / weights), everywhere(shift)
+    weights, shift = weigh(scores + 2 * room, length + 2, total, values, head_dim)
+    by2, back2 = everywhere(one / weights), everywhere(shift)
+    weights, shift = weigh(scores + 3 * room, total, total, values, head_dim)
+    by3, back3 = everywhere(one / weights), everywhere(shift)
+    for start in range(0, head_dim, 2 * LANES):
         a0, a1, a2, a3 = no_floats(), no_floats(), no_floats(), no_floats()
         b0, b1, b2, b3 = no_floats(), no_floats(), no_floats(), no_floats()
-        for _ in range(total // 2):  # two sums each, or one's products would wait for one another
-            a, b = load_fp16(v), load_fp16(v + 2 * head_dim)
-            a0, a1 = a0 + one_everywhere(w) * a, a1 + one_everywhere(w + room) * a
-            a2, a3 = a2 + one_everywhere(w + 2 * room) * a, a3 + one_everywhere(w + 3 * room) * a
-            b0, b1 = b0 + one_everywhere(w + 4) * b, b1 + one_everywhere(w + room + 4) * b
-            b2, b3 = b2 + one_everywhere(w + 2 * room + 4) * b, b3 + one_everywhere(w + 3 * room + 4) * b
-            v, w = v + 4 * head_dim, w + 8
-        if total % 2:
-            a = load_fp16(v)
-            a0, a1 = a0 + one_everywhere(w) * a, a1 + one_everywhere(w + room) * a
-            a2, a3 = a2 + one_everywhere(w + 2 * room) * a, a3 + one_everywhere(w + 3 * room) * a
+        for first in range(0, total, FOLD):
+            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
+            for _ in range(min(FOLD, total - first)):
+                a, b = load_bytes(v), load_bytes(v + LANES)
+                w0, w1 = one_everywhere(w), one_everywhere(w + room)
+                w2, w3 = one_everywhere(w + 2 * room), one_everywhere(w + 3 * room)
+                a0, a1, a2, a3 = a0 + w0 * a, a1 + w1 * a, a2 + w2 * a, a3 + w3 * a
+                b0, b1, b2, b3 = b0 + w0 * b, b1 + w1 * b, b2 + w2 * b, b3 + w3 * b
+                v, w = v + head_dim, w + 4
         place = into + 4 * start
-        store_floats(place, (a0 + b0) * f0)
-        store_floats(place + next_, (a1 + b1) * f1)
-        store_floats(place + 2 * next_, (a2 + b2) * f2)
-        store_floats(place + 3 * next_, (a3 + b3) * f3)
+        store_floats(place, (a0 - back0) * by0)
+        store_floats(place + WIDTH, (b0 - back0) * by0)
+        store_floats(place + next_, (a1 - back1) * by1)
+        store_floats(place + next_ + WIDTH, (b1 - back1) * by1)
+        store_floats(place + 2 * next_, (a2 - back2) * by2)
+        store_floats(place + 2 * next_ + WIDTH, (b2 - back2) * by2)
+        store_floats(place + 3 * next_, (a3 - back3) * by3)
+        store_floats(place + 3 * next_ + WIDTH, (b3 - back3) * by3)
 
 
 @njit(**options)
-def attend_parts(team, section, model, thread, rows, length, keys, values, capacity):  # type: ignore[no-untyped-def]
+def attend_parts(team, section, model, thread, rows, length, keys, values, size):  # type: ignore[no-untyped-def]
     """Heads of up to SOME rows until none is left: each row's query over what was read before it, and itself."""
     heads, kv, head_dim = whole_at(model + HEADS), whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM)
     projected, attended, room = whole_at(model + PROJECTED), whole_at(model + ATTENDED), whole_at(model + ROOM)
-    scores, scale = whole_at(model + SCORES) + thread * 4 * room, number_at(model + SCALE)
+    pocket, scale = whole_at(model + POCKETS) + thread * (POCKET + 4 * room), number_at(model + SCALE)
+    scores = pocket + POCKET
     apart, next_ = 4 * (heads + 2 * kv) * head_dim, 4 * heads * head_dim
     parts = heads * ((rows + SOME - 1) // SOME)
     part = take_part(team, section, parts)
     while part >= 0:
         head, row = part % heads, part // heads * SOME
         last = min(rows, row + SOME)
-        behind = 2 * (head // (heads // kv)) * capacity * head_dim
-        k, v = keys + behind, values + behind
+        k, v = keys + head // (heads // kv) * size, values + head // (heads // kv) * size
         while row < last:
             q, into = projected + row * apart + 4 * head * head_dim, attended + row * next_ + 4 * head * head_dim
             seen = length + row + 1
-            if row + 4 <= last:
-                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_)
+            if row + 4 <= last and head_dim % (2 * LANES) == 0:
+                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket)
                 row += 4
             else:
-                attend_one(q, k, v, scores, seen, head_dim, scale, into)
+                attend_one(q, k, v, scores, seen, head_dim, scale, into, pocket)
                 row += 1
         part_done(team)
         part = take_part(team, section, parts)
     return parts
+
+
+@njit(**options)
+def embed_row(model, token, position, into):  # type: ignore[no-untyped-def]
+    """A token's embedding, and its position's where there are such; fp32 [width]."""
+    width, table, bits = whole_at(model + STREAM_WIDTH), whole_at(model + TABLE), whole_at(model + TABLE_BITS)
+    places, scale = whole_at(model + POSITIONS), everywhere(number_at(model + TABLE_SCALE))
+    row = table + token * width * (bits // 8)
+    for i in range(0, width, LANES):
+        v = (load_bf16(row + 2 * i) if bits == 16 else load_floats(row + 4 * i)) * scale
+        if places:
+            v = v + load_floats(places + 4 * (position * width + i))
+        store_floats(into + 4 * i, v)
 
 
 @njit(**options)
@@ -325,7 +399,7 @@ def share_product(
     else:
         opened(team, section + 1)
     fp32 = x if kind == AS_IT_IS else between
-    scratch = whole_at(model + SCORES) + thread * 4 * whole_at(model + ROOM)
+    scratch = whole_at(model + POCKETS) + thread * (POCKET + 4 * whole_at(model + ROOM))
     multiply(team, section + 1, product, fp32, rounded, scales, y, stride, rows, add, scratch)
     if thread == 0:
         close_parts(team, whole_at(product + PARTS))
@@ -333,14 +407,15 @@ def share_product(
 
 
 @njit(**options)
-def store_parts(team, section, thread, model, layer, rows, length, keys, values, capacity):  # type: ignore[no-untyped-def]
+def store_parts(team, section, thread, model, layer, rows, length, keys, values, size):  # type: ignore[no-untyped-def]
     """`store_token` for all rows; returns the next section."""
     projected = whole_at(model + PROJECTED)
     line = 4 * (whole_at(model + HEADS) + 2 * whole_at(model + KV_HEADS)) * whole_at(model + HEAD_DIM)
+    pocket = whole_at(model + POCKETS) + thread * (POCKET + 4 * whole_at(model + ROOM))
     if rows <= 2:
         if thread == 0:
             for row in range(rows):
-                store_token(model, layer, projected + row * line, length + row, keys, values, capacity)
+                store_token(model, layer, projected + row * line, length + row, keys, values, size, pocket)
         return section + 1
     parts = (rows + SOME - 1) // SOME  # few rows a part would have threads write to the same lines
     if thread == 0:
@@ -350,7 +425,7 @@ def store_parts(team, section, thread, model, layer, rows, length, keys, values,
     part = take_part(team, section, parts)
     while part >= 0:
         for row in range(part * SOME, min(rows, part * SOME + SOME)):
-            store_token(model, layer, projected + row * line, length + row, keys, values, capacity)
+            store_token(model, layer, projected + row * line, length + row, keys, values, size, pocket)
         part_done(team)
         part = take_part(team, section, parts)
     if thread == 0:
@@ -362,29 +437,33 @@ def store_parts(team, section, thread, model, layer, rows, length, keys, values,
 def read_tokens(team, section, thread, model, rows, length, cache, capacity, logits, stride, wanted):  # type: ignore[no-untyped-def]
     """`rows` tokens, whose embeddings stand in the stream, behind `length` that the cache holds.
 
-    The cache's tensor is fp16 [2·layers, KV heads, capacity, D], folded. Logits of the last `wanted` tokens are made;
-    a row of them is `stride` bytes.
+    The cache's tensor is that of a compact one. Logits of the last `wanted` tokens are made; a row of them is `stride`
+    bytes. Where the embedding's table is one that is read here, the tokens stand at TOKENS.
     """
-    width, inner, heads = whole_at(model + WIDTH), whole_at(model + INNER), whole_at(model + HEADS)
+    width, inner, heads = whole_at(model + STREAM_WIDTH), whole_at(model + INNER), whole_at(model + HEADS)
     kv, head_dim, gated = whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM), whole_at(model + GATE)
     norm, stream = whole_at(model + LAYER_NORM), whole_at(model + STREAM)
     projected, attended, expanded = whole_at(model + PROJECTED), whole_at(model + ATTENDED), whole_at(model + EXPANDED)
-    size, line, wide = 2 * kv * capacity * head_dim, 4 * width, 4 * heads * head_dim
+    size, line, wide = capacity * (head_dim + 4), 4 * width, 4 * heads * head_dim
     qkv, up = 4 * (heads + 2 * kv) * head_dim, 4 * inner * (2 if gated else 1)
     normed = CENTRED if norm else NORMED
+    if thread == 0 and whole_at(model + TABLE):
+        for row in range(rows):
+            token = whole_at(whole_at(model + TOKENS) + 8 * row)
+            embed_row(model, token, length + row, stream + row * line)
     for number in range(whole_at(model + LAYERS)):
         layer = model + FIRST_LAYER + number * LAYER
-        keys, values = cache + 2 * number * size, cache + (2 * number + 1) * size
+        keys, values = cache + 2 * number * kv * size, cache + (2 * number + 1) * kv * size
         weight, bias = whole_at(layer + NORM_WEIGHT), whole_at(layer + NORM_BIAS)
         section = share_product(
             team, section, thread, model, layer + QKV, normed, stream, line, weight, bias, projected, qkv, rows, False
         )
-        section = store_parts(team, section, thread, model, layer, rows, length, keys, values, capacity)
+        section = store_parts(team, section, thread, model, layer, rows, length, keys, values, size)
         if thread == 0:
             open_parts(team, section)
         else:
             opened(team, section)
-        parts = attend_parts(team, section, model, thread, rows, length, keys, values, capacity)
+        parts = attend_parts(team, section, model, thread, rows, length, keys, values, size)
         if thread == 0:
             close_parts(team, parts)
         section = share_product(
