@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.decoder.config import GPTConfig
 
+COMPACT = 64  # positions in a block of a compact cache
 FOLD = 256  # positions whose keys lie transposed, as a block, in a folded cache
 
 
@@ -97,16 +98,16 @@ class FoldedLayerCache(LayerCache):
 class CompactLayerCache(LayerCache):
     """The same in 8 bits, as compiled code reads them; keys and values [B, K, capacity, D + 4], int8.
 
-    FOLD positions of a head are a block: D·FOLD bytes and FOLD fp32, each what a step of that position's is worth. A
-    byte is the number of steps and 128. Of keys, four numbers are followed by the next position's: [D/4, FOLD, 4]; of
-    values all of a position's: [FOLD, D].
+    COMPACT positions of a head are a block: D·COMPACT bytes and COMPACT fp32, each what a step of that position's is worth. A
+    byte is the number of steps and 128. Of keys, four numbers are followed by the next position's: [D/4, COMPACT, 4]; of
+    values all of a position's: [COMPACT, D].
     """
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """As `LayerCache.append`; what comes back is fp32, and copied."""
         count = k.shape[2]
         where = torch.arange(self.length, self.length + count)
-        block, place = where // FOLD, where % FOLD
+        block, place = where // COMPACT, where % COMPACT
         for kept, new, keys in ((self.k, k, True), (self.v, v, False)):
             step = (new.float().abs().amax(-1) / 127).clamp(min=1e-20)
             levels = (new.float() / step[..., None]).round_().add_(128).to(torch.uint8)
@@ -120,7 +121,7 @@ class CompactLayerCache(LayerCache):
         return self.everything()
 
     def everything(self) -> tuple[Tensor, Tensor]:
-        whole = -(-self.length // FOLD)
+        whole = -(-self.length // COMPACT)
         found = []
         for kept, keys in ((self.k, True), (self.v, False)):
             numbers, steps = (part[:, :, :whole] for part in self._blocks(kept, keys))
@@ -130,11 +131,11 @@ class CompactLayerCache(LayerCache):
 
     @staticmethod
     def _blocks(kept: Tensor, keys: bool) -> tuple[Tensor, Tensor]:
-        """Views of numbers, uint8 [B, K, blocks, …], and steps, fp32 [B, K, blocks, FOLD]."""
+        """Views of numbers, uint8 [B, K, blocks, …], and steps, fp32 [B, K, blocks, COMPACT]."""
         head_dim = kept.shape[3] - 4
-        blocks = kept.view(torch.uint8).flatten(2).unflatten(2, (-1, FOLD * (head_dim + 4)))
-        numbers, steps = blocks.split((FOLD * head_dim, 4 * FOLD), -1)
-        return numbers.unflatten(-1, (-1, FOLD, 4) if keys else (FOLD, -1)), steps.view(torch.float32)
+        blocks = kept.view(torch.uint8).flatten(2).unflatten(2, (-1, COMPACT * (head_dim + 4)))
+        numbers, steps = blocks.split((COMPACT * head_dim, 4 * COMPACT), -1)
+        return numbers.unflatten(-1, (-1, COMPACT, 4) if keys else (COMPACT, -1)), steps.view(torch.float32)
 
 
 class KVCache:
@@ -237,7 +238,8 @@ class KVCache:
 
     def _whole(self, positions: int) -> int:
         """As many positions as whole blocks have; a block is one piece of memory, and moves as that."""
-        return -(-positions // FOLD) * FOLD if self.folded or self.compact else positions
+        block = FOLD if self.folded else COMPACT if self.compact else 1
+        return -(-positions // block) * block
 
     def _move(self, tensor: Tensor) -> None:
         """Have everything in `tensor` from now on."""

@@ -14,6 +14,7 @@ from engine.run.compiled.host import file, target
 
 READ, MULTIPLY = 1, 2  # kinds of jobs, as in `jobs.py`
 BYTES, LINE = 384, 64  # what a team shares, and a cache line
+SECTION = 360  # as in `team.py`
 _WORDS = 12  # numbers that the way in takes
 
 
@@ -48,6 +49,7 @@ class Machine:
         self._enter.argtypes, self._enter.restype = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * _WORDS, ctypes.c_int
         self._memory = np.zeros((BYTES + LINE) // 8, np.int64)
         self._team = -(-self._memory.ctypes.data // LINE) * LINE
+        self._memory[(self._team + SECTION - self._memory.ctypes.data) // 8] = 1  # 0 would be open from the beginning
         self._helpers: list[_Helper] = []
         self._one = threading.Lock()  # one leader at a time
         self._nothing = ctypes.c_int64(), ctypes.c_void_p()  # where numba's functions leave a result, and exceptions

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.decoder.kv_cache import FOLD, KVCache
+from engine.decoder.kv_cache import COMPACT, KVCache
 from engine.run.compiled.host import lanes, target
 from engine.run.compiled.linear import LEAST, TILE, CompiledLinear, rows_product
 from engine.run.compiled.machine import READ, machine
@@ -41,6 +41,7 @@ class CompiledStep:
         self._model, self._config = model, config
         attention = model.blocks[0].attention
         head_eps = attention.norms[0].eps if attention.norms is not None else 0.0
+        group, pairs = config.n_head // config.n_kv_head, config.head_dim % (2 * lanes(target())) == 0
         self._kept: list[Tensor] = []  # what addresses lead to
         numbers = [
             config.n_layer,
@@ -55,6 +56,7 @@ class CompiledStep:
             self._address(model.rotations),
             *[0] * len(self._rooms(0)),
             *self._table(),
+            int(1 < group and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -73,7 +75,7 @@ class CompiledStep:
         """How many fp32 numbers what lies between takes for `rows` tokens, in `token.py`'s order; then a room's bytes."""
         config, threads = self._config, torch.get_num_threads()
         widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
-        scores = -(-config.context_length // FOLD) * FOLD + 4 * lanes(target())  # and a strip's end
+        scores = -(-config.context_length // COMPACT) * COMPACT + 4 * lanes(target())  # and a strip's end
         each = (
             config.d_model,
             widest,

@@ -14,7 +14,7 @@ from engine.run.compiled.registers import breathe, count_up, exchanged, give_way
 CALL = 0  # twice how many jobs there have been; odd while the next is being written down
 OPEN, DONE, ASLEEP = 64, 128, 192  # the section that is open, and parts taken; parts done; helpers that sleep
 KIND, FIRST, ARGUMENTS = 256, 264, 272  # the job: what it is, the number of its first section, and ten numbers
-SECTION = 360  # the first number that no section has had yet
+SECTION = 360  # the first number that no section has had yet, from 1 on
 BYTES = 384
 _TAKEN = 32  # bits for the number of parts taken
 

@@ -61,7 +61,8 @@ PROJECTED, ATTENDED, EXPANDED = 128, 136, 144  # rows of what products wrote, an
 POCKETS, ROOM = 152, 160  # each thread's own: POCKET bytes, and four rows of scores, of so many bytes each
 TOKENS, TABLE, TABLE_BITS, POSITIONS = 168, 176, 184, 192  # the embedding, bf16 or fp32; TABLE is 0: it is in the stream
 TABLE_SCALE = 200
-FINAL_WEIGHT, FINAL_BIAS, HEAD = 208, 216, 224  # the last norm, and the head's product from here on
+TOGETHER = 208  # whether one token's heads that share keys go through them together: not with more threads than keys
+FINAL_WEIGHT, FINAL_BIAS, HEAD = 216, 224, 232  # the last norm, and the head's product from here on
 FIRST_LAYER = HEAD + PRODUCT
 QKV, OUT, UP, DOWN = 0, PRODUCT, 2 * PRODUCT, 3 * PRODUCT  # a layer's products
 NORM_WEIGHT, NORM_BIAS, MLP_WEIGHT, MLP_BIAS, HEAD_NORMS = (4 * PRODUCT + 8 * number for number in range(5))
@@ -71,7 +72,7 @@ SOME = 32  # rows whose heads, keys and values are a part
 AS_IT_IS, NORMED, CENTRED = 0, 3, 4  # what is done with a product's rows before; in between, the kinds of GATE
 POCKET = 4096  # bytes
 QUERY = 127 if VNNI else 63  # the largest of a rounded query: a key's byte is up to 255, and two products share 16 bits
-FOLD = 256  # positions in a block of keys: see `kv_cache.py`
+FOLD = 64  # positions in a block of keys and values: COMPACT in `kv_cache.py`
 
 
 @njit(**options)
@@ -243,11 +244,11 @@ def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):  
 
 
 @njit(**options)
-def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket):  # type: ignore[no-untyped-def]
-    """Four following queries, `apart` bytes from each other, the first of which sees `length` positions.
+def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, count):  # type: ignore[no-untyped-def]
+    """Four queries, `apart` bytes from each other, the first of which sees `length` positions, the next `more` more.
 
-    Keys and values are read once for all four. `room`: bytes from one's scores to the next one's; `next_`: bytes from
-    one's result, at `into`, to the next one's.
+    Keys and values are read once for all four, of which `count` are wanted. `room`: bytes from one's scores to the next
+    one's; `next_`: bytes from one's result, at `into`, to the next one's.
     """
     p1, p2, p3 = pocket + head_dim, pocket + 2 * head_dim, pocket + 3 * head_dim
     step, shift = round_query(q, pocket, head_dim)
@@ -258,7 +259,7 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
     by2, back2 = everywhere(step * scale), everywhere(shift)
     step, shift = round_query(q + 3 * apart, p3, head_dim)
     by3, back3 = everywhere(step * scale), everywhere(shift)
-    total = length + 3
+    total = length + 3 * more
     for first in range(0, total, LANES):
         block = keys + first // FOLD * FOLD * (head_dim + 4)
         k, steps = block + 4 * (first % FOLD), load_floats(block + FOLD * head_dim + 4 * (first % FOLD))
@@ -276,9 +277,9 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
     one = np.float32(1.0)
     weights, shift = weigh(scores, length, total, values, head_dim)
     by0, back0 = everywhere(one / weights), everywhere(shift)
-    weights, shift = weigh(scores + room, length + 1, total, values, head_dim)
+    weights, shift = weigh(scores + room, length + more, total, values, head_dim)
     by1, back1 = everywhere(one / weights), everywhere(shift)
-    weights, shift = weigh(scores + 2 * room, length + 2, total, values, head_dim)
+    weights, shift = weigh(scores + 2 * room, length + 2 * more, total, values, head_dim)
     by2, back2 = everywhere(one / weights), everywhere(shift)
     weights, shift = weigh(scores + 3 * room, total, total, values, head_dim)
     by3, back3 = everywhere(one / weights), everywhere(shift)
@@ -297,12 +298,15 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
         place = into + 4 * start
         store_floats(place, (a0 - back0) * by0)
         store_floats(place + WIDTH, (b0 - back0) * by0)
-        store_floats(place + next_, (a1 - back1) * by1)
-        store_floats(place + next_ + WIDTH, (b1 - back1) * by1)
-        store_floats(place + 2 * next_, (a2 - back2) * by2)
-        store_floats(place + 2 * next_ + WIDTH, (b2 - back2) * by2)
-        store_floats(place + 3 * next_, (a3 - back3) * by3)
-        store_floats(place + 3 * next_ + WIDTH, (b3 - back3) * by3)
+        if count > 1:
+            store_floats(place + next_, (a1 - back1) * by1)
+            store_floats(place + next_ + WIDTH, (b1 - back1) * by1)
+        if count > 2:
+            store_floats(place + 2 * next_, (a2 - back2) * by2)
+            store_floats(place + 2 * next_ + WIDTH, (b2 - back2) * by2)
+        if count > 3:
+            store_floats(place + 3 * next_, (a3 - back3) * by3)
+            store_floats(place + 3 * next_ + WIDTH, (b3 - back3) * by3)
 
 
 @njit(**options)
@@ -312,18 +316,33 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
     projected, attended, room = whole_at(model + PROJECTED), whole_at(model + ATTENDED), whole_at(model + ROOM)
     pocket, scale = whole_at(model + POCKETS) + thread * (POCKET + 4 * room), number_at(model + SCALE)
     scores = pocket + POCKET
-    apart, next_ = 4 * (heads + 2 * kv) * head_dim, 4 * heads * head_dim
+    apart, next_, group = 4 * (heads + 2 * kv) * head_dim, 4 * heads * head_dim, heads // kv
+    if rows == 1 and whole_at(model + TOGETHER):
+        fours = (group + 3) // 4
+        parts = kv * fours
+        part = take_part(team, section, parts)
+        while part >= 0:
+            head = part // fours * group + part % fours * 4
+            some = min(4, group - part % fours * 4)
+            q, into, behind = projected + 4 * head * head_dim, attended + 4 * head * head_dim, part // fours * size
+            attend_four(
+                q, 4 * head_dim, keys + behind, values + behind, scores, room, length + 1, head_dim, scale,
+                into, 4 * head_dim, pocket, 0, some,
+            )  # fmt: skip
+            part_done(team)
+            part = take_part(team, section, parts)
+        return parts
     parts = heads * ((rows + SOME - 1) // SOME)
     part = take_part(team, section, parts)
     while part >= 0:
         head, row = part % heads, part // heads * SOME
         last = min(rows, row + SOME)
-        k, v = keys + head // (heads // kv) * size, values + head // (heads // kv) * size
+        k, v = keys + head // group * size, values + head // group * size
         while row < last:
             q, into = projected + row * apart + 4 * head * head_dim, attended + row * next_ + 4 * head * head_dim
             seen = length + row + 1
             if row + 4 <= last and head_dim % (2 * LANES) == 0:
-                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket)
+                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, 1, 4)
                 row += 4
             else:
                 attend_one(q, k, v, scores, seen, head_dim, scale, into, pocket)
