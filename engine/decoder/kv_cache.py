@@ -98,9 +98,9 @@ class FoldedLayerCache(LayerCache):
 class CompactLayerCache(LayerCache):
     """The same in 8 bits, as compiled code reads them; keys and values [B, K, capacity, D + 4], int8.
 
-    COMPACT positions of a head are a block: D·COMPACT bytes and COMPACT fp32, each what a step of that position's is worth. A
-    byte is the number of steps and 128. Of keys, four numbers are followed by the next position's: [D/4, COMPACT, 4]; of
-    values all of a position's: [COMPACT, D].
+    COMPACT positions of a head are a block: D·COMPACT bytes and COMPACT fp32, each what a step of that position's is
+    worth. A byte is the number of steps and 128. Of keys, four numbers are followed by the next position's:
+    [D/4, COMPACT, 4]; of values, all of a position's: [COMPACT, D].
     """
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import DeviceError
+from engine.run.compiled.linear import compiles
 from engine.run.linear import Precision
 from engine.run.linear_half import has_half
 from engine.run.linear_int import has_int4, has_int8
@@ -55,7 +56,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
     half = name == "cpu" and not fast_bf16(name) and has_half()
     if precision == "auto":
-        precision = "int8" if name == "cpu" and has_int8() else "bf16" if half or fast_bf16(name) else "fp32"
+        precision = "int8" if name == "cpu" and (compiles("int8") or has_int8()) else "bf16" if half or fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
     if precision in ("int8", "int4") and name != "cpu":
@@ -64,7 +65,7 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
     instead = f" (this torch has no {precision} here)" if taken != precision else ""
     if taken == "bf16" and half:
         instead += " as fp16 (this processor has no bf16)"
-    if taken == "int4" and not quick_int4():
+    if taken == "int4" and not quick_int4() and not compiles("int4"):
         instead += " (int8 takes more memory and is quicker here)"
     return Placement(torch.device(name), _activations(taken, name), taken, f"{_describe(name)}, {taken}{instead}")
 
@@ -77,9 +78,9 @@ def _activations(precision: Precision, name: str) -> torch.dtype:
 
 def _next_best(precision: Precision) -> Precision:
     """`precision`, or the next one whose operators this torch has on this processor."""
-    if precision == "int4" and not has_int4():
+    if precision == "int4" and not (compiles("int4") or has_int4()):
         precision = "int8"
-    return "bf16" if precision == "int8" and not has_int8() else precision
+    return "bf16" if precision == "int8" and not (compiles("int8") or has_int8()) else precision
 
 
 def fast_bf16(name: str) -> bool:

@@ -67,7 +67,9 @@ class FusedGPT:
         matrix = head.weight.detach() if head is not None else table
         # Rounding the head costs the most, and int8 is as quick there as int4, or quicker.
         rounded: Precision = "int8" if precision == "int4" else precision
-        self.head = make_linear(matrix, bias=head.bias if head is not None else None, dtype=dtype, precision=rounded, within=precision)
+        self.head = make_linear(
+            matrix, bias=head.bias if head is not None else None, dtype=dtype, precision=rounded, within=precision
+        )
         self._rope = self._local_rope = None
         if self.positions is None:
             self._rope = _factors(plain.cos, plain.sin)

@@ -76,8 +76,9 @@ def _read_compiled(
 @torch.inference_mode()
 def decode(model: Decoder, token: int, cache: KVCache) -> Tensor:
     """Read one more token; returns the logits [vocabulary] behind it."""
-    if isinstance(model, FusedGPT) and model.step is not None:
-        return model.step(token, cache)
+    step = model.step if isinstance(model, FusedGPT) else None
+    if step is not None and (not isinstance(step, CompiledStep) or step.takes(cache, 1)):
+        return step(token, cache)
     return model(torch.tensor([[token]], device=model.device), cache)[0, -1]
 
 

@@ -35,7 +35,13 @@ def make_linear(
     on_cpu, inputs = weights[0].device.type == "cpu", weights[0].shape[1]
     wide = min(inputs, sum(map(len, weights))) >= NARROW
     four = precision == "int4" and wide and (compiled or has_int4()) and inputs % GROUP == 0
-    if on_cpu and precision in ("int8", "int4") and compiled and dtype == torch.float32 and CompiledLinear.fits(weights[0]):
+    if (
+        on_cpu
+        and precision in ("int8", "int4")
+        and compiled
+        and dtype == torch.float32
+        and CompiledLinear.fits(weights[0])
+    ):
         return CompiledLinear(*weights, bias=bias, bits=4 if four else 8)
     if on_cpu and precision in ("int8", "int4") and has_int8() and not four:
         return Int8Linear(*weights, bias=bias, dtype=dtype)

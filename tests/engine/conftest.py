@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,21 @@ import torch
 from engine.decoder.config import GPTConfig
 from engine.decoder.model import GPT, init_weights
 from engine.files.model_folder import LoadedModel, save
+from engine.run.compiled.host import OFF, target
 from engine.text.chat_template import CHATML, SPECIAL_TOKENS, ChatTemplate
 from engine.text.tokenizer_files import load_tokenizer
 from training.data.tokenizer import tokenizer_json
 
 TINY = GPTConfig(vocab_size=259, context_length=256, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)
+
+
+@pytest.fixture
+def without_compiled_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on a processor or system that the wheel has no machine code for: torch does it all."""
+    monkeypatch.setenv(OFF, "1")
+    target.cache_clear()
+    yield
+    target.cache_clear()
 
 
 @pytest.fixture(scope="session")

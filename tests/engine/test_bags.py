@@ -13,7 +13,10 @@ from engine.run.fuse import LARGE_CACHE, FusedGPT, fuse
 from engine.run.generate_steps import decode, new_cache, prefill
 from tests.engine.test_fuse import GPT2, SHAPE, model
 
-pytestmark = pytest.mark.skipif(not has_bags(), reason="this torch or processor has no quick embedding bags")
+pytestmark = [
+    pytest.mark.skipif(not has_bags(), reason="this torch or processor has no quick embedding bags"),
+    pytest.mark.usefixtures("without_compiled_code"),
+]
 
 LONG = 3 * FOLD
 SHAPES = {

@@ -24,6 +24,8 @@ from engine.run.linear_int import MANY, Int4Linear, Int8Linear, has_int4, has_in
 from engine.run.processor import without_onednn
 from engine.run.rounding import int4_is_blocked, round_to_int4
 
+pytestmark = pytest.mark.usefixtures("without_compiled_code")
+
 CASES = {
     "packed": (PackedLinear, has_packed, 0.01),
     "rows": (RowsLinear, has_packed, 0.01),

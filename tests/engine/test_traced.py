@@ -19,6 +19,8 @@ from engine.worker import Worker
 from tests.engine.test_fuse import GPT2, SHAPE
 from tests.engine.test_fuse import model as plain_model
 
+pytestmark = pytest.mark.usefixtures("without_compiled_code")
+
 SHAPES = {
     "qwen3": SHAPE,
     "llama": {**SHAPE, "qk_norm": False, "tie_embeddings": False},

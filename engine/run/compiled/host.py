@@ -13,7 +13,7 @@ TARGETS = {
     "x86_64-avx512-vnni": ("cooperlake", "avx512f avx512bw avx512dq avx512vl avx512_vnni f16c fma bmi2"),
     "x86_64-avx2": ("haswell", "avx2 f16c fma bmi2"),
 }
-HERE = Path(__file__).parent
+CODE = Path(__file__).parent / "machine_code"
 OFF = "HOMESPUN_NO_MACHINE_CODE"  # in the environment: do without it, or without what it names
 
 
@@ -44,4 +44,4 @@ def target() -> str:
 
 def file(target: str) -> Path:
     """The machine code for `target`."""
-    return HERE / f"{target}.so"
+    return CODE / f"{target}.so"

@@ -1,4 +1,4 @@
-"""Linear layers whose weights lie as `products.py` multiplies them, and what it must be told about them."""
+"""Linear layers whose weights lie as `code/products.py` multiplies them, and what it must be told about them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import torch
 from torch import Tensor
 
 from engine.run.compiled.host import lanes, target
-from engine.run.compiled.machine import MULTIPLY, machine
+from engine.run.compiled.machine import machine
+from engine.run.compiled.places import AFTER, MULTIPLY, TILE
 from engine.run.linear_base import FEW, LARGE, NARROW, Linear
 from engine.run.linear_half import PackedLinear, RowsLinear, has_packed
 from engine.run.processor import has_amx, has_bf16
 from engine.run.rounding import GROUP, int8_levels, pair_scale, round_to_int4, row_scale, rows_at_a_time
 
-TILE = 8  # rows that go through weights together
 PARTS = 8  # in which a product is shared out: four for each of two threads
 LEAST = 32  # what inputs come in multiples of
 
 
 def describe(
-    bits: int, inputs: int, outputs: int, weights: Tensor, scales: Tensor | None, shifts: Tensor | None, bias: Tensor | None
+    bits: int,
+    inputs: int,
+    outputs: int,
+    weights: Tensor,
+    scales: Tensor | None,
+    shifts: Tensor | None,
+    bias: Tensor | None,
 ) -> np.ndarray:
-    """A product as compiled functions want it: int64, in the order of the places in `products.py`."""
+    """A product as compiled functions want it: int64, in the order of `places.py`."""
     blocks = -(-outputs // lanes(target()))
     addresses = [tensor.data_ptr() if tensor is not None else 0 for tensor in (weights, scales, shifts, bias)]
     return np.array([bits, inputs, outputs, blocks, *addresses, 0, min(PARTS, blocks)], np.int64)
@@ -29,7 +35,11 @@ def describe(
 
 def compiles(precision: str) -> bool:
     """Whether layers in `precision` are to be compiled ones: with AMX, only those that torch has no tiles for."""
-    return bool(target()) and (precision == "int8" or (not has_amx() and (precision == "int4" or has_bf16())))
+    if not target() or precision == "fp32":
+        return False
+    if precision == "bf16":
+        return not has_amx() and has_bf16() and "avx512" in target()
+    return precision == "int8" or not has_amx()
 
 
 class CompiledLinear(Linear):
@@ -53,14 +63,19 @@ class CompiledLinear(Linear):
             self._bias = torch.zeros(self._padded)
             self._bias[: self.outputs] = bias
         self._shifts = None
-        (self._weights, self._scales), shifts = (_blocks_of_8 if bits == 8 else _blocks_of_4)(weights, self._padded, wide)
-        self._shifts = shifts
-        self.product = describe(
-            bits, self.inputs, self.outputs, self._weights, self._scales, self._shifts, self._bias
+        (self._weights, self._scales), shifts = (_blocks_of_8 if bits == 8 else _blocks_of_4)(
+            weights, self._padded, wide
         )
+        self._shifts = shifts
+        self.product = describe(bits, self.inputs, self.outputs, self._weights, self._scales, self._shifts, self._bias)
         _KEPT.append(self.product)
         self._many = None
-        if has_amx() and has_packed() and min(self.inputs, self.outputs) < NARROW and self.inputs * self.outputs < LARGE:
+        if (
+            has_amx()
+            and has_packed()
+            and min(self.inputs, self.outputs) < NARROW
+            and self.inputs * self.outputs < LARGE
+        ):
             half = torch.bfloat16
             joined = torch.cat([weight.to(half) for weight in weights])
             self._many = PackedLinear(joined, bias.to(half) if bias is not None else None)
@@ -73,7 +88,7 @@ class CompiledLinear(Linear):
 
     def with_gelu(self) -> CompiledLinear:
         """The same layer and GELU's tanh approximation behind it."""
-        self.product[8] = 1
+        self.product[AFTER // 8] = 1
         if self._many is not None:
             self._many.with_gelu()
         return self
@@ -118,12 +133,12 @@ def rows_product(layer: RowsLinear) -> np.ndarray:
     bias = layer.bias
     layer.wide_bias = bias.float() if bias is not None else None
     product = describe(16, layer.weight.shape[1], len(layer.weight), layer.weight, None, None, layer.wide_bias)
-    product[8] = int(layer.bends)
+    product[AFTER // 8] = int(layer.bends)
     return product
 
 
 def _blocks_of_8(weights: tuple[Tensor, ...], padded: int, wide: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """((levels, scales), shifts): int8 [blocks, in/4, lanes, 4], fp32 [out] and what inputs' zero of 128 adds, int32."""
+    """((levels, scales), shifts): int8 [blocks, in/4, lanes, 4], fp32 [out], and what a zero of 128 adds, int32."""
     scale_of = row_scale if "vnni" in target() else pair_scale
     inputs = weights[0].shape[1]
     levels = torch.zeros(padded // wide, inputs // 4, wide, 4, dtype=torch.int8)

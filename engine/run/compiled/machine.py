@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from engine.run.compiled.host import file, target
+from engine.run.compiled.places import SECTION, TEAM
 
-READ, MULTIPLY = 1, 2  # kinds of jobs, as in `jobs.py`
-BYTES, LINE = 384, 64  # what a team shares, and a cache line
-SECTION = 360  # as in `team.py`
+LINE = 64  # bytes in a cache line
 _WORDS = 12  # numbers that the way in takes
 
 
@@ -42,14 +41,14 @@ class _Helper:
 
 
 class Machine:
-    """Does jobs of the kinds in `jobs.py`, by as many threads as torch uses."""
+    """Does jobs of the kinds in `code/jobs.py`, by as many threads as torch uses."""
 
     def __init__(self) -> None:
         self._enter = ctypes.CDLL(str(file(target()))).homespun_enter
         self._enter.argtypes, self._enter.restype = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * _WORDS, ctypes.c_int
-        self._memory = np.zeros((BYTES + LINE) // 8, np.int64)
+        self._memory = np.zeros((TEAM + LINE) // 8, np.int64)
         self._team = -(-self._memory.ctypes.data // LINE) * LINE
-        self._memory[(self._team + SECTION - self._memory.ctypes.data) // 8] = 1  # 0 would be open from the beginning
+        self._memory[(self._team + SECTION - self._memory.ctypes.data) // 8] = 1
         self._helpers: list[_Helper] = []
         self._one = threading.Lock()  # one leader at a time
         self._nothing = ctypes.c_int64(), ctypes.c_void_p()  # where numba's functions leave a result, and exceptions

@@ -1,8 +1,9 @@
-"""CompiledStep: what `token.py` must be told about a model, and the way to have it read tokens."""
+"""CompiledStep: what `code/tokens.py` must be told about a model, and the way to have it read tokens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,21 +11,21 @@ from torch import Tensor, nn
 
 from engine.decoder.kv_cache import COMPACT, KVCache
 from engine.run.compiled.host import lanes, target
-from engine.run.compiled.linear import LEAST, TILE, CompiledLinear, rows_product
-from engine.run.compiled.machine import READ, machine
-from engine.run.fused_layers import FusedGELU
+from engine.run.compiled.linear import LEAST, CompiledLinear, rows_product
+from engine.run.compiled.machine import machine
+from engine.run.compiled.places import POCKET, READ, STREAM, TILE
+from engine.run.fused_layers import FusedGELU, RowLookup
 from engine.run.linear_base import Linear
-from engine.run.rounding import GROUP
 from engine.run.linear_half import RowsLinear
 from engine.run.quick_norms import FullRMSNorm, HalfRMSNorm, QuickLayerNorm
+from engine.run.rounding import GROUP
 
 if TYPE_CHECKING:
     from engine.run.fuse import FusedGPT
 
 MOST = 256  # tokens read at once
-POCKET = 4096  # bytes that each thread has for itself
-ROOMS = 12  # where `token.py` has the rooms for what lies between
-GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `token.py` numbers them
+ROOMS = STREAM // 8  # where the rooms begin for what lies between
+GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `code/tokens.py` numbers them
 
 
 class CompiledStep:
@@ -56,7 +57,7 @@ class CompiledStep:
             self._address(model.rotations),
             *[0] * len(self._rooms(0)),
             *self._table(),
-            int(1 < group and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
+            int(group > 1 and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -69,10 +70,11 @@ class CompiledStep:
         self._numbers = np.array(numbers, np.int64)
         _KEPT.append(self._numbers)
         self._padded = -(-config.vocab_size // lanes(target())) * lanes(target())
+        self._one = Lock()  # one text at a time: what lies between has room for one
         self._rows, self._threads = 0, 0  # that there is room for
 
     def _rooms(self, rows: int) -> list[int]:
-        """How many fp32 numbers what lies between takes for `rows` tokens, in `token.py`'s order; then a room's bytes."""
+        """How many fp32 numbers the rooms take for `rows` tokens, in the order of the places; a row of scores' bytes."""
         config, threads = self._config, torch.get_num_threads()
         widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
         scores = -(-config.context_length // COMPACT) * COMPACT + 4 * lanes(target())  # and a strip's end
@@ -90,10 +92,11 @@ class CompiledStep:
     def _table(self) -> list[int]:
         """Where tokens are found, and the embedding's table, its bits, the positions' and what it is multiplied by."""
         self._tokens = np.zeros(MOST, np.int64)
-        table, positions = self._model.embedding.table, self._model.positions
+        embedding, positions = self._model.embedding, self._model.positions
+        table = embedding.table if isinstance(embedding, RowLookup) else None
         bits = {torch.bfloat16: 16, torch.float32: 32}.get(table.dtype, 0) if table is not None else 0
-        self._embeds = bits == 0 or not table.is_contiguous()
-        if self._embeds:
+        self._embeds = table is None or bits == 0 or not table.is_contiguous()
+        if table is None or self._embeds:
             return [0] * 5
         self._kept.append(table)
         scale = _bits(self._config.embedding_scale)
@@ -141,15 +144,16 @@ class CompiledStep:
     def read(self, tokens: list[int], cache: KVCache, wanted: int) -> Tensor:
         """Read up to MOST tokens behind what `cache` holds; returns the logits [wanted, vocabulary] behind the last."""
         count, length, kept = len(tokens), cache.length, cache.tensor
-        self._make_room(count)
-        if self._embeds:  # from a table that compiled code cannot read
-            rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
-            self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
-        else:
-            self._tokens[:count] = tokens
         logits, line = torch.empty(wanted, self._padded), 4 * self._padded
-        places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), line
-        machine().do(READ, self._numbers.ctypes.data, count, length, *places, wanted)
+        with self._one:
+            self._make_room(count)
+            if self._embeds:  # from a table that compiled code cannot read
+                rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
+                self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
+            else:
+                self._tokens[:count] = tokens
+            places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), line
+            machine().do(READ, self._numbers.ctypes.data, count, length, *places, wanted)
         cache.took(count)
         return logits.narrow(1, 0, self._config.vocab_size)
 
@@ -170,9 +174,9 @@ class CompiledStep:
 
     def _product(self, layer: Linear) -> list[int]:
         if isinstance(layer, CompiledLinear):
-            return layer.product.tolist()  # type: ignore[no-any-return]
+            return layer.product.tolist()
         assert isinstance(layer, RowsLinear)
-        return rows_product(layer).tolist()  # type: ignore[no-any-return]
+        return rows_product(layer).tolist()
 
 
 _KEPT: list[np.ndarray] = []  # what helpers may still look at when they come late: see `linear.py`

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from numba import njit, types
-
-from engine.run.compiled.products import INPUTS, PARTS, TILE, multiply, rounding, row_bytes, scale_bytes
-from engine.run.compiled.registers import breathe, tell, watched, whole_at
-from engine.run.compiled.team import (
-    ARGUMENTS,
-    CALL,
-    FIRST,
-    SECTION,
-    KIND,
+from engine.run.compiled.code.products import (
+    multiply,
+    rounding,
+    row_bytes,
+    scale_bytes,
+)
+from engine.run.compiled.code.registers import (
+    breathe,
+    tell,
+    watched,
+    whole_at,
+)
+from engine.run.compiled.code.team import (
     close_parts,
+    compiled,
     open_parts,
     opened,
-    options,
     part_done,
     take_part,
 )
-from engine.run.compiled.token import LAYERS, SECTIONS, read_tokens
+from engine.run.compiled.code.tokens import (
+    SECTIONS,
+    read_tokens,
+)
+from engine.run.compiled.places import (
+    ARGUMENTS,
+    CALL,
+    FIRST,
+    INPUTS,
+    KIND,
+    LAYERS,
+    PARTS,
+    READ,
+    SECTION,
+    TILE,
+)
 
-READ, MULTIPLY = 1, 2  # kinds of jobs
 IDLE = 20_000  # moments, of some 20 ns, that a helper waits for the next job before it sleeps
 
 
-@njit(**options)
-def multiply_many(team, section, thread, product, x, rounded, scales, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
+@compiled
+def multiply_many(team, section, thread, product, x, rounded, scales, y, stride, rows, add, scratch):
     """fp32 rows [rows, inputs] at `x` times a product's weights, rounding them together, too."""
     tiles, inputs = (rows + TILE - 1) // TILE, whole_at(product + INPUTS)
     size, line = scale_bytes(product), row_bytes(product)
@@ -50,8 +67,8 @@ def multiply_many(team, section, thread, product, x, rounded, scales, y, stride,
         close_parts(team, whole_at(product + PARTS))
 
 
-@njit(**options)
-def lead(team, kind, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
+@compiled
+def lead(team, kind, a, b, c, d, e, f, g, h):
     """Do a job, with all helpers that come."""
     call, first = whole_at(team + CALL), whole_at(team + SECTION)
     tell(team + CALL, call + 1)
@@ -68,8 +85,8 @@ def lead(team, kind, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
         multiply_many(team, first, 0, a, b, c, d, e, f, g, h != 0, 0)
 
 
-@njit(**options)
-def help_(team, thread, call):  # type: ignore[no-untyped-def]
+@compiled
+def help_(team, thread, call):
     """Help with jobs after number `call` until there has been none for a while; returns the last one's number."""
     idle = 0
     while idle < IDLE:
@@ -93,8 +110,8 @@ def help_(team, thread, call):  # type: ignore[no-untyped-def]
     return call
 
 
-@njit(**options)
-def enter(team, thread, call, kind, a, b, c, d, e, f, g, h):  # type: ignore[no-untyped-def]
+@compiled
+def enter(team, thread, call, kind, a, b, c, d, e, f, g, h):
     """The one way in, so that everything is compiled and kept once: `lead` for thread 0, `help_` for others."""
     if thread == 0:
         lead(team, kind, a, b, c, d, e, f, g, h)

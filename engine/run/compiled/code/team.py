@@ -2,30 +2,26 @@
 
 A thread that begins late, because the system had given its core to somebody else, finds less left to do; nobody waits
 for it to begin. So a helper is never needed, only welcome. What is shared are a few numbers of 64 bits, each in a cache
-line of its own, at the places below from the address `team` on.
+line of its own, at the places of `places.py` from the address `team` on.
 """
 
 from __future__ import annotations
 
 from numba import njit
 
-from engine.run.compiled.registers import breathe, count_up, exchanged, give_way, tell, watched
+from engine.run.compiled.code.registers import breathe, count_up, exchanged, give_way, tell, watched
+from engine.run.compiled.places import DONE, OPEN
 
-CALL = 0  # twice how many jobs there have been; odd while the next is being written down
-OPEN, DONE, ASLEEP = 64, 128, 192  # the section that is open, and parts taken; parts done; helpers that sleep
-KIND, FIRST, ARGUMENTS = 256, 264, 272  # the job: what it is, the number of its first section, and ten numbers
-SECTION = 360  # the first number that no section has had yet, from 1 on
-BYTES = 384
 _TAKEN = 32  # bits for the number of parts taken
 
 SPINS = 2000  # moments, of some 20 ns, after which a thread that waits lets others go first
 
-options = {"nogil": True, "error_model": "numpy"}
-small = {**options, "forceinline": True}  # to be part of what calls it
+compiled = njit(nogil=True, error_model="numpy")
+inlined = njit(nogil=True, error_model="numpy", forceinline=True)  # part of what calls it
 
 
-@njit(**small)
-def _wait(patience):  # type: ignore[no-untyped-def]
+@inlined
+def _wait(patience):
     """A moment; when there have been many, whoever wants this core has it first."""
     if patience > 0:
         breathe()
@@ -34,15 +30,15 @@ def _wait(patience):  # type: ignore[no-untyped-def]
     return 0
 
 
-@njit(**small)
-def open_parts(team, section):  # type: ignore[no-untyped-def]
+@inlined
+def open_parts(team, section):
     """The leader lets all take parts of `section`, whose number only grows."""
     tell(team + DONE, 0)
     tell(team + OPEN, section << _TAKEN)
 
 
-@njit(**options)
-def take_part(team, section, parts):  # type: ignore[no-untyped-def]
+@compiled
+def take_part(team, section, parts):
     """The number of a part of `section` to do; -1 when there is none left."""
     while True:
         seen = watched(team + OPEN)
@@ -53,21 +49,21 @@ def take_part(team, section, parts):  # type: ignore[no-untyped-def]
             return taken
 
 
-@njit(**small)
-def part_done(team):  # type: ignore[no-untyped-def]
+@inlined
+def part_done(team):
     count_up(team + DONE, 1)
 
 
-@njit(**options)
-def close_parts(team, parts):  # type: ignore[no-untyped-def]
+@compiled
+def close_parts(team, parts):
     """The leader waits until all parts are done."""
     patience = SPINS
     while watched(team + DONE) != parts:
         patience = _wait(patience)
 
 
-@njit(**options)
-def opened(team, section):  # type: ignore[no-untyped-def]
+@compiled
+def opened(team, section):
     """A helper waits for `section`, or a later one."""
     patience = SPINS
     while watched(team + OPEN) >> _TAKEN < section:

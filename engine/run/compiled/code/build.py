@@ -1,4 +1,4 @@
-"""`python -m engine.run.compiled.build`: make the machine code that ships, out of the functions in this folder.
+"""`python -m engine.run.compiled.code.build`: make the machine code that ships, out of the functions in this folder.
 
 It needs numba (`pip install 'homespun[test]'`) and a linker; using the result needs neither.
 """
@@ -12,15 +12,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from engine.run.compiled.host import HERE, TARGETS, file
+from engine.run.compiled.host import CODE, TARGETS, file
 
 NAME = "homespun_enter"
-SOURCES = ("building.py", "registers.py", "team.py", "products.py", "token.py", "jobs.py")
+SOURCES_DIGEST = CODE / "sources.sha256"
+MADE_WITH = CODE / "made_with.txt"  # the versions of numba and llvmlite
+SOURCES = (
+    "places.py",
+    *(f"code/{name}.py" for name in ("processor", "registers", "team", "products", "tokens", "jobs")),
+)
 
 
 def digest() -> str:
     """Of the sources, to tell whether machine code is theirs."""
-    return hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
+    return hashlib.sha256(b"".join((CODE.parent / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
 
 
 def compile_for(target: str, into: Path) -> None:
@@ -28,7 +33,7 @@ def compile_for(target: str, into: Path) -> None:
     from llvmlite import binding
     from numba import types
 
-    from engine.run.compiled.jobs import enter
+    from engine.run.compiled.code.jobs import enter
 
     enter.compile((types.int64,) * 12)
     (result,) = enter.overloads.values()
@@ -52,18 +57,26 @@ def compile_for(target: str, into: Path) -> None:
     into.write_bytes(machine.emit_object(module))
 
 
+def link(target: str, into: Path) -> None:
+    """Write the shared library for `target`."""
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name) / "made.o"
+        # numba must believe that it is for that processor, or it would use what this one has.
+        wanted = {"HOMESPUN_TARGET": target, "NUMBA_CPU_NAME": TARGETS[target][0], "NUMBA_CPU_FEATURES": ""}
+        command = f"from engine.run.compiled.code.build import *; compile_for({target!r}, Path({str(made)!r}))"
+        subprocess.run([sys.executable, "-c", command], env={**os.environ, **wanted}, check=True)
+        subprocess.run(["ld", "-shared", "--strip-all", "--build-id=none", "-o", str(into), str(made)], check=True)
+
+
 def main() -> None:
-    for target, (cpu, _) in TARGETS.items():
-        with tempfile.TemporaryDirectory() as name:
-            made = Path(name) / "made.o"
-            # numba must believe that it is for that processor, or it would use what this one has.
-            wanted = {"HOMESPUN_TARGET": target, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-            command = f"from engine.run.compiled.build import *; compile_for({target!r}, Path({str(made)!r}))"
-            subprocess.run([sys.executable, "-c", command], env={**os.environ, **wanted}, check=True)
-            subprocess.run(
-                ["ld", "-shared", "--strip-all", "--build-id=none", "-o", str(file(target)), str(made)], check=True
-            )
-    (HERE / "sources.sha256").write_text(f"{digest()}\n", encoding="utf-8")
+    """Make all, and note of what and with what."""
+    import llvmlite
+    import numba
+
+    for target in TARGETS:
+        link(target, file(target))
+    SOURCES_DIGEST.write_text(f"{digest()}\n", encoding="utf-8")
+    MADE_WITH.write_text(f"{numba.__version__} {llvmlite.__version__}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,21 +2,18 @@
 
 All threads go through `read_tokens`, where work is shared out (`team.py`); what is small, the leader does alone.
 What a model is, and where its numbers and the room for what lies between are, stands at `model` in whole numbers of 64
-bits, at the places below; `step.py` writes it down.
+bits, at the places of `places.py`; `step.py` writes it down.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from engine.run.compiled.building import LANES, VNNI
-from engine.run.compiled.products import (
-    BITS,
-    INPUTS,
-    PARTS,
-    PRODUCT,
-    TILE,
+from engine.run.compiled.code.processor import (
+    LANES,
+    VNNI,
+)
+from engine.run.compiled.code.products import (
     WIDTH,
     exponential,
     gelu,
@@ -27,7 +24,7 @@ from engine.run.compiled.products import (
     scale_bytes,
     sigmoid,
 )
-from engine.run.compiled.registers import (
+from engine.run.compiled.code.registers import (
     add_fours,
     as_floats,
     everywhere,
@@ -50,33 +47,72 @@ from engine.run.compiled.registers import (
     whole_at,
     without_sign,
 )
-from engine.run.compiled.team import close_parts, open_parts, opened, options, part_done, small, take_part
+from engine.run.compiled.code.team import (
+    close_parts,
+    compiled,
+    open_parts,
+    opened,
+    part_done,
+    take_part,
+)
+from engine.run.compiled.places import (
+    ATTENDED,
+    BETWEEN,
+    BITS,
+    DOWN,
+    EPS,
+    EXPANDED,
+    FINAL_BIAS,
+    FINAL_WEIGHT,
+    FIRST_LAYER,
+    GATE,
+    HEAD,
+    HEAD_DIM,
+    HEAD_EPS,
+    HEAD_NORMS,
+    HEADS,
+    INNER,
+    INPUTS,
+    KV_HEADS,
+    LAYER,
+    LAYER_NORM,
+    LAYERS,
+    MLP_BIAS,
+    MLP_WEIGHT,
+    NORM_BIAS,
+    NORM_WEIGHT,
+    OUT,
+    PARTS,
+    POCKET,
+    POCKETS,
+    POSITIONS,
+    PROJECTED,
+    QKV,
+    ROOM,
+    ROPE,
+    ROUNDED,
+    ROW_SCALES,
+    SCALE,
+    STREAM,
+    STREAM_WIDTH,
+    TABLE,
+    TABLE_BITS,
+    TABLE_SCALE,
+    TILE,
+    TOGETHER,
+    TOKENS,
+    UP,
+)
 
-LAYERS, STREAM_WIDTH, INNER, HEADS, KV_HEADS, HEAD_DIM = 0, 8, 16, 24, 32, 40
-LAYER_NORM, GATE = 48, 56  # whether norms take away the mean; how the gate is bent: 0 there is none, 1 SiLU, 2 GELU
-EPS, HEAD_EPS, SCALE = 64, 72, 80  # fp32 in the lower half
-ROPE = 88  # the address of cosines and sines in turn, fp32 [context, D/2, 2], or 0
-STREAM, BETWEEN, ROUNDED, SCALES = 96, 104, 112, 120  # rows: the residual stream; what a product reads; it rounded
-PROJECTED, ATTENDED, EXPANDED = 128, 136, 144  # rows of what products wrote, and of what attention did
-POCKETS, ROOM = 152, 160  # each thread's own: POCKET bytes, and four rows of scores, of so many bytes each
-TOKENS, TABLE, TABLE_BITS, POSITIONS = 168, 176, 184, 192  # the embedding, bf16 or fp32; TABLE is 0: it is in the stream
-TABLE_SCALE = 200
-TOGETHER = 208  # whether one token's heads that share keys go through them together: not with more threads than keys
-FINAL_WEIGHT, FINAL_BIAS, HEAD = 216, 224, 232  # the last norm, and the head's product from here on
-FIRST_LAYER = HEAD + PRODUCT
-QKV, OUT, UP, DOWN = 0, PRODUCT, 2 * PRODUCT, 3 * PRODUCT  # a layer's products
-NORM_WEIGHT, NORM_BIAS, MLP_WEIGHT, MLP_BIAS, HEAD_NORMS = (4 * PRODUCT + 8 * number for number in range(5))
-LAYER = 4 * PRODUCT + 40  # bytes
 SECTIONS = 10  # of a layer that are shared out; of the head, two
 SOME = 32  # rows whose heads, keys and values are a part
 AS_IT_IS, NORMED, CENTRED = 0, 3, 4  # what is done with a product's rows before; in between, the kinds of GATE
-POCKET = 4096  # bytes
 QUERY = 127 if VNNI else 63  # the largest of a rounded query: a key's byte is up to 255, and two products share 16 bits
 FOLD = 64  # positions in a block of keys and values: COMPACT in `kv_cache.py`
 
 
-@njit(**options)
-def norm_row(x, weight, bias, into, width, eps, centred):  # type: ignore[no-untyped-def]
+@compiled
+def norm_row(x, weight, bias, into, width, eps, centred):
     """LayerNorm (`centred`) or RMSNorm of fp32 [width]; weight and bias may be 0, for none."""
     mean = np.float32(0.0)
     if centred:
@@ -98,8 +134,8 @@ def norm_row(x, weight, bias, into, width, eps, centred):  # type: ignore[no-unt
         store_floats(into + 4 * i, v)
 
 
-@njit(**options)
-def gate_row(x, into, inner, kind):  # type: ignore[no-untyped-def]
+@compiled
+def gate_row(x, into, inner, kind):
     """fp32 [2, inner], gate and what it lets through → [inner]."""
     for i in range(0, inner, LANES):
         gate = load_floats(x + 4 * i)
@@ -107,8 +143,8 @@ def gate_row(x, into, inner, kind):  # type: ignore[no-untyped-def]
         store_floats(into + 4 * i, bent * load_floats(x + 4 * (inner + i)))
 
 
-@njit(**options)
-def turn_head(x, rope, head_dim):  # type: ignore[no-untyped-def]
+@compiled
+def turn_head(x, rope, head_dim):
     """RoPE over one head, in which the pairs that are turned are neighbours."""
     for i in range(0, 4 * head_dim, 8):
         a, b = number_at(x + i), number_at(x + i + 4)
@@ -117,8 +153,8 @@ def turn_head(x, rope, head_dim):  # type: ignore[no-untyped-def]
         put_number(x + i + 4, a * sine + b * cosine)
 
 
-@njit(**options)
-def store_token(model, layer, heads, position, keys, values, size, pocket):  # type: ignore[no-untyped-def]
+@compiled
+def store_token(model, layer, heads, position, keys, values, size, pocket):
     """Norm and turn one token's queries and keys at `heads`, and put keys and values behind what the cache holds.
 
     `keys` and `values` lie as `CompactLayerCache` has them; a head's are `size` bytes.
@@ -143,8 +179,8 @@ def store_token(model, layer, heads, position, keys, values, size, pocket):  # t
         round_row(v, block + within * head_dim, block + FOLD * head_dim + 4 * within, head_dim)
 
 
-@njit(**options)
-def round_query(q, into, head_dim):  # type: ignore[no-untyped-def]
+@compiled
+def round_query(q, into, head_dim):
     """fp32 [D] → bytes -QUERY…QUERY; returns a step of them, and 128 times what they add up to."""
     most = no_floats()
     for i in range(0, head_dim, LANES):
@@ -158,8 +194,8 @@ def round_query(q, into, head_dim):  # type: ignore[no-untyped-def]
     return largest / np.float32(QUERY), np.float32(128.0) * sum_of(total)
 
 
-@njit(**options)
-def weigh(scores, total, width, values, head_dim):  # type: ignore[no-untyped-def]
+@compiled
+def weigh(scores, total, width, values, head_dim):
     """Softmax over `total` scores, times the steps of the values there; 0 from there to `width`.
 
     Not divided: returns what the weights add up to, and 128 times what they do after the steps.
@@ -193,8 +229,8 @@ def weigh(scores, total, width, values, head_dim):  # type: ignore[no-untyped-de
     return all_, np.float32(128.0) * all_stepped
 
 
-@njit(**options)
-def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):  # type: ignore[no-untyped-def]
+@compiled
+def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):
     """One head's query [D] over the first `total` positions of its keys and values; fp32 [D] at `into`."""
     step, shift = round_query(q, pocket, head_dim)
     strip, back, factor = 4 * LANES, everywhere(shift), everywhere(step * scale)
@@ -243,8 +279,8 @@ def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):  
         store_floats(into + 4 * start, (a - back) * factor)
 
 
-@njit(**options)
-def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, count):  # type: ignore[no-untyped-def]
+@compiled
+def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, count):
     """Four queries, `apart` bytes from each other, the first of which sees `length` positions, the next `more` more.
 
     Keys and values are read once for all four, of which `count` are wanted. `room`: bytes from one's scores to the next
@@ -309,8 +345,8 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
             store_floats(place + 3 * next_ + WIDTH, (b3 - back3) * by3)
 
 
-@njit(**options)
-def attend_parts(team, section, model, thread, rows, length, keys, values, size):  # type: ignore[no-untyped-def]
+@compiled
+def attend_parts(team, section, model, thread, rows, length, keys, values, size):
     """Heads of up to SOME rows until none is left: each row's query over what was read before it, and itself."""
     heads, kv, head_dim = whole_at(model + HEADS), whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM)
     projected, attended, room = whole_at(model + PROJECTED), whole_at(model + ATTENDED), whole_at(model + ROOM)
@@ -352,8 +388,8 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
     return parts
 
 
-@njit(**options)
-def embed_row(model, token, position, into):  # type: ignore[no-untyped-def]
+@compiled
+def embed_row(model, token, position, into):
     """A token's embedding, and its position's where there are such; fp32 [width]."""
     width, table, bits = whole_at(model + STREAM_WIDTH), whole_at(model + TABLE), whole_at(model + TABLE_BITS)
     places, scale = whole_at(model + POSITIONS), everywhere(number_at(model + TABLE_SCALE))
@@ -365,10 +401,10 @@ def embed_row(model, token, position, into):  # type: ignore[no-untyped-def]
         store_floats(into + 4 * i, v)
 
 
-@njit(**options)
-def prepare_row(product, kind, x, weight, bias, eps, between, inputs, rounded, scale, one):  # type: ignore[no-untyped-def]
-    """What a product reads of one row at `x`: normed, gated or as it is, and rounded, but for bf16 weights and one row."""
-    if kind == NORMED or kind == CENTRED:
+@compiled
+def prepare_row(product, kind, x, weight, bias, eps, between, inputs, rounded, scale, one):
+    """What a product reads of the row at `x`: normed, gated or as it is; rounded, but for bf16 weights and one row."""
+    if kind in (NORMED, CENTRED):
         norm_row(x, weight, bias, between, inputs, eps, kind == CENTRED)
         x = between
     elif kind != AS_IT_IS:
@@ -378,15 +414,13 @@ def prepare_row(product, kind, x, weight, bias, eps, between, inputs, rounded, s
         rounding(product, x, rounded, scale)
 
 
-@njit(**options)
-def share_product(
-    team, section, thread, model, product, kind, x, apart, weight, bias, y, stride, rows, add
-):  # type: ignore[no-untyped-def]
+@compiled
+def share_product(team, section, thread, model, product, kind, x, apart, weight, bias, y, stride, rows, add):
     """`rows` rows at `x`, `apart` bytes from each other, times a product's weights, by all.
 
     `kind`: what is done with a row before. Takes two sections, and returns the next.
     """
-    rounded, scales, between = whole_at(model + ROUNDED), whole_at(model + SCALES), whole_at(model + BETWEEN)
+    rounded, scales, between = whole_at(model + ROUNDED), whole_at(model + ROW_SCALES), whole_at(model + BETWEEN)
     inputs, size, line = whole_at(product + INPUTS), scale_bytes(product), row_bytes(product)
     eps, one = number_at(model + EPS), rows == 1
     if rows <= 2:
@@ -425,8 +459,8 @@ def share_product(
     return section + 2
 
 
-@njit(**options)
-def store_parts(team, section, thread, model, layer, rows, length, keys, values, size):  # type: ignore[no-untyped-def]
+@compiled
+def store_parts(team, section, thread, model, layer, rows, length, keys, values, size):
     """`store_token` for all rows; returns the next section."""
     projected = whole_at(model + PROJECTED)
     line = 4 * (whole_at(model + HEADS) + 2 * whole_at(model + KV_HEADS)) * whole_at(model + HEAD_DIM)
@@ -452,8 +486,8 @@ def store_parts(team, section, thread, model, layer, rows, length, keys, values,
     return section + 1
 
 
-@njit(**options)
-def read_tokens(team, section, thread, model, rows, length, cache, capacity, logits, stride, wanted):  # type: ignore[no-untyped-def]
+@compiled
+def read_tokens(team, section, thread, model, rows, length, cache, capacity, logits, stride, wanted):
     """`rows` tokens, whose embeddings stand in the stream, behind `length` that the cache holds.
 
     The cache's tensor is that of a compact one. Logits of the last `wanted` tokens are made; a row of them is `stride`

@@ -5,24 +5,26 @@ four of the second and so on: one register, which one instruction multiplies by 
 4 bits a register holds two such, in the lower and upper halves of its bytes. Several rows go through a block eight at a
 time, so that weights are read once for eight.
 
-A product is described by whole numbers of 64 bits, at the places below from its address on; inputs are what `rounding`
+A product is described by whole numbers at the places of `places.py` from its address on; inputs are what `rounding`
 makes of rows, or fp32 rows themselves.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from engine.run.compiled.building import LANES, VNNI
-from engine.run.compiled.registers import (
+from engine.run.compiled.code.processor import (
+    LANES,
+    VNNI,
+)
+from engine.run.compiled.code.registers import (
     add_fours,
     add_pairs,
     as_floats,
     everywhere,
     first_quarters,
-    fourth_quarters,
     four_everywhere,
+    fourth_quarters,
     high_halves,
     larger,
     largest_of,
@@ -48,20 +50,32 @@ from engine.run.compiled.registers import (
     whole_at,
     without_sign,
 )
-from engine.run.compiled.team import options, part_done, small, take_part
+from engine.run.compiled.code.team import (
+    compiled,
+    inlined,
+    part_done,
+    take_part,
+)
+from engine.run.compiled.places import (
+    AFTER,
+    BIAS,
+    BITS,
+    BLOCKS,
+    INPUTS,
+    OUTPUTS,
+    PARTS,
+    SCALES,
+    SHIFTS,
+    TILE,
+    WEIGHTS,
+)
 
-BITS, INPUTS, OUTPUTS, BLOCKS = 0, 8, 16, 24  # BLOCKS: of LANES outputs
-WEIGHTS, SCALES, SHIFTS, BIAS = 32, 40, 48, 56  # addresses; see `linear.py` for what stands there
-AFTER = 64  # what is done with the outputs: 0 nothing, 1 GELU
-PARTS = 72  # in how many the blocks are shared out
-PRODUCT = 80  # bytes
 GROUP = 32  # inputs that share a scale in 4 bits
-TILE = 8  # rows that go through a block together
 WIDTH = 4 * LANES  # bytes in a register
 
 
-@njit(**small)
-def exponential(x):  # type: ignore[no-untyped-def]
+@inlined
+def exponential(x):
     """eˣ: 2ⁿ times the Taylor polynomial of what is left, within 2·10⁻⁷ of it."""
     x = larger(x, everywhere(np.float32(-87.0)))
     x = everywhere(np.float32(0.0)) - larger(everywhere(np.float32(0.0)) - x, everywhere(np.float32(-88.0)))
@@ -76,21 +90,21 @@ def exponential(x):  # type: ignore[no-untyped-def]
     return ((y * rest + one) * rest + one) * two_to_the(whole)
 
 
-@njit(**small)
-def sigmoid(x):  # type: ignore[no-untyped-def]
+@inlined
+def sigmoid(x):
     one = everywhere(np.float32(1.0))
     return one / (one + exponential(everywhere(np.float32(0.0)) - x))
 
 
-@njit(**small)
-def gelu(x):  # type: ignore[no-untyped-def]
+@inlined
+def gelu(x):
     """Its approximation by tanh, which is 2·sigmoid(2u) - 1."""
     cube = x * x * x
     return x * sigmoid((x + cube * everywhere(np.float32(0.044715))) * everywhere(np.float32(1.5957691216)))
 
 
-@njit(**options)
-def round_row(x, into, scale, inputs):  # type: ignore[no-untyped-def]
+@compiled
+def round_row(x, into, scale, inputs):
     """fp32 [inputs] at `x` → bytes 1…255 (0 is 128) at `into`, in steps of the number at `scale`."""
     most = no_floats()
     for i in range(0, inputs, LANES):
@@ -102,9 +116,9 @@ def round_row(x, into, scale, inputs):  # type: ignore[no-untyped-def]
         store_rounded(into + i, nearest(load_floats(x + 4 * i) * factor) + middle)
 
 
-@njit(**options)
-def round_groups(x, into, scale, inputs):  # type: ignore[no-untyped-def]
-    """The same by groups, to bytes -127…127; at `scale` three numbers a group: the step, and its sum times 8 and once."""
+@compiled
+def round_groups(x, into, scale, inputs):
+    """The same by groups, to bytes -127…127; at `scale` three numbers each: the step, and its sum times 8 and once."""
     for group in range(inputs // GROUP):
         most = no_floats()
         for i in range(group * GROUP, group * GROUP + GROUP, LANES):
@@ -122,26 +136,26 @@ def round_groups(x, into, scale, inputs):  # type: ignore[no-untyped-def]
         put_number(scale + 12 * group + 8, sums)
 
 
-@njit(**small)
-def scale_bytes(product):  # type: ignore[no-untyped-def]
+@inlined
+def scale_bytes(product):
     """Bytes at `scale` for one row."""
     return 12 * (whole_at(product + INPUTS) // GROUP) if whole_at(product + BITS) == 4 else 4
 
 
-@njit(**options)
-def to_bf16(x, into, inputs):  # type: ignore[no-untyped-def]
+@compiled
+def to_bf16(x, into, inputs):
     for i in range(0, inputs, LANES):
         store_bf16(into + 2 * i, load_floats(x + 4 * i))
 
 
-@njit(**small)
-def row_bytes(product):  # type: ignore[no-untyped-def]
+@inlined
+def row_bytes(product):
     """Bytes of a row as `rounding` makes it."""
     return whole_at(product + INPUTS) * (2 if whole_at(product + BITS) == 16 else 1)
 
 
-@njit(**small)
-def rounding(product, x, rounded, scale):  # type: ignore[no-untyped-def]
+@inlined
+def rounding(product, x, rounded, scale):
     """A row as `product` takes it."""
     bits = whole_at(product + BITS)
     if bits == 8:
@@ -152,8 +166,8 @@ def rounding(product, x, rounded, scale):  # type: ignore[no-untyped-def]
         to_bf16(x, rounded, whole_at(product + INPUTS))
 
 
-@njit(**small)
-def finish(product, value, block, y, add):  # type: ignore[no-untyped-def]
+@inlined
+def finish(product, value, block, y, add):
     """Bring LANES outputs where they belong: y, fp32 [outputs, filled up to whole blocks]."""
     bias = whole_at(product + BIAS)
     if bias:
@@ -166,13 +180,13 @@ def finish(product, value, block, y, add):  # type: ignore[no-untyped-def]
     store_floats(place, value)
 
 
-@njit(**small)
-def scaled(product, sums, block, scale):  # type: ignore[no-untyped-def]
+@inlined
+def scaled(product, sums, block, scale):
     return as_floats(sums) * load_floats(whole_at(product + SCALES) + WIDTH * block) * one_everywhere(scale)
 
 
-@njit(**options)
-def block_of_8(product, block, x, scale, y, add):  # type: ignore[no-untyped-def]
+@compiled
+def block_of_8(product, block, x, scale, y, add):
     """One row times a block of 8-bit weights."""
     inputs = whole_at(product + INPUTS)
     w = whole_at(product + WEIGHTS) + block * inputs * LANES
@@ -186,8 +200,8 @@ def block_of_8(product, block, x, scale, y, add):  # type: ignore[no-untyped-def
     finish(product, scaled(product, a + b + (c + d), block, scale), block, y, add)
 
 
-@njit(**options)
-def tile_of_8(product, block, x, scale, y, stride, rows, add):  # type: ignore[no-untyped-def]
+@compiled
+def tile_of_8(product, block, x, scale, y, stride, rows, add):
     """Eight rows, of which `rows` are wanted, times a block of 8-bit weights; y's rows are `stride` bytes apart."""
     inputs = whole_at(product + INPUTS)
     w = whole_at(product + WEIGHTS) + block * inputs * LANES
@@ -220,8 +234,8 @@ def tile_of_8(product, block, x, scale, y, stride, rows, add):  # type: ignore[n
         finish(product, scaled(product, s7, block, scale + 28), block, y + 7 * stride, add)
 
 
-@njit(**small)
-def add_group(total, x, scale, step, zero, v0, v1, v2, v3, v4, v5, v6, v7):  # type: ignore[no-untyped-def]
+@inlined
+def add_group(total, x, scale, step, zero, v0, v1, v2, v3, v4, v5, v6, v7):
     """Add what a group's weights, (level - 8)·step + zero, say to a row's 32 inputs."""
     even = add_fours(no_ints(), v0, four_everywhere(x))
     odd = add_fours(no_ints(), v1, four_everywhere(x + 4))
@@ -235,14 +249,14 @@ def add_group(total, x, scale, step, zero, v0, v1, v2, v3, v4, v5, v6, v7):  # t
     return total + levels * step + zero * one_everywhere(scale + 8)
 
 
-@njit(**options)
-def block_of_4(product, block, x, scale, y, add):  # type: ignore[no-untyped-def]
+@compiled
+def block_of_4(product, block, x, scale, y, add):
     """One row times a block of 4-bit weights."""
     groups = whole_at(product + INPUTS) // GROUP
     w = whole_at(product + WEIGHTS) + block * groups * 4 * WIDTH
     steps = whole_at(product + SCALES) + block * groups * WIDTH
     total = no_floats()
-    for g in range(groups):
+    for _ in range(groups):
         a, b = load_octets(w), load_octets(w + WIDTH)
         c, d = load_octets(w + 2 * WIDTH), load_octets(w + 3 * WIDTH)
         step, zero = load_bf16(steps), load_bf16(steps + 2 * LANES)
@@ -255,8 +269,8 @@ def block_of_4(product, block, x, scale, y, add):  # type: ignore[no-untyped-def
     finish(product, total, block, y, add)
 
 
-@njit(**options)
-def tile_of_4(product, block, x, scale, y, stride, rows, add):  # type: ignore[no-untyped-def]
+@compiled
+def tile_of_4(product, block, x, scale, y, stride, rows, add):
     """As `tile_of_8`, with 4-bit weights."""
     inputs = whole_at(product + INPUTS)
     groups = inputs // GROUP
@@ -265,7 +279,7 @@ def tile_of_4(product, block, x, scale, y, stride, rows, add):  # type: ignore[n
     size = 12 * groups
     t0, t1, t2, t3 = no_floats(), no_floats(), no_floats(), no_floats()
     t4, t5, t6, t7 = no_floats(), no_floats(), no_floats(), no_floats()
-    for g in range(groups):
+    for _ in range(groups):
         a, b = load_octets(w), load_octets(w + WIDTH)
         c, d = load_octets(w + 2 * WIDTH), load_octets(w + 3 * WIDTH)
         step, zero = load_bf16(steps), load_bf16(steps + 2 * LANES)
@@ -297,8 +311,8 @@ def tile_of_4(product, block, x, scale, y, stride, rows, add):  # type: ignore[n
         finish(product, t7, block, y + 7 * stride, add)
 
 
-@njit(**small)
-def put_output(product, output, value, y, add):  # type: ignore[no-untyped-def]
+@inlined
+def put_output(product, output, value, y, add):
     bias = whole_at(product + BIAS)
     if bias:
         value += number_at(bias + 4 * output)
@@ -307,8 +321,8 @@ def put_output(product, output, value, y, add):  # type: ignore[no-untyped-def]
     put_number(y + 4 * output, value)
 
 
-@njit(**options)
-def rows_of_16(product, block, x, y, add):  # type: ignore[no-untyped-def]
+@compiled
+def rows_of_16(product, block, x, y, add):
     """One row in fp32 times LANES of bf16 weights' rows, which lie as they come."""
     inputs, outputs = whole_at(product + INPUTS), whole_at(product + OUTPUTS)
     whole = inputs // (4 * LANES) * (4 * LANES)
@@ -328,8 +342,8 @@ def rows_of_16(product, block, x, y, add):  # type: ignore[no-untyped-def]
         store_floats(y + WIDTH * block, gelu(load_floats(y + WIDTH * block)))
 
 
-def _four_by_four(w, size, x, inputs):  # type: ignore[no-untyped-def]
-    """Four rows of bf16 weights times four of bf16 inputs, along the inputs; 16 sums, each input's four side by side."""
+def _four_by_four(w, size, x, inputs):
+    """Four rows of bf16 weights times four of bf16 inputs, along the inputs; 16 sums, an input's four side by side."""
     s00, s01, s02, s03 = no_floats(), no_floats(), no_floats(), no_floats()
     s10, s11, s12, s13 = no_floats(), no_floats(), no_floats(), no_floats()
     s20, s21, s22, s23 = no_floats(), no_floats(), no_floats(), no_floats()
@@ -354,17 +368,17 @@ def _four_by_four(w, size, x, inputs):  # type: ignore[no-untyped-def]
     return neighbours(neighbours(first, second), neighbours(third, fourth))
 
 
-def _no_tiles(w, size, x, inputs):  # type: ignore[no-untyped-def]
+def _no_tiles(w, size, x, inputs):
     """For processors without bf16, which are never asked for it."""
     return no_floats()
 
 
-four_by_four = njit(**options)(_four_by_four if VNNI else _no_tiles)
+four_by_four = compiled(_four_by_four if VNNI else _no_tiles)
 
 
-@njit(**options)
-def tile_of_16(product, block, x, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
-    """Four rows in bf16, of which `rows` are wanted, times LANES of bf16 weights' rows; `scratch` has room for those."""
+@compiled
+def tile_of_16(product, block, x, y, stride, rows, add, scratch):
+    """Four rows in bf16, of which `rows` are wanted, times LANES rows of bf16 weights; `scratch` has room for those."""
     inputs, outputs = whole_at(product + INPUTS), whole_at(product + OUTPUTS)
     size, first, last = 2 * inputs, block * LANES, max(outputs - 4, 0)
     w = whole_at(product + WEIGHTS)
@@ -388,8 +402,8 @@ def tile_of_16(product, block, x, y, stride, rows, add, scratch):  # type: ignor
         finish(product, fourth_quarters(a, b, c, d), block, y + 3 * stride, add)
 
 
-@njit(**options)
-def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, scratch):  # type: ignore[no-untyped-def]
+@compiled
+def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, scratch):
     """Do parts of a product of `rows` rows, until none is left.
 
     One row of bf16 weights' inputs is taken as it stands at `x`, in fp32; all others as `rounding` made them, with room
@@ -406,7 +420,9 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
             elif bits == 16:
                 for row in range(0, rows, 4):
                     out = y + row * stride
-                    tile_of_16(product, block, rounded + 2 * row * inputs, out, stride, min(4, rows - row), add, scratch)
+                    tile_of_16(
+                        product, block, rounded + 2 * row * inputs, out, stride, min(4, rows - row), add, scratch
+                    )
             elif rows == 1:
                 if bits == 8:
                     block_of_8(product, block, rounded, scale, y, add)

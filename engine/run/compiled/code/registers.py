@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from engine.run.compiled.building import LANES, VNNI
+from engine.run.compiled.code.processor import LANES, VNNI
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32 = ir.FloatType()
@@ -27,8 +27,7 @@ _FLOATS, _INTS, _OCTETS = ir.VectorType(_F32, LANES), ir.VectorType(_I32, LANES)
 _SHORTS = ir.VectorType(_I16, LANES)
 
 
-
-class _BF16(ir.Type):  # type: ignore[misc]
+class _BF16(ir.Type):
     """LLVM's `bfloat`, which llvmlite has no name for."""
 
     def _to_string(self) -> str:
@@ -56,7 +55,7 @@ floats, ints, octets = Register("floats", _FLOATS), Register("ints", _INTS), Reg
 
 
 @register_model(Register)
-class _RegisterModel(models.PrimitiveModel):  # type: ignore[misc]
+class _RegisterModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Register) -> None:
         super().__init__(manager, kind, kind.machine)
 
@@ -209,7 +208,7 @@ def add_pairs(builder: Any, sums: Any, a: Any, b: Any) -> Any:
 
 @_word(floats, floats, floats)
 def neighbours(builder: Any, a: Any, b: Any) -> Any:
-    """Sums of neighbouring lanes, those of `a` in the lower half: done four times, 16 registers become their 16 sums."""
+    """Sums of neighbouring lanes, `a`'s in the lower half: done four times, 16 registers become their 16 sums."""
     even = ir.Constant(ir.VectorType(_I32, LANES), list(range(0, 2 * LANES, 2)))
     odd = ir.Constant(ir.VectorType(_I32, LANES), list(range(1, 2 * LANES, 2)))
     return builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd))
@@ -225,9 +224,7 @@ def _quarter(number: int) -> Any:
         which = [number * size + lane for lane in range(size)]
         half = ir.Constant(two, [*which, *(LANES + lane for lane in which)])
         whole = ir.Constant(ir.VectorType(_I32, LANES), list(range(LANES)))
-        return builder.shuffle_vector(
-            builder.shuffle_vector(a, b, half), builder.shuffle_vector(c, d, half), whole
-        )
+        return builder.shuffle_vector(builder.shuffle_vector(a, b, half), builder.shuffle_vector(c, d, half), whole)
 
     return quarters
 
@@ -281,7 +278,7 @@ def _operator(symbol: Any, ours: Any, whole: Any = None) -> None:
     """Have `symbol` between registers be a word of these."""
 
     @overload(symbol)
-    def choose(a, b):  # type: ignore[no-untyped-def]  # numba compares it with what it returns
+    def choose(a, b):  # no types: numba compares it with what it returns
         if a is floats and b is floats:
             return lambda a, b: ours(a, b)
         if whole is not None and a is ints and b is ints:
