@@ -56,7 +56,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Placement:
         raise DeviceError(f"This machine has no {name} device that torch can use; choose {' or '.join(here)}.")
     half = name == "cpu" and not fast_bf16(name) and has_half()
     if precision == "auto":
-        precision = "int8" if name == "cpu" and (compiles("int8") or has_int8()) else "bf16" if half or fast_bf16(name) else "fp32"
+        eight = name == "cpu" and (compiles("int8") or has_int8())
+        precision = "int8" if eight else "bf16" if half or fast_bf16(name) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"There is no precision called {precision!r}; choose auto, {', '.join(PRECISIONS)}.")
     if precision in ("int8", "int4") and name != "cpu":

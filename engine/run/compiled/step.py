@@ -74,7 +74,7 @@ class CompiledStep:
         self._rows, self._threads = 0, 0  # that there is room for
 
     def _rooms(self, rows: int) -> list[int]:
-        """How many fp32 numbers the rooms take for `rows` tokens, in the order of the places; a row of scores' bytes."""
+        """How many fp32 numbers the rooms take for `rows` tokens, in the order of their places; a score row's bytes."""
         config, threads = self._config, torch.get_num_threads()
         widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
         scores = -(-config.context_length // COMPACT) * COMPACT + 4 * lanes(target())  # and a strip's end
