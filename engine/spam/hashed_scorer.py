@@ -32,9 +32,9 @@ from engine.spam.occlusion import occlude
 ARCHITECTURE = "hashed-linear"
 VIEWS = ("whole", "strongest half", "middle half", "weakest half")
 SHORT = 200  # characters; a shorter text has no halves
-# Log-odds between the strongest half and the weakest from which on they contradict each other; for scorers made before
-# it was in their config it was EARLIER_GAP.
-GAP, EARLIER_GAP = 6.0, 4.0
+# Log-odds between the strongest half and the weakest from which on they contradict each other, unless a scorer's config
+# says otherwise.
+GAP = 4.0
 
 
 class HashedScorer(SpamJudge):
@@ -51,7 +51,7 @@ class HashedScorer(SpamJudge):
         self.bias, self.offset = float(config["bias"]), float(config["offset"])
         self.mix = np.array([float(config["views"][view]) for view in VIEWS])
         self.gap, self.bonus = float(config.get("gap", 0.0)), float(config.get("known", 0.0))
-        self.gap_from = float(config.get("gap_from", EARLIER_GAP))
+        self.gap_from = float(config.get("gap_from", GAP))
 
     @classmethod
     def load(cls, folder: Path) -> HashedScorer:

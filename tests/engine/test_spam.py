@@ -18,7 +18,7 @@ from engine.protocol import Failed, Shutdown, decode, encode
 from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
-from engine.spam.hashed_scorer import EARLIER_GAP, GAP, SHORT, VIEWS, HashedScorer, gaps
+from engine.spam.hashed_scorer import GAP, SHORT, VIEWS, HashedScorer, gaps
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
@@ -96,12 +96,12 @@ def test_spam_is_found_in_a_half_of_a_mail() -> None:
 
 def test_halves_that_contradict_each_other_count_from_the_gap_on() -> None:
     views = np.array([[0.0, 6.0, 1.0, -3.0, 0.0], [0.0, 4.0, 1.0, -2.0, 0.0], [0.0, 1.0, 1.0, 1.0, 0.0]])
-    assert GAP == 6.0
-    assert gaps(views).tolist() == [3.0, 0.0, 0.0]
+    assert GAP == 4.0
+    assert gaps(views).tolist() == [5.0, 2.0, 0.0]
     scorer = tiny({}, {"whole": 1.0})
-    assert scorer.gap_from == EARLIER_GAP < GAP, "as a scorer that does not say it was fitted"
+    assert scorer.gap_from == GAP, "a scorer that does not say it was fitted so"
     plain = scorer.mixed(views)
-    scorer.gap, scorer.gap_from = 2.0, GAP
+    scorer.gap, scorer.gap_from = 2.0, 6.0
     assert (scorer.mixed(views) - plain).tolist() == [6.0, 0.0, 0.0]
     assert tiny({}).gap == 0.0, "a scorer that was made before there were gaps has none"
 

@@ -30,8 +30,10 @@ from training.spam.fitting import (
     calibrated_on,
     joined,
     mix_views,
+    regression,
     scorer_of,
     shared,
+    to_leave_out,
     weights_of,
 )
 from training.spam.memory import FILE, read_memory, write_memory
@@ -39,7 +41,7 @@ from training.spam.network import cut_network, fit_head, head_of, pooled_by, wit
 from training.spam.refit import DenseRows, SparseRows, refit
 from training.spam.remembering import chosen, remember, thinned
 from training.spam.retrain import retrain
-from training.spam.stacking import fit_stack, read_rows, stack, thresholds
+from training.spam.stacking import SHARE, fit_stack, read_rows, stack, thresholds
 from training.spam.traces import apply, learn, margins_of, moved, trace
 
 SPAM_WORDS = "cheap casino money offer click guaranteed order free winner prize loan credit"
@@ -127,14 +129,25 @@ def test_the_card_tells_the_numbers(made: Path) -> None:
         assert words in card
 
 
-def test_a_stack_of_a_good_scorer_and_noise_listens_to_the_good_one() -> None:
+def test_what_is_said_of_a_strangers_mail_makes_a_stack_less_sure_and_not_another() -> None:
     rng = np.random.default_rng(0)
-    spam = rng.random(400) < 0.5
-    good = np.where(spam, 2.0, -2.0) + rng.normal(0, 1, 400)
-    weights, _ = fit_stack(np.stack([rng.normal(0, 2, 400), good], axis=1), spam)
-    assert weights[1] > 5 * abs(weights[0])
-    weights, _ = fit_stack(np.stack([-good, good + rng.normal(0, 1, 400)], axis=1), spam)
-    assert weights.min() == 0, "a scorer is never listened to the wrong way round"
+    spam = rng.random(4000) < 0.5
+    home = np.where(spam, 4.0, -4.0)[:, None] + rng.normal(0, 2.5, (4000, 2))
+    strange = home - 5 * np.where(rng.random((4000, 1)) < 0.2, np.sign(home), 0.0)  # the surest, too
+    alone = fit_stack((home, spam), ())
+    both = fit_stack((home, spam), [(strange[:2000], spam[:2000]), (strange[2000:], spam[2000:])])
+    again = fit_stack((home, spam), [(strange, spam)] * 5)
+    assert alone[0] / alone[1] == pytest.approx(SHARE) == pytest.approx(both[0] / both[1])
+    assert 0 < both[1] < 0.9 * alone[1]
+    assert again[1] == pytest.approx(both[1], rel=0.02), "however many sources there are"
+
+
+def test_a_corpus_is_left_out_where_others_have_mail_of_both_kinds() -> None:
+    kinds = np.array(["plain"] * 6 + ["written"] * 2)
+    rows = Rows([""] * 8, np.arange(8) % 2 == 0, list("aabbcc") + ["written"] * 2, np.zeros(8), np.ones(8), kinds)
+    assert to_leave_out(rows) == ["a", "b", "c"]
+    assert to_leave_out(rows.take(np.array([0, 1, 6, 7]))) == [], "nobody's mail alone teaches nothing"
+    assert to_leave_out(rows.take(np.array([0, 1, 2, 4]))) == [], "all others are spam, or it is itself"
 
 
 def test_a_rate_of_false_alarms_holds_for_every_large_source() -> None:
@@ -185,7 +198,8 @@ def test_what_is_no_mail_of_the_corpora_counts_only_so_much_beside_it(corpora: s
         mail = weights[(spam == label) & (kinds == "plain")].sum()
         beside = weights[(spam == label) & (kinds != "plain")].sum()
         assert beside == pytest.approx(most * mail)
-        assert mail + beside == pytest.approx(410)
+        assert mail == pytest.approx(10), "1 a row, whatever lies beside it"
+    assert weights_of(rows, 1.7).sum() == pytest.approx(20 * 2.7)
     alone = weights_of(rows.take(kinds != "plain"))
     assert alone.sum() == pytest.approx(800), "there is nothing beside which it could count less"
 
@@ -195,9 +209,9 @@ def test_what_is_calibrated_does_not_depend_on_the_share_of_spam(one_in: int) ->
     rng = np.random.default_rng(3)
     spam = np.arange(6000) % one_in == 0
     members = np.where(spam, 1.0, -1.0)[:, None] + rng.normal(0, 2.0, (6000, 2))
-    mix, bias = fit_stack(members, spam)
-    probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
     counts = calibrated_on(spam)
+    mix, bias = regression(members, spam, counts)
+    probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
     assert counts[~spam].sum() == pytest.approx(HONEST * counts[spam].sum())
     assert np.average(probabilities, weights=counts) == pytest.approx(1 / (1 + HONEST), abs=0.01)
     assert -bias == pytest.approx(np.log(HONEST), abs=0.25), "none of the two labels is the likelier but for that"

@@ -20,15 +20,15 @@ from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
 from training.spam.marking import marked
 
-C = 40.0  # how little weights are held down
+C = 100.0  # how little weights are held down
 STEPS = 40
 # How much spam with honest text around it counts: while weights are learned, where it teaches that honest words are
 # spam's (the worse the stranger the mail), and while views are mixed.
-PADDED, PADDED_IN_MIX = 0.03, 0.6
+PADDED, PADDED_IN_MIX = 0.03, 1.0
 KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, where that of the others is 1
 # How much English and mail written by hand count together, where the mail of one label is 1: beside one corpus
 # and beside several, which say themselves what mails have in common.
-BESIDE_ONE, MOST_BESIDE = 0.3, 1.7
+BESIDE_ONE, MOST_BESIDE = 0.03, 1.7
 # Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
 HONEST = 1.5
 BESIDE = ("ordinary", "written")  # kinds of rows that are nobody's mail
@@ -63,27 +63,36 @@ def joined(first: Rows, second: Rows) -> Rows:
     return Rows(first.texts + second.texts, arrays[0], first.sources + second.sources, *arrays[1:])
 
 
-def of_one_corpus(rows: Rows) -> bool:
-    """Whether all of it that is neither English nor written by hand is from one source."""
-    mail = ~np.isin(rows.kinds, BESIDE)
-    return len(set(np.array(rows.sources)[mail].tolist())) == 1
+def corpora_of(rows: Rows) -> list[str]:
+    """The sources of all that is neither English nor written by hand, sorted."""
+    return sorted(set(np.array(rows.sources)[~np.isin(rows.kinds, BESIDE)].tolist()))
 
 
-def weights_of(rows: Rows) -> np.ndarray:
+def to_leave_out(rows: Rows) -> list[str]:
+    """The corpora of `rows` that can be left out to see what is said of a stranger's mail: there are others, and spam
+    and honest mail in each part."""
+    corpora, sources = corpora_of(rows), np.array(rows.sources)
+    parts = {one: (rows.spam[sources == one], rows.spam[sources != one]) for one in corpora}
+    return [one for one in corpora if len(corpora) > 1 and all(p.any() and not p.all() for p in parts[one])]
+
+
+def weights_of(rows: Rows, beside_one: float = BESIDE_ONE) -> np.ndarray:
     """[N]: how much each row counts. Spam as much as honest mail; within each, a source by the root of its size, so
     that a small one counts more than its size and less than a large one; English and mail written by hand count no more
-    than MOST_BESIDE of the rest, where there is any (BESIDE_ONE where that is of one source)."""
+    than MOST_BESIDE of the rest, where there is any (`beside_one` where that is of one source), and the rest 1 a row on
+    average, so that how closely a small corpus is fitted does not depend on what lies beside it."""
     groups = list(zip(rows.sources, rows.spam.tolist(), strict=True))
     size = Counter(groups)
     counts = rows.counts * np.where(rows.kinds == "padded", PADDED, 1.0)
     weights = np.array([size[group] ** -0.5 for group in groups]) * counts
     beside = np.isin(rows.kinds, BESIDE)
-    most = BESIDE_ONE if of_one_corpus(rows) else MOST_BESIDE
+    most = beside_one if len(corpora_of(rows)) == 1 else MOST_BESIDE
     for label in (True, False):
         extra, mail = beside & (rows.spam == label), ~beside & (rows.spam == label)
         if mail.any() and extra.any():
             weights[extra] *= min(1.0, most * weights[mail].sum() / weights[extra].sum())
-        weights[rows.spam == label] *= len(groups) / (2 * weights[rows.spam == label].sum())
+        counted, all_counted = (mail, ~beside) if mail.any() else (extra, beside)
+        weights[rows.spam == label] *= all_counted.sum() / (2 * weights[counted].sum())
     return weights
 
 
@@ -193,6 +202,7 @@ class Fitted:
     scorer: HashedScorer  # fitted on all rows, its views mixed and calibrated
     places: np.ndarray  # [M]: indices of the rows that are measured
     margins: np.ndarray  # [M]: calibrated log-odds of each by a scorer that was fitted without its fold
+    matrix: Matrix  # of all rows
 
 
 def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
@@ -206,7 +216,20 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     every = np.arange(len(rows.texts))
     scorer = scorer_of(*matrix.fit(every, rows.spam, weights), bits, matrix.known(rows, every))
     mix_views(scorer, views, rows.take(places))
-    return Fitted(scorer, places, scorer.mixed(views))
+    return Fitted(scorer, places, scorer.mixed(views), matrix)
+
+
+def abroad(rows: Rows, fitted: Fitted) -> dict[str, np.ndarray]:
+    """For each corpus the log-odds [its mails as they were sent] by a scorer that was fitted without it, whose views
+    are mixed as those of `fitted`, the scorer of `rows`; see `to_leave_out`."""
+    sources, found = np.array(rows.sources), {}
+    for source in to_leave_out(rows):
+        rest = np.flatnonzero(sources != source)
+        weights = weights_of(rows.take(rest), MOST_BESIDE)
+        trained, known = fitted.matrix.fit(rest, rows.spam[rest], weights), fitted.matrix.known(rows, rest)
+        sent = np.flatnonzero((sources == source) & (rows.kinds == "plain"))
+        found[source] = fitted.scorer.mixed(fitted.matrix.views(*trained, known, sent))
+    return found
 
 
 def cross_fitted(rows: Rows, matrix: Matrix, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

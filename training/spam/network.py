@@ -7,7 +7,7 @@ as pretraining left them: fine-tuned on these corpora they learn the mails by he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, 
 from engine.spam.stacked_scorer import ends
 from training.data.vocabulary import open_vocabulary
 from training.spam.extra import sklearn
-from training.spam.fitting import Rows, weights_of
+from training.spam.fitting import MOST_BESIDE, Rows, to_leave_out, weights_of
 from training.stages.classify import keep_blocks
 from training.stages.results import vocabulary_files
 
@@ -55,10 +55,12 @@ class Head:
     weights: np.ndarray  # [C]
     bias: float
     margins: np.ndarray  # [N]: log-odds of each row by a head that was fitted without its fold
+    # For each corpus the log-odds of its mails by a head that was fitted without it; see `fitting.to_leave_out`.
+    abroad: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def fit_head(pooled: np.ndarray, spam: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> Head:
-    """The head of `pooled` [N, C] rows; `folds` and `weights` are [N]."""
+    """The head of `pooled` [N, C] rows; `weights` and `folds` are [N]. Without folds nothing is held out."""
     mean, spread = pooled.mean(axis=0), pooled.std(axis=0) + 1e-6
     rows = (pooled - mean) / spread
     margins = np.zeros(len(rows))
@@ -78,10 +80,16 @@ def head_of(network: TextClassifier, rows: Rows) -> Head:
     """The head of `network` for `rows`, and the log-odds of those of the kind "plain" [plain rows]: of mail as it was
     sent. Without ordinary English and mail written by hand it takes whatever is strange for spam."""
     taken = rows.take(np.isin(rows.kinds, list(READ)))
-    counts = taken.counts * np.array([READ[kind] for kind in taken.kinds.tolist()])
-    weights = weights_of(replace(taken, counts=counts))
-    head = fit_head(pooled_by(network, taken.texts), taken.spam, taken.folds, weights)
-    return replace(head, margins=head.margins[taken.kinds == "plain"])
+    taken = replace(taken, counts=taken.counts * np.array([READ[kind] for kind in taken.kinds.tolist()]))
+    pooled, sources, sent = pooled_by(network, taken.texts), np.array(taken.sources), taken.kinds == "plain"
+    head = fit_head(pooled, taken.spam, taken.folds, weights_of(taken))
+    abroad = {}
+    for source in to_leave_out(taken):
+        rest = sources != source
+        weights, no_folds = weights_of(taken.take(rest), MOST_BESIDE), np.empty(0, dtype=int)
+        other = fit_head(pooled[rest], taken.spam[rest], no_folds, weights)
+        abroad[source] = pooled[(sources == source) & sent] @ other.weights + other.bias
+    return replace(head, margins=head.margins[sent], abroad=abroad)
 
 
 def pooled_by(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:

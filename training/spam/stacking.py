@@ -1,7 +1,7 @@
 """Makes the spam scorer that ships out of rows (`prepare.py`): `python -m training spam stack`.
 
-Owns the weights of hashed scorer (`fitting.py`) and network (`network.py`) on mail that neither had seen (stacking,
-Wolpert 1992), the thresholds, and the folder with its card.
+Owns the weights of hashed scorer (`fitting.py`) and network (`network.py`) on mail and on sources that neither had
+seen (stacking, Wolpert 1992), the thresholds, and the folder with its card.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from training.errors import TrainingError
 from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
-from training.spam.fitting import FOLDS, Rows, calibrated_on, fit_hashed, joined
+from training.spam.fitting import FOLDS, Rows, abroad, calibrated_on, fit_hashed, joined
 from training.spam.measures import Measures, measure, threshold_at
 from training.spam.network import cut_network, head_of, with_head
 
+# What the network's log-odds count beside the hashed scorer's. At home more would gain next to nothing; abroad it is
+# right too seldom for a weight that is fitted at home.
+SHARE = 0.2
 ENOUGH = 500  # honest mails of a source
 RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
 
@@ -84,16 +87,18 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
         classifier = TextClassifier.load(network)
         head = head_of(classifier, rows)
         with_head(classifier, head)
-        members = np.stack([head.margins, classical], axis=1).clip(-CLEAR, CLEAR)
-        mix, bias = fit_stack(members, seen.spam)
-        probabilities = 1 / (1 + np.exp(-(members @ mix + bias)))
+        of_others, sources = abroad(rows, hashed), np.array(seen.sources)
+        members = _members(head.margins, classical)
+        strange = [(_members(head.abroad[s], of_others[s]), seen.spam[sources == s]) for s in of_others]
+        mix = fit_stack((members, seen.spam), strange)
+        probabilities = 1 / (1 + np.exp(-members @ mix))
         measures = measure(probabilities, seen.spam)
         alone = {
             name: measure(1 / (1 + np.exp(-column)), seen.spam)
             for name, column in ((NEURAL, head.margins), (CLASSICAL, classical))
         }
         config = {
-            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": bias, "head_bias": head.bias},
+            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": 0.0, "head_bias": head.bias},
             "thresholds": thresholds(probabilities[~seen.spam], ham),
         }
         facts = {
@@ -110,18 +115,24 @@ def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, n
     return measures
 
 
-def fit_stack(members: np.ndarray, spam: np.ndarray) -> tuple[np.ndarray, float]:
-    """(weights [2], bias) of log-odds `members` [N, 2] by logistic regression; none is below 0. Calibrated
-    as the hashed scorer is."""
-    counts = calibrated_on(spam)
-    fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members, spam, sample_weight=counts)
-    weights, bias = fitted.coef_[0], float(fitted.intercept_[0])
-    if (weights < 0).any():  # the two agree so well that one would correct the other: the better one alone
-        best = int(np.argmax(weights))
-        fitted = sklearn("linear_model").LogisticRegression(C=10.0).fit(members[:, [best]], spam, counts)
-        weights = np.zeros(2)
-        weights[best], bias = fitted.coef_[0][0], float(fitted.intercept_[0])
-    return weights, bias
+def _members(neural: np.ndarray, classical: np.ndarray) -> np.ndarray:
+    """[N, 2], as `StackedScorer.members`."""
+    return np.stack([neural, classical], axis=1).clip(-CLEAR, CLEAR)
+
+
+def fit_stack(home: tuple[np.ndarray, np.ndarray], strange: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """[2]: weights for the log-odds of two members, from (members [N, 2], spam [N] bool) of mail like that which both
+    have learned from, and of each source by scorers that were fitted without it. The `strange` ones together count as
+    much as `home`, so that what is said of a stranger's mail is not much surer than it is right. There is no bias:
+    each source would ask for another. Calibrated as the hashed scorer is."""
+    groups, shares = [home, *strange], [1.0, *(1 / len(strange) for _ in strange)]
+    spam = np.concatenate([each for _, each in groups])
+    summed = np.concatenate([members @ (SHARE, 1.0) for members, _ in groups])
+    counts = [calibrated_on(each) for _, each in groups]
+    counts = [share * count / count.sum() for share, count in zip(shares, counts, strict=True)]
+    model = sklearn("linear_model").LogisticRegression(C=10.0, fit_intercept=False)
+    model.fit(summed[:, None], spam, sample_weight=len(spam) * np.concatenate(counts) / sum(shares))
+    return model.coef_[0][0] * np.array([SHARE, 1.0])
 
 
 def thresholds(ham: np.ndarray, sources: Sequence[str]) -> list[list[float]]:
