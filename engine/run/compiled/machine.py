@@ -78,4 +78,5 @@ def machine() -> Machine:
     return Machine()
 
 
-os.register_at_fork(after_in_child=machine.cache_clear)  # threads stay behind
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=machine.cache_clear)  # threads stay behind

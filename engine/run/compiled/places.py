@@ -35,7 +35,8 @@ TOKENS, TABLE, TABLE_BITS, POSITIONS = (
 )  # the embedding, bf16 or fp32; 0: it stands in the stream
 TABLE_SCALE = 200  # fp32: embeddings times this
 TOGETHER = 208  # whether one token's heads that share keys go through them together: not with more threads than keys
-FINAL_WEIGHT, FINAL_BIAS, HEAD = 216, 224, 232  # the last norm, and the head's product from here on
+THREADS = 216  # that there are pockets for; others stay out
+FINAL_WEIGHT, FINAL_BIAS, HEAD = 224, 232, 240  # the last norm, and the head's product from here on
 FIRST_LAYER = HEAD + PRODUCT
 QKV, OUT, UP, DOWN = 0, PRODUCT, 2 * PRODUCT, 3 * PRODUCT  # a layer's products
 NORM_WEIGHT, NORM_BIAS, MLP_WEIGHT, MLP_BIAS, HEAD_NORMS = (4 * PRODUCT + 8 * number for number in range(5))

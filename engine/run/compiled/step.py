@@ -13,7 +13,7 @@ from engine.decoder.kv_cache import COMPACT, KVCache
 from engine.run.compiled.host import lanes, target
 from engine.run.compiled.linear import LEAST, CompiledLinear, rows_product
 from engine.run.compiled.machine import machine
-from engine.run.compiled.places import POCKET, READ, STREAM, TILE
+from engine.run.compiled.places import POCKET, READ, STREAM, THREADS, TILE
 from engine.run.fused_layers import FusedGELU, RowLookup
 from engine.run.linear_base import Linear
 from engine.run.linear_half import RowsLinear
@@ -43,6 +43,7 @@ class CompiledStep:
         attention = model.blocks[0].attention
         head_eps = attention.norms[0].eps if attention.norms is not None else 0.0
         group, pairs = config.n_head // config.n_kv_head, config.head_dim % (2 * lanes(target())) == 0
+        self._rows, self._threads = 0, 0  # that there is room for
         self._kept: list[Tensor] = []  # what addresses lead to
         numbers = [
             config.n_layer,
@@ -58,6 +59,7 @@ class CompiledStep:
             *[0] * len(self._rooms(0)),
             *self._table(),
             int(group > 1 and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
+            0,
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -71,11 +73,10 @@ class CompiledStep:
         _KEPT.append(self._numbers)
         self._padded = -(-config.vocab_size // lanes(target())) * lanes(target())
         self._one = Lock()  # one text at a time: what lies between has room for one
-        self._rows, self._threads = 0, 0  # that there is room for
 
     def _rooms(self, rows: int) -> list[int]:
         """How many fp32 numbers the rooms take for `rows` tokens, in the order of their places; a score row's bytes."""
-        config, threads = self._config, torch.get_num_threads()
+        config, threads = self._config, self._threads
         widest = max(config.d_model, config.d_ff, config.n_head * config.head_dim)
         scores = -(-config.context_length // COMPACT) * COMPACT + 4 * lanes(target())  # and a strip's end
         each = (
@@ -112,6 +113,7 @@ class CompiledStep:
         self._between = [torch.zeros(size + 16) for size in sizes]
         self._numbers[ROOMS : ROOMS + len(sizes)] = [room.data_ptr() for room in self._between]
         self._numbers[ROOMS + len(sizes)] = row
+        self._numbers[THREADS // 8] = self._threads
 
     @staticmethod
     def fits(model: FusedGPT) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,10 @@ def link(target: str, into: Path) -> None:
         wanted = {"HOMESPUN_TARGET": target, "NUMBA_CPU_NAME": TARGETS[target][0], "NUMBA_CPU_FEATURES": ""}
         command = f"from engine.run.compiled.code.build import *; compile_for({target!r}, Path({str(made)!r}))"
         subprocess.run([sys.executable, "-c", command], env={**os.environ, **wanted}, check=True)
-        subprocess.run(["ld", "-shared", "--strip-all", "--build-id=none", "-o", str(into), str(made)], check=True)
+        linked = made.with_suffix(".so")
+        subprocess.run(["ld", "-shared", "--strip-all", "--build-id=none", "-o", str(linked), str(made)], check=True)
+        into.unlink(missing_ok=True)  # not written over: a process may be using it
+        shutil.copyfile(linked, into)
 
 
 def main() -> None:

@@ -98,6 +98,7 @@ from engine.run.compiled.places import (
     TABLE,
     TABLE_BITS,
     TABLE_SCALE,
+    THREADS,
     TILE,
     TOGETHER,
     TOKENS,
@@ -493,6 +494,8 @@ def read_tokens(team, section, thread, model, rows, length, cache, capacity, log
     The cache's tensor is that of a compact one. Logits of the last `wanted` tokens are made; a row of them is `stride`
     bytes. Where the embedding's table is one that is read here, the tokens stand at TOKENS.
     """
+    if thread >= whole_at(model + THREADS):
+        return
     width, inner, heads = whole_at(model + STREAM_WIDTH), whole_at(model + INNER), whole_at(model + HEADS)
     kv, head_dim, gated = whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM), whole_at(model + GATE)
     norm, stream = whole_at(model + LAYER_NORM), whole_at(model + STREAM)
