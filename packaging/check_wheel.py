@@ -25,6 +25,8 @@ NEEDED = (
     "engine/bundled/homespun-v0/tokenizer.json",
     "engine/bundled/homespun-v0/README.md",
     "engine/email_text/words.txt",
+    "engine/run/compiled/machine_code/x86_64-avx2.so",
+    "engine/run/compiled/machine_code/x86_64-avx512-vnni.so",
     "engine/spam/topics.txt",
     *(
         f"training/spam/written/{theme}.txt"
