@@ -100,7 +100,7 @@ class CompactLayerCache(LayerCache):
 
     COMPACT positions of a head are a block: D·COMPACT bytes and COMPACT fp32, each what a step of that position's is
     worth. A byte is the number of steps and 128. Of keys, four numbers are followed by the next position's:
-    [D/4, COMPACT, 4]; of values, all of a position's: [COMPACT, D].
+    [D/4, COMPACT, 4]; of values, one number of two positions: [COMPACT/2, D, 2].
     """
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +116,7 @@ class CompactLayerCache(LayerCache):
             if keys:
                 numbers[:, :, block, :, place] = levels.unflatten(-1, (-1, 4)).permute(2, 0, 1, 3, 4)
             else:
-                numbers[:, :, block, place] = levels
+                numbers[:, :, block, place // 2, :, place % 2] = levels.permute(2, 0, 1, 3)
         self.length += count
         return self.everything()
 
@@ -125,7 +125,8 @@ class CompactLayerCache(LayerCache):
         found = []
         for kept, keys in ((self.k, True), (self.v, False)):
             numbers, steps = (part[:, :, :whole] for part in self._blocks(kept, keys))
-            levels = (numbers.transpose(3, 4).flatten(4) if keys else numbers).flatten(2, 3)[:, :, : self.length]
+            levels = numbers.transpose(3, 4).flatten(4) if keys else numbers.transpose(4, 5).flatten(3, 4)
+            levels = levels.flatten(2, 3)[:, :, : self.length]
             found.append((levels.float() - 128) * steps.flatten(2)[:, :, : self.length, None])
         return found[0], found[1]
 
@@ -135,7 +136,7 @@ class CompactLayerCache(LayerCache):
         head_dim = kept.shape[3] - 4
         blocks = kept.view(torch.uint8).flatten(2).unflatten(2, (-1, COMPACT * (head_dim + 4)))
         numbers, steps = blocks.split((COMPACT * head_dim, 4 * COMPACT), -1)
-        return numbers.unflatten(-1, (-1, COMPACT, 4) if keys else (COMPACT, -1)), steps.view(torch.float32)
+        return numbers.unflatten(-1, (-1, COMPACT, 4) if keys else (COMPACT // 2, -1, 2)), steps.view(torch.float32)
 
 
 class KVCache:

@@ -41,4 +41,4 @@ FIRST_LAYER = HEAD + PRODUCT
 QKV, OUT, UP, DOWN = 0, PRODUCT, 2 * PRODUCT, 3 * PRODUCT  # a layer's products
 NORM_WEIGHT, NORM_BIAS, MLP_WEIGHT, MLP_BIAS, HEAD_NORMS = (4 * PRODUCT + 8 * number for number in range(5))
 LAYER = 4 * PRODUCT + 40  # bytes
-POCKET = 4096  # bytes
+POCKET = 20480  # bytes: four rounded queries, or a block's sums for 256 rows

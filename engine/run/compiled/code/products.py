@@ -72,6 +72,7 @@ from engine.run.compiled.places import (
 
 GROUP = 32  # inputs that share a scale in 4 bits
 WIDTH = 4 * LANES  # bytes in a register
+WIDE = 1024  # inputs of which 16 rows in bf16 do not stay in the first cache
 
 
 @inlined
@@ -322,24 +323,41 @@ def put_output(product, output, value, y, add):
 
 
 @compiled
-def rows_of_16(product, block, x, y, add):
+def row_of_16(w, x, inputs):
+    """A row of bf16 weights times one in fp32: sums that are still to be added up."""
+    whole = inputs // (4 * LANES) * (4 * LANES)
+    a, b, c, d = no_floats(), no_floats(), no_floats(), no_floats()
+    for i in range(0, whole, 4 * LANES):
+        a = a + load_bf16(w + 2 * i) * load_floats(x + 4 * i)
+        b = b + load_bf16(w + 2 * i + 2 * LANES) * load_floats(x + 4 * i + 4 * LANES)
+        c = c + load_bf16(w + 2 * i + 4 * LANES) * load_floats(x + 4 * i + 8 * LANES)
+        d = d + load_bf16(w + 2 * i + 6 * LANES) * load_floats(x + 4 * i + 12 * LANES)
+    for i in range(whole, inputs, LANES):
+        a = a + load_bf16(w + 2 * i) * load_floats(x + 4 * i)
+    return a + b + (c + d)
+
+
+@inlined
+def four_of_16(w, size, x, inputs):
+    """Four rows' sums, one after the other: that is how memory is read ahead."""
+    a, b = row_of_16(w, x, inputs), row_of_16(w + size, x, inputs)
+    c, d = row_of_16(w + 2 * size, x, inputs), row_of_16(w + 3 * size, x, inputs)
+    return neighbours(neighbours(a, b), neighbours(c, d))
+
+
+@compiled
+def block_of_16(product, block, x, y, add):
     """One row in fp32 times LANES of bf16 weights' rows, which lie as they come."""
     inputs, outputs = whole_at(product + INPUTS), whole_at(product + OUTPUTS)
-    whole = inputs // (4 * LANES) * (4 * LANES)
-    w, size = whole_at(product + WEIGHTS), 2 * inputs
-    for output in range(block * LANES, min(block * LANES + LANES, outputs)):
-        p = w + output * size  # one row after the other: that is how memory is read ahead
-        a, b, c, d = no_floats(), no_floats(), no_floats(), no_floats()
-        for i in range(0, whole, 4 * LANES):
-            a = a + load_bf16(p + 2 * i) * load_floats(x + 4 * i)
-            b = b + load_bf16(p + 2 * i + 2 * LANES) * load_floats(x + 4 * i + 4 * LANES)
-            c = c + load_bf16(p + 2 * i + 4 * LANES) * load_floats(x + 4 * i + 8 * LANES)
-            d = d + load_bf16(p + 2 * i + 6 * LANES) * load_floats(x + 4 * i + 12 * LANES)
-        for i in range(whole, inputs, LANES):
-            a = a + load_bf16(p + 2 * i) * load_floats(x + 4 * i)
-        put_output(product, output, sum_of(a + b + (c + d)), y, add)
-    if whole_at(product + AFTER) == 1 and block * LANES + LANES <= outputs:
-        store_floats(y + WIDTH * block, gelu(load_floats(y + WIDTH * block)))
+    size, first = 2 * inputs, block * LANES
+    w = whole_at(product + WEIGHTS) + first * size
+    if first + LANES <= outputs and LANES == 16:
+        low = neighbours(four_of_16(w, size, x, inputs), four_of_16(w + 4 * size, size, x, inputs))
+        high = neighbours(four_of_16(w + 8 * size, size, x, inputs), four_of_16(w + 12 * size, size, x, inputs))
+        finish(product, neighbours(low, high), block, y, add)
+    else:
+        for output in range(first, min(first + LANES, outputs)):
+            put_output(product, output, sum_of(row_of_16(w + (output - first) * size, x, inputs)), y, add)
 
 
 def _four_by_four(w, size, x, inputs):
@@ -403,11 +421,37 @@ def tile_of_16(product, block, x, y, stride, rows, add, scratch):
 
 
 @compiled
+def wide_block_of_16(product, block, x, y, stride, rows, add, scratch):
+    """As `tile_of_16` for all rows, four weights' rows with all inputs before the next four: they stay near the core.
+
+    For many inputs, of which 16 rows would not. `scratch` has room for the block's sums for all rows.
+    """
+    inputs, first = whole_at(product + INPUTS), block * LANES
+    size, tiles = 2 * inputs, (rows + 3) // 4
+    for quarter in range(4):
+        w = whole_at(product + WEIGHTS) + (first + 4 * quarter) * size
+        for tile in range(tiles):
+            store_floats(scratch + (4 * tile + quarter) * WIDTH, four_by_four(w, size, x + 4 * tile * size, inputs))
+    for tile in range(tiles):
+        place, out = scratch + 4 * tile * WIDTH, y + 4 * tile * stride
+        a, b = load_floats(place), load_floats(place + WIDTH)
+        c, d = load_floats(place + 2 * WIDTH), load_floats(place + 3 * WIDTH)
+        some = min(4, rows - 4 * tile)
+        finish(product, first_quarters(a, b, c, d), block, out, add)
+        if some > 1:
+            finish(product, second_quarters(a, b, c, d), block, out + stride, add)
+        if some > 2:
+            finish(product, third_quarters(a, b, c, d), block, out + 2 * stride, add)
+        if some > 3:
+            finish(product, fourth_quarters(a, b, c, d), block, out + 3 * stride, add)
+
+
+@compiled
 def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, scratch):
     """Do parts of a product of `rows` rows, until none is left.
 
     One row of bf16 weights' inputs is taken as it stands at `x`, in fp32; all others as `rounding` made them, with room
-    for whole tiles. `add`: to what stands at y. `scratch`: a register's room of this thread's own.
+    for whole tiles. `add`: to what stands at y. `scratch`: this thread's pocket.
     """
     bits, inputs = whole_at(product + BITS), whole_at(product + INPUTS)
     blocks, parts = whole_at(product + BLOCKS), whole_at(product + PARTS)
@@ -416,7 +460,9 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
     while part >= 0:
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             if bits == 16 and rows == 1:
-                rows_of_16(product, block, x, y, add)
+                block_of_16(product, block, x, y, add)
+            elif bits == 16 and inputs > WIDE and block * LANES + LANES <= whole_at(product + OUTPUTS):
+                wide_block_of_16(product, block, rounded, y, stride, rows, add, scratch)
             elif bits == 16:
                 for row in range(0, rows, 4):
                     out = y + row * stride

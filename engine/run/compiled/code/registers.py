@@ -120,10 +120,11 @@ def load_bf16(builder: Any, address: Any) -> Any:
     return builder.bitcast(builder.shl(wide, ir.Constant(_INTS, [16] * LANES)), _FLOATS)
 
 
-@_word(floats, A)
-def load_bytes(builder: Any, address: Any) -> Any:
-    """LANES numbers from 0 to 255, a byte each."""
-    return builder.uitofp(builder.zext(_load(builder, address, ir.VectorType(_I8, LANES), 1), _INTS), _FLOATS)
+@_word(octets, A)
+def load_widened(builder: Any, address: Any) -> Any:
+    """2·LANES bytes from 0 to 255, each in 16 bits."""
+    wide = ir.VectorType(_I16, 2 * LANES)
+    return builder.bitcast(builder.zext(_load(builder, address, ir.VectorType(_I8, 2 * LANES), 1), wide), _OCTETS)
 
 
 @_word(octets, A)
@@ -168,6 +169,12 @@ def store_bf16(builder: Any, address: Any, value: Any) -> None:
     odd = builder.and_(builder.lshr(bits, ir.Constant(_INTS, [16] * LANES)), ir.Constant(_INTS, [1] * LANES))
     bits = builder.add(builder.add(bits, odd), ir.Constant(_INTS, [0x7FFF] * LANES))
     _store(builder, builder.trunc(builder.lshr(bits, ir.Constant(_INTS, [16] * LANES)), _SHORTS), address, 2)
+
+
+@_word(types.void, A, floats)
+def store_shorts(builder: Any, address: Any, value: Any) -> None:
+    """LANES whole numbers of at most 16 bits."""
+    _store(builder, builder.trunc(builder.fptosi(value, _INTS), _SHORTS), address, 2)
 
 
 @_word(types.void, A, floats)
@@ -230,6 +237,14 @@ def _quarter(number: int) -> Any:
 
 
 first_quarters, second_quarters, third_quarters, fourth_quarters = map(_quarter, range(4))
+
+
+@_word(ints, ints, octets, octets)
+def add_twos(builder: Any, sums: Any, a: Any, b: Any) -> Any:
+    """`sums` and in each lane two products of signed 16 bits."""
+    twos = ir.VectorType(_I16, 2 * LANES)
+    name = "llvm.x86.avx512.pmaddw.d.512" if LANES == 16 else "llvm.x86.avx2.pmadd.wd"
+    return builder.add(sums, _call(builder, name, _INTS, builder.bitcast(a, twos), builder.bitcast(b, twos)))
 
 
 @_word(octets, octets)
@@ -349,6 +364,17 @@ def number_at(builder: Any, address: Any) -> Any:
 @_word(types.void, A, types.float32)
 def put_number(builder: Any, address: Any, value: Any) -> None:
     _store(builder, value, address, 4)
+
+
+@_word(types.void, A, A)
+def copy_byte(builder: Any, into: Any, address: Any) -> None:
+    _store(builder, _load(builder, address, _I8, 1), into, 1)
+
+
+@_word(types.void, A)
+def put_no_short(builder: Any, address: Any) -> None:
+    """0 in 16 bits."""
+    _store(builder, ir.Constant(_I16, 0), address, 2)
 
 
 @_word(A, A)

@@ -26,23 +26,26 @@ from engine.run.compiled.code.products import (
 )
 from engine.run.compiled.code.registers import (
     add_fours,
+    add_twos,
     as_floats,
+    copy_byte,
     everywhere,
     four_everywhere,
     larger,
     largest_of,
     load_bf16,
-    load_bytes,
     load_floats,
     load_octets,
+    load_widened,
     nearest,
     no_floats,
     no_ints,
     number_at,
-    one_everywhere,
+    put_no_short,
     put_number,
     store_floats,
     store_rounded,
+    store_shorts,
     sum_of,
     whole_at,
     without_sign,
@@ -177,7 +180,10 @@ def store_token(model, layer, heads, position, keys, values, size, pocket):
         for i in range(0, head_dim, 4):
             put_number(block + i * FOLD + 4 * within, number_at(pocket + i))  # four bytes, whatever they are
         block = values + head * size + behind
-        round_row(v, block + within * head_dim, block + FOLD * head_dim + 4 * within, head_dim)
+        round_row(v, pocket, block + FOLD * head_dim + 4 * within, head_dim)
+        into = block + within // 2 * 2 * head_dim + within % 2
+        for i in range(head_dim):
+            copy_byte(into + 2 * i, pocket + i)
 
 
 @compiled
@@ -197,25 +203,26 @@ def round_query(q, into, head_dim):
 
 @compiled
 def weigh(scores, total, width, values, head_dim):
-    """Softmax over `total` scores, times the steps of the values there; 0 from there to `width`.
+    """Softmax over `total` scores, times the steps of the values there, in steps of their own, 16 bits each; 0 from
+    there to `width`. They stand where the scores began.
 
-    Not divided: returns what the weights add up to, and 128 times what they do after the steps.
+    Returns what one of their steps is worth, and 128 times their sum.
     """
-    for i in range(total, (total + LANES - 1) // LANES * LANES):
+    end = (total + LANES - 1) // LANES * LANES
+    for i in range(total, end):
         put_number(scores + 4 * i, np.float32(-np.inf))
     most = everywhere(np.float32(-np.inf))
     for i in range(0, total, LANES):
         most = larger(most, load_floats(scores + 4 * i))
-    top, weights, stepped = everywhere(largest_of(most)), no_floats(), no_floats()
-    whole = total // LANES * LANES
+    top, weights = everywhere(largest_of(most)), no_floats()
+    whole, most = total // LANES * LANES, no_floats()
     for i in range(0, whole, LANES):
         weight = exponential(load_floats(scores + 4 * i) - top)
         weights = weights + weight
-        steps = values + i // FOLD * FOLD * (head_dim + 4) + FOLD * head_dim + 4 * (i % FOLD)
-        weight = weight * load_floats(steps)
-        stepped = stepped + weight
+        weight = weight * load_floats(values + i // FOLD * FOLD * (head_dim + 4) + FOLD * head_dim + 4 * (i % FOLD))
+        most = larger(most, weight)
         store_floats(scores + 4 * i, weight)
-    all_, all_stepped = sum_of(weights), sum_of(stepped)
+    all_, largest = sum_of(weights), largest_of(most)
     if whole < total:  # steps behind `total` may be anything, and are not to be touched
         store_floats(scores + 4 * whole, exponential(load_floats(scores + 4 * whole) - top))
         steps = values + whole // FOLD * FOLD * (head_dim + 4) + FOLD * head_dim + 4 * (whole % FOLD)
@@ -223,11 +230,19 @@ def weigh(scores, total, width, values, head_dim):
             weight = number_at(scores + 4 * (whole + i))
             all_ += weight
             weight *= number_at(steps + 4 * i)
-            all_stepped += weight
+            largest = max(largest, weight)
             put_number(scores + 4 * (whole + i), weight)
-    for i in range(total, width):
-        put_number(scores + 4 * i, np.float32(0.0))
-    return all_, np.float32(128.0) * all_stepped
+        for i in range(total, end):
+            put_number(scores + 4 * i, np.float32(0.0))
+    largest = max(largest, np.float32(1e-30))
+    factor, sums = everywhere(np.float32(32767.0) / largest), no_floats()
+    for i in range(0, total, LANES):
+        level = nearest(load_floats(scores + 4 * i) * factor)
+        sums = sums + level
+        store_shorts(scores + 2 * i, level)
+    for i in range(end, (width + 3) // 4 * 4):
+        put_no_short(scores + 2 * i)
+    return largest / (np.float32(32767.0) * all_), np.float32(128.0) * sum_of(sums)
 
 
 @compiled
@@ -251,33 +266,19 @@ def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):
         store_floats(place + WIDTH, (as_floats(b) - back) * load_floats(steps + WIDTH) * factor)
         store_floats(place + 2 * WIDTH, (as_floats(c) - back) * load_floats(steps + 2 * WIDTH) * factor)
         store_floats(place + 3 * WIDTH, (as_floats(d) - back) * load_floats(steps + 3 * WIDTH) * factor)
-    weights, shift = weigh(scores, total, total, values, head_dim)
-    factor, back = everywhere(np.float32(1.0) / weights), everywhere(shift)
-    wide = head_dim // strip * strip
-    for start in range(0, wide, strip):
-        a, b, c, d = no_floats(), no_floats(), no_floats(), no_floats()
-        for first in range(0, total, FOLD):
-            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
-            for _ in range(min(FOLD, total - first)):
-                weight = one_everywhere(w)
-                a = a + weight * load_bytes(v)
-                b = b + weight * load_bytes(v + LANES)
-                c = c + weight * load_bytes(v + 2 * LANES)
-                d = d + weight * load_bytes(v + 3 * LANES)
-                v, w = v + head_dim, w + 4
-        place = into + 4 * start
-        store_floats(place, (a - back) * factor)
-        store_floats(place + WIDTH, (b - back) * factor)
-        store_floats(place + 2 * WIDTH, (c - back) * factor)
-        store_floats(place + 3 * WIDTH, (d - back) * factor)
-    for start in range(wide, head_dim, LANES):
-        a = no_floats()
-        for first in range(0, total, FOLD):
-            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
-            for _ in range(min(FOLD, total - first)):
-                a = a + one_everywhere(w) * load_bytes(v)
-                v, w = v + head_dim, w + 4
-        store_floats(into + 4 * start, (a - back) * factor)
+    step, shift = weigh(scores, total, total, values, head_dim)
+    factor, back = everywhere(step), everywhere(shift)
+    for start in range(0, head_dim, LANES):
+        f = no_floats()
+        for first in range(0, total, FOLD):  # so many products fit into 32 bits
+            v, w = values + first * (head_dim + 4) + 2 * start, scores + 2 * first
+            a, b = no_ints(), no_ints()
+            for _ in range((min(FOLD, total - first) + 3) // 4):
+                a = add_twos(a, load_widened(v), four_everywhere(w))
+                b = add_twos(b, load_widened(v + 2 * head_dim), four_everywhere(w + 4))
+                v, w = v + 4 * head_dim, w + 8
+            f = f + as_floats(a) + as_floats(b)
+        store_floats(into + 4 * start, (f - back) * factor)
 
 
 @compiled
@@ -311,39 +312,34 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
         store_floats(place + room, (as_floats(b) - back1) * steps * by1)
         store_floats(place + 2 * room, (as_floats(c) - back2) * steps * by2)
         store_floats(place + 3 * room, (as_floats(d) - back3) * steps * by3)
-    one = np.float32(1.0)
-    weights, shift = weigh(scores, length, total, values, head_dim)
-    by0, back0 = everywhere(one / weights), everywhere(shift)
-    weights, shift = weigh(scores + room, length + more, total, values, head_dim)
-    by1, back1 = everywhere(one / weights), everywhere(shift)
-    weights, shift = weigh(scores + 2 * room, length + 2 * more, total, values, head_dim)
-    by2, back2 = everywhere(one / weights), everywhere(shift)
-    weights, shift = weigh(scores + 3 * room, total, total, values, head_dim)
-    by3, back3 = everywhere(one / weights), everywhere(shift)
-    for start in range(0, head_dim, 2 * LANES):
-        a0, a1, a2, a3 = no_floats(), no_floats(), no_floats(), no_floats()
-        b0, b1, b2, b3 = no_floats(), no_floats(), no_floats(), no_floats()
+    step, shift = weigh(scores, length, total, values, head_dim)
+    by0, back0 = everywhere(step), everywhere(shift)
+    step, shift = weigh(scores + room, length + more, total, values, head_dim)
+    by1, back1 = everywhere(step), everywhere(shift)
+    step, shift = weigh(scores + 2 * room, length + 2 * more, total, values, head_dim)
+    by2, back2 = everywhere(step), everywhere(shift)
+    step, shift = weigh(scores + 3 * room, total, total, values, head_dim)
+    by3, back3 = everywhere(step), everywhere(shift)
+    for start in range(0, head_dim, LANES):
+        f0, f1, f2, f3 = no_floats(), no_floats(), no_floats(), no_floats()
         for first in range(0, total, FOLD):
-            v, w = values + first * (head_dim + 4) + start, scores + 4 * first
-            for _ in range(min(FOLD, total - first)):
-                a, b = load_bytes(v), load_bytes(v + LANES)
-                w0, w1 = one_everywhere(w), one_everywhere(w + room)
-                w2, w3 = one_everywhere(w + 2 * room), one_everywhere(w + 3 * room)
-                a0, a1, a2, a3 = a0 + w0 * a, a1 + w1 * a, a2 + w2 * a, a3 + w3 * a
-                b0, b1, b2, b3 = b0 + w0 * b, b1 + w1 * b, b2 + w2 * b, b3 + w3 * b
-                v, w = v + head_dim, w + 4
+            v, w = values + first * (head_dim + 4) + 2 * start, scores + 2 * first
+            a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
+            for _ in range((min(FOLD, total - first) + 1) // 2):
+                value = load_widened(v)
+                a, b = add_twos(a, value, four_everywhere(w)), add_twos(b, value, four_everywhere(w + room))
+                c = add_twos(c, value, four_everywhere(w + 2 * room))
+                d = add_twos(d, value, four_everywhere(w + 3 * room))
+                v, w = v + 2 * head_dim, w + 4
+            f0, f1, f2, f3 = f0 + as_floats(a), f1 + as_floats(b), f2 + as_floats(c), f3 + as_floats(d)
         place = into + 4 * start
-        store_floats(place, (a0 - back0) * by0)
-        store_floats(place + WIDTH, (b0 - back0) * by0)
+        store_floats(place, (f0 - back0) * by0)
         if count > 1:
-            store_floats(place + next_, (a1 - back1) * by1)
-            store_floats(place + next_ + WIDTH, (b1 - back1) * by1)
+            store_floats(place + next_, (f1 - back1) * by1)
         if count > 2:
-            store_floats(place + 2 * next_, (a2 - back2) * by2)
-            store_floats(place + 2 * next_ + WIDTH, (b2 - back2) * by2)
+            store_floats(place + 2 * next_, (f2 - back2) * by2)
         if count > 3:
-            store_floats(place + 3 * next_, (a3 - back3) * by3)
-            store_floats(place + 3 * next_ + WIDTH, (b3 - back3) * by3)
+            store_floats(place + 3 * next_, (f3 - back3) * by3)
 
 
 @compiled
@@ -378,7 +374,7 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
         while row < last:
             q, into = projected + row * apart + 4 * head * head_dim, attended + row * next_ + 4 * head * head_dim
             seen = length + row + 1
-            if row + 4 <= last and head_dim % (2 * LANES) == 0:
+            if row + 4 <= last:
                 attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, 1, 4)
                 row += 4
             else:
