@@ -42,7 +42,7 @@ class CompiledStep:
         self._model, self._config = model, config
         attention = model.blocks[0].attention
         head_eps = attention.norms[0].eps if attention.norms is not None else 0.0
-        group = config.n_head // config.n_kv_head
+        group, pairs = config.n_head // config.n_kv_head, config.head_dim % (2 * lanes(target())) == 0
         self._rows, self._threads = 0, 0  # that there is room for
         self._kept: list[Tensor] = []  # what addresses lead to
         numbers = [
@@ -58,7 +58,7 @@ class CompiledStep:
             self._address(model.rotations),
             *[0] * len(self._rooms(0)),
             *self._table(),
-            int(group > 1 and config.n_kv_head * -(-group // 4) >= torch.get_num_threads()),
+            int(group > 1 and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
             0,
             *self._norm(model.norm),
             *self._product(model.head),

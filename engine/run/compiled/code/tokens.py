@@ -53,6 +53,7 @@ from engine.run.compiled.code.registers import (
 from engine.run.compiled.code.team import (
     close_parts,
     compiled,
+    inlined,
     open_parts,
     opened,
     part_done,
@@ -268,25 +269,43 @@ def attend_one(q, keys, values, scores, total, head_dim, scale, into, pocket):
         store_floats(place + 3 * WIDTH, (as_floats(d) - back) * load_floats(steps + 3 * WIDTH) * factor)
     step, shift = weigh(scores, total, total, values, head_dim)
     factor, back = everywhere(step), everywhere(shift)
-    for start in range(0, head_dim, LANES):
-        f = no_floats()
+    wide = head_dim // strip * strip
+    for start in range(0, wide, strip):  # as much of a position as registers hold: memory is read in one go
+        f0, f1, f2, f3 = no_floats(), no_floats(), no_floats(), no_floats()
         for first in range(0, total, FOLD):  # so many products fit into 32 bits
             v, w = values + first * (head_dim + 4) + 2 * start, scores + 2 * first
-            a, b = no_ints(), no_ints()
-            for _ in range((min(FOLD, total - first) + 3) // 4):
+            a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
+            for _ in range((min(FOLD, total - first) + 1) // 2):
+                two = four_everywhere(w)
+                a = add_twos(a, load_widened(v), two)
+                b = add_twos(b, load_widened(v + 2 * LANES), two)
+                c = add_twos(c, load_widened(v + 4 * LANES), two)
+                d = add_twos(d, load_widened(v + 6 * LANES), two)
+                v, w = v + 2 * head_dim, w + 4
+            f0, f1, f2, f3 = f0 + as_floats(a), f1 + as_floats(b), f2 + as_floats(c), f3 + as_floats(d)
+        place = into + 4 * start
+        store_floats(place, (f0 - back) * factor)
+        store_floats(place + WIDTH, (f1 - back) * factor)
+        store_floats(place + 2 * WIDTH, (f2 - back) * factor)
+        store_floats(place + 3 * WIDTH, (f3 - back) * factor)
+    for start in range(wide, head_dim, LANES):
+        f = no_floats()
+        for first in range(0, total, FOLD):
+            v, w = values + first * (head_dim + 4) + 2 * start, scores + 2 * first
+            a = no_ints()
+            for _ in range((min(FOLD, total - first) + 1) // 2):
                 a = add_twos(a, load_widened(v), four_everywhere(w))
-                b = add_twos(b, load_widened(v + 2 * head_dim), four_everywhere(w + 4))
-                v, w = v + 4 * head_dim, w + 8
-            f = f + as_floats(a) + as_floats(b)
+                v, w = v + 2 * head_dim, w + 4
+            f = f + as_floats(a)
         store_floats(into + 4 * start, (f - back) * factor)
 
 
-@compiled
-def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, count):
-    """Four queries, `apart` bytes from each other, the first of which sees `length` positions, the next `more` more.
+@inlined
+def attend_few(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, count):
+    """Three or four queries, `apart` bytes from each other; the first sees `length` positions, the next `more` more.
 
-    Keys and values are read once for all four, of which `count` are wanted. `room`: bytes from one's scores to the next
-    one's; `next_`: bytes from one's result, at `into`, to the next one's.
+    Keys and values are read once for all, of which `count` are wanted; D is a multiple of 2·LANES. `room`: bytes from
+    one's scores to the next one's; `next_`: bytes from one's result, at `into`, to the next one's.
     """
     p1, p2, p3 = pocket + head_dim, pocket + 2 * head_dim, pocket + 3 * head_dim
     step, shift = round_query(q, pocket, head_dim)
@@ -305,41 +324,68 @@ def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, i
         for i in range(0, head_dim, 4):
             key = load_octets(k)
             a, b = add_fours(a, key, four_everywhere(pocket + i)), add_fours(b, key, four_everywhere(p1 + i))
-            c, d = add_fours(c, key, four_everywhere(p2 + i)), add_fours(d, key, four_everywhere(p3 + i))
+            c = add_fours(c, key, four_everywhere(p2 + i))
+            if count > 3:
+                d = add_fours(d, key, four_everywhere(p3 + i))
             k += 4 * FOLD
         place = scores + 4 * first
         store_floats(place, (as_floats(a) - back0) * steps * by0)
         store_floats(place + room, (as_floats(b) - back1) * steps * by1)
         store_floats(place + 2 * room, (as_floats(c) - back2) * steps * by2)
-        store_floats(place + 3 * room, (as_floats(d) - back3) * steps * by3)
+        if count > 3:
+            store_floats(place + 3 * room, (as_floats(d) - back3) * steps * by3)
     step, shift = weigh(scores, length, total, values, head_dim)
     by0, back0 = everywhere(step), everywhere(shift)
     step, shift = weigh(scores + room, length + more, total, values, head_dim)
     by1, back1 = everywhere(step), everywhere(shift)
     step, shift = weigh(scores + 2 * room, length + 2 * more, total, values, head_dim)
     by2, back2 = everywhere(step), everywhere(shift)
-    step, shift = weigh(scores + 3 * room, total, total, values, head_dim)
-    by3, back3 = everywhere(step), everywhere(shift)
-    for start in range(0, head_dim, LANES):
+    if count > 3:
+        step, shift = weigh(scores + 3 * room, total, total, values, head_dim)
+        by3, back3 = everywhere(step), everywhere(shift)
+    for start in range(0, head_dim, 2 * LANES):
         f0, f1, f2, f3 = no_floats(), no_floats(), no_floats(), no_floats()
+        g0, g1, g2, g3 = no_floats(), no_floats(), no_floats(), no_floats()
         for first in range(0, total, FOLD):
             v, w = values + first * (head_dim + 4) + 2 * start, scores + 2 * first
-            a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
+            a0, a1, a2, a3 = no_ints(), no_ints(), no_ints(), no_ints()
+            b0, b1, b2, b3 = no_ints(), no_ints(), no_ints(), no_ints()
             for _ in range((min(FOLD, total - first) + 1) // 2):
-                value = load_widened(v)
-                a, b = add_twos(a, value, four_everywhere(w)), add_twos(b, value, four_everywhere(w + room))
-                c = add_twos(c, value, four_everywhere(w + 2 * room))
-                d = add_twos(d, value, four_everywhere(w + 3 * room))
+                a, b = load_widened(v), load_widened(v + 2 * LANES)
+                two = four_everywhere(w)
+                a0, b0 = add_twos(a0, a, two), add_twos(b0, b, two)
+                two = four_everywhere(w + room)
+                a1, b1 = add_twos(a1, a, two), add_twos(b1, b, two)
+                two = four_everywhere(w + 2 * room)
+                a2, b2 = add_twos(a2, a, two), add_twos(b2, b, two)
+                if count > 3:
+                    two = four_everywhere(w + 3 * room)
+                    a3, b3 = add_twos(a3, a, two), add_twos(b3, b, two)
                 v, w = v + 2 * head_dim, w + 4
-            f0, f1, f2, f3 = f0 + as_floats(a), f1 + as_floats(b), f2 + as_floats(c), f3 + as_floats(d)
+            f0, f1, f2, f3 = f0 + as_floats(a0), f1 + as_floats(a1), f2 + as_floats(a2), f3 + as_floats(a3)
+            g0, g1, g2, g3 = g0 + as_floats(b0), g1 + as_floats(b1), g2 + as_floats(b2), g3 + as_floats(b3)
         place = into + 4 * start
         store_floats(place, (f0 - back0) * by0)
-        if count > 1:
-            store_floats(place + next_, (f1 - back1) * by1)
-        if count > 2:
-            store_floats(place + 2 * next_, (f2 - back2) * by2)
+        store_floats(place + WIDTH, (g0 - back0) * by0)
+        store_floats(place + next_, (f1 - back1) * by1)
+        store_floats(place + next_ + WIDTH, (g1 - back1) * by1)
+        store_floats(place + 2 * next_, (f2 - back2) * by2)
+        store_floats(place + 2 * next_ + WIDTH, (g2 - back2) * by2)
         if count > 3:
             store_floats(place + 3 * next_, (f3 - back3) * by3)
+            store_floats(place + 3 * next_ + WIDTH, (g3 - back3) * by3)
+
+
+@compiled
+def attend_four(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more):
+    """`attend_few` for four."""
+    attend_few(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, 4)
+
+
+@compiled
+def attend_three(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more):
+    """`attend_few` for three."""
+    attend_few(q, apart, keys, values, scores, room, length, head_dim, scale, into, next_, pocket, more, 3)
 
 
 @compiled
@@ -358,10 +404,14 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
             head = part // fours * group + part % fours * 4
             some = min(4, group - part % fours * 4)
             q, into, behind = projected + 4 * head * head_dim, attended + 4 * head * head_dim, part // fours * size
-            attend_four(
-                q, 4 * head_dim, keys + behind, values + behind, scores, room, length + 1, head_dim, scale,
-                into, 4 * head_dim, pocket, 0, some,
-            )  # fmt: skip
+            k, v, each, seen = keys + behind, values + behind, 4 * head_dim, length + 1
+            if some == 4:
+                attend_four(q, each, k, v, scores, room, seen, head_dim, scale, into, each, pocket, 0)
+            elif some == 3:
+                attend_three(q, each, k, v, scores, room, seen, head_dim, scale, into, each, pocket, 0)
+            else:
+                for i in range(some):
+                    attend_one(q + i * each, k, v, scores, seen, head_dim, scale, into + i * each, pocket)
             part_done(team)
             part = take_part(team, section, parts)
         return parts
@@ -374,8 +424,8 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
         while row < last:
             q, into = projected + row * apart + 4 * head * head_dim, attended + row * next_ + 4 * head * head_dim
             seen = length + row + 1
-            if row + 4 <= last:
-                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, 1, 4)
+            if row + 4 <= last and head_dim % (2 * LANES) == 0:
+                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, 1)
                 row += 4
             else:
                 attend_one(q, k, v, scores, seen, head_dim, scale, into, pocket)
