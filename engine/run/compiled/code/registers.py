@@ -377,6 +377,13 @@ def put_no_short(builder: Any, address: Any) -> None:
     _store(builder, ir.Constant(_I16, 0), address, 2)
 
 
+@_word(types.void, A)
+def fetch(builder: Any, address: Any) -> None:
+    """Have a cache line brought here that will be wanted soon."""
+    where = builder.inttoptr(address, ir.PointerType())
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), where, *(ir.Constant(_I32, number) for number in (0, 3, 1)))
+
+
 @_word(A, A)
 def watched(builder: Any, address: Any) -> Any:
     """A whole number that another thread may be changing, with all that it wrote before."""

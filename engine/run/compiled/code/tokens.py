@@ -30,6 +30,7 @@ from engine.run.compiled.code.registers import (
     as_floats,
     copy_byte,
     everywhere,
+    fetch,
     four_everywhere,
     larger,
     largest_of,
@@ -323,6 +324,7 @@ def attend_few(q, apart, keys, values, scores, room, length, head_dim, scale, in
         a, b, c, d = no_ints(), no_ints(), no_ints(), no_ints()
         for i in range(0, head_dim, 4):
             key = load_octets(k)
+            fetch(k + FOLD * (head_dim + 4))  # the next block: nobody reads ahead across pages
             a, b = add_fours(a, key, four_everywhere(pocket + i)), add_fours(b, key, four_everywhere(p1 + i))
             c = add_fours(c, key, four_everywhere(p2 + i))
             if count > 3:
@@ -352,6 +354,7 @@ def attend_few(q, apart, keys, values, scores, room, length, head_dim, scale, in
             b0, b1, b2, b3 = no_ints(), no_ints(), no_ints(), no_ints()
             for _ in range((min(FOLD, total - first) + 1) // 2):
                 a, b = load_widened(v), load_widened(v + 2 * LANES)
+                fetch(v + FOLD * (head_dim + 4))
                 two = four_everywhere(w)
                 a0, b0 = add_twos(a0, a, two), add_twos(b0, b, two)
                 two = four_everywhere(w + room)
