@@ -260,3 +260,17 @@ def test_what_compiled_code_does_not_know_is_left_to_torch(shape: dict) -> None:
     cache = new_cache(model)
     found = [prefill(model, ids[:30], cache), *(decode(model, token, cache) for token in ids[30:])]
     assert away(torch.stack(found), exact(torch.tensor([ids]))[0, 29:]) < LEAST["int8"]
+
+
+def test_no_token_is_read_behind_the_end_of_the_context(processor: str) -> None:
+    """A cache of whole blocks has room for more; tables of positions have not, and machine code would read on."""
+    model, _ = fused({**SHAPES["gpt2"], "context_length": 100}, "int8")
+    cache = new_cache(model)
+    prefill(model, list(range(99)), cache)
+    assert isinstance(model.step, CompiledStep)
+    assert model.step.takes(cache, 1)
+    decode(model, 5, cache)
+    assert cache.tensor.shape[3] > 100
+    assert not model.step.takes(cache, 1)
+    with pytest.raises((RuntimeError, IndexError)):
+        decode(model, 5, cache)

@@ -159,10 +159,13 @@ class CompiledStep:
         cache.took(count)
         return logits.narrow(1, 0, self._config.vocab_size)
 
-    @staticmethod
-    def takes(cache: KVCache, count: int) -> bool:
-        """Whether `read` can read so many tokens into `cache`, in pieces of MOST."""
-        return cache.compact and cache.tensor.shape[1] == 1 and cache.length + count <= cache.tensor.shape[3]
+    def takes(self, cache: KVCache, count: int) -> bool:
+        """Whether `read` can read so many tokens into `cache`, in pieces of MOST.
+
+        Nothing behind here looks where a table ends, and a cache is filled up to whole blocks.
+        """
+        room = min(cache.capacity, self._config.context_length)
+        return cache.compact and cache.tensor.shape[1] == 1 and cache.length + count <= room
 
     def _address(self, numbers: Tensor | None) -> int:
         """Of `numbers` in fp32; 0 for none."""
