@@ -39,6 +39,7 @@ def check(recipe: Recipe, given: set[str], path: Path) -> None:
         c = recipe.classify
         rules += [
             (0 <= c.dropout < 1, "[classify] dropout must be from 0 to below 1"),
+            (0 <= c.word_dropout <= 0.5, "[classify] word_dropout must be from 0 to 0.5"),
             (c.blocks >= 0, "[classify] blocks must be 0 or more"),
             (len(set(c.labels)) == len(c.labels), "[classify] labels names a label twice"),
             (len(c.labels) != 1, "[classify] labels must name at least two, or none to take what the examples have"),

@@ -110,6 +110,7 @@ class ClassifyRecipe(TrainRecipe):
     train: Literal["all", "last_block", "head"] = "all"  # what is trained besides the head; with [classify.lora]: that
     balance: Literal["none", "weights"] = "none"  # weights: rare labels count more, so that all count the same
     dropout: float = 0.0  # of what the head reads, while training
+    word_dropout: float = 0.0  # of the tokens that are exchanged for any others, while training: 0 to twice this a text
     calibrate: bool = True  # fit a temperature on the held-out examples
 
 

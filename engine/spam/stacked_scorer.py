@@ -38,14 +38,13 @@ class StackedScorer(SpamJudge):
     kind: Literal["classical", "neural"] = "neural"
 
     def __init__(self, name: str, network: TextClassifier, classical: HashedScorer, config: dict[str, Any]) -> None:
-        """`config`: `stack` with a weight for each of the two, a `bias` and a `head_bias` (of the network's log-odds,
-        whose head has none), and `thresholds`."""
+        """`config`: `stack` with a weight for each of the two, a `bias` and perhaps a `head_bias` (of the network's
+        log-odds, whose head has none), and `thresholds`."""
         self.name, self.config = name, config
         self.network, self.classical = network, classical
-        self._spam = network.labels.index("spam")
         stack = config["stack"]
         self.weights = np.array([float(stack[NEURAL]), float(stack[CLASSICAL])])
-        self.bias, self.head_bias = float(stack["bias"]), float(stack["head_bias"])
+        self.bias, self.head_bias = float(stack["bias"]), float(stack.get("head_bias", 0.0))
 
     @classmethod
     def load(cls, folder: Path) -> StackedScorer:
@@ -68,11 +67,8 @@ class StackedScorer(SpamJudge):
         """[texts, 2], float64: log-odds of the network and of the hashed scorer, each calibrated by itself."""
         if not texts:
             return np.empty((0, 2))
-        logits = self.network.logits([ends(text) for text in texts]).double().numpy() / self.network.config.temperature
-        others = np.delete(logits, self._spam, axis=1)
-        most = others.max(axis=1)
-        neural = logits[:, self._spam] - most - np.log(np.exp(others - most[:, None]).sum(axis=1))
-        return np.stack([neural + self.head_bias, self.classical.margins(texts)], axis=1).clip(-CLEAR, CLEAR)
+        neural = log_odds(self.network, texts) + self.head_bias
+        return np.stack([neural, self.classical.margins(texts)], axis=1).clip(-CLEAR, CLEAR)
 
     def margins(self, texts: Sequence[str]) -> np.ndarray:
         """[texts], float64: log-odds of both together."""
@@ -85,6 +81,17 @@ class StackedScorer(SpamJudge):
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """The passages without which the verdict would be another, by their log-odds; see `occlusion.py`."""
         return occlude(text, self.margins)[:MOST_EVIDENCE]
+
+
+def log_odds(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:
+    """[texts], float64: of the label "spam" by `network`, which is given both ends of a long text."""
+    if not texts:
+        return np.empty(0)
+    logits = network.logits([ends(text) for text in texts]).double().numpy() / network.config.temperature
+    place = network.labels.index("spam")
+    others = np.delete(logits, place, axis=1)
+    most = others.max(axis=1)
+    return np.asarray(logits[:, place] - most - np.log(np.exp(others - most[:, None]).sum(axis=1)))
 
 
 def ends(text: str) -> str:

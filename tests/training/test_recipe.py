@@ -53,6 +53,7 @@ def test_the_recipes_of_the_house_are_valid(path: Path) -> None:
         (GOOD + "[classify]\nepochs = 2\n", "must say in files"),
         (GOOD + '[classify]\nfiles = "a.csv"\ntext = [1]\n', "text must be of type"),
         (GOOD + '[classify]\nfiles = "a.csv"\ncausal = 1\n', "causal must be of type bool"),
+        (GOOD + '[classify]\nfiles = "a.csv"\nword_dropout = 0.6\n', "word_dropout must be from 0 to 0.5"),
         (GOOD + '[dpo]\nfiles = "a.jsonl"\nvalid_percent = 50\n', r"\[dpo\] valid_percent"),
         (GOOD + "[mlm]\nmasked = 0.95\n", "at most 1"),
         ('[translate]\nfiles = "a.tsv"\n[translate.lora]\n', "starts from nothing"),

@@ -12,14 +12,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from engine.decoder.config import GPTConfig
-from engine.decoder.model import GPT, init_weights
 from engine.email_text.normalise import for_model
-from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
+from engine.run.classifier import TextClassifier
 from engine.spam.features import features
 from engine.spam.hashed_scorer import HashedScorer, in_order
 from engine.spam.loading import load_judge
-from engine.spam.stacked_scorer import CLASSICAL, StackedScorer
+from engine.spam.stacked_scorer import CLASSICAL, StackedScorer, log_odds
 from training.spam.commands import spam as command
 from training.spam.fitting import (
     BESIDE_ONE,
@@ -37,7 +35,8 @@ from training.spam.fitting import (
     weights_of,
 )
 from training.spam.memory import FILE, read_memory, write_memory
-from training.spam.network import cut_network, fit_head, head_of, pooled_by, with_head
+from training.spam.network import BESIDE_ONE as BESIDE_ONE_NETWORK
+from training.spam.network import BESIDE_SEVERAL, HELD, RECIPE, learned, says, tuned
 from training.spam.refit import DenseRows, SparseRows, refit
 from training.spam.remembering import chosen, remember, thinned
 from training.spam.retrain import retrain
@@ -46,7 +45,6 @@ from training.spam.traces import apply, learn, margins_of, moved, trace
 
 SPAM_WORDS = "cheap casino money offer click guaranteed order free winner prize loan credit"
 HAM_WORDS = "meeting report lunch project tomorrow thanks patch kernel list monday draft house"
-SHAPE = GPTConfig(vocab_size=259, context_length=64, n_layer=1, n_head=2, n_kv_head=1, head_dim=8, d_model=16, d_ff=32)
 
 
 def mail(spam: bool, rng: random.Random) -> str:
@@ -57,37 +55,34 @@ def mail(spam: bool, rng: random.Random) -> str:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, rng = tmp_path_factory.mktemp("prepared"), random.Random(1)
     for name, count in (("train", 300), ("valid", 200)):
-        rows = [
+        rows: list[dict[str, object]] = [
             {"text": mail(n % 2 == 0, rng), "label": ("spam", "not spam")[n % 2], "source": "x"} for n in range(count)
         ]
+        for n, row in enumerate(rows):
+            row["fold"] = HELD if name == "valid" else 1 + n // 2 % 4
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained classifier."""
-    from training.data.tokenizer import tokenizer_json
-
-    generator = torch.Generator().manual_seed(3)
-    model = Classifier(GPT(SHAPE), ClassifierConfig(("not spam", "spam"), "mean", False, 48, "ends"))
-    init_weights(model.body, generator)
-    model.score.weight.data.normal_(0, 0.5, generator=generator)
-    folder = tmp_path_factory.mktemp("network") / "model"
-    save_classifier(
-        folder,
-        model,
-        {"tokenizer.json": json.dumps(tokenizer_json({bytes([byte]): byte for byte in range(256)}))},
-        training={},
-        card="# tiny\n",
-    )
-    return folder
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a network of one block, which learns quickly."""
+    path, text = tmp_path_factory.mktemp("recipe") / "tiny.toml", RECIPE.read_text()
+    for old, new in (
+        ("blocks = 3", "blocks = 1"),
+        ("_tokens = 4096", "_tokens = 512"),
+        ("adam_lr = 0.0008", "adam_lr = 0.003"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture(scope="module")
-def made(prepared: Path, network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(prepared: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "scorer"
-    measures = stack(prepared, out, {"notes": ["Made for a test."]}, network)
+    measures = stack(prepared, out, {"notes": ["Made for a test."]}, recipe=recipe)
     assert measures.accuracy > 0.97
     return out
 
@@ -100,7 +95,7 @@ def test_the_folder_opens_and_says_what_its_parts_say(made: Path, prepared: Path
     logits = judge.network.logits(texts).numpy() / judge.network.config.temperature
     classical = load_judge(made / CLASSICAL)
     assert isinstance(classical, HashedScorer)
-    neural = (logits[:, 1] - logits[:, 0] + stacked["head_bias"]).clip(-12, 12)
+    neural = (logits[:, 1] - logits[:, 0]).clip(-12, 12)
     hashed = classical.margins(texts).clip(-12, 12)
     margin = stacked["neural"] * neural + stacked["classical"] * hashed + stacked["bias"]
     np.testing.assert_allclose(judge.probabilities(texts), 1 / (1 + np.exp(-margin)), atol=1e-5)
@@ -160,21 +155,69 @@ def test_a_rate_of_false_alarms_holds_for_every_large_source() -> None:
     assert few[1][1] < 0.6, "one mail is no source"
 
 
-def test_the_network_is_the_lowest_block_of_the_base_and_its_head_is_fitted(tmp_path: Path) -> None:
-    cut_network(tmp_path / "network")
-    network = TextClassifier.load(tmp_path / "network")
-    assert not network.head.any()
-    assert json.loads((tmp_path / "network" / "config.json").read_text())["num_hidden_layers"] == 1
-    rng = random.Random(2)
-    texts, spam = [mail(n % 2 == 0, rng) for n in range(80)], np.arange(80) % 2 == 0
-    pooled = pooled_by(network, texts)
-    head = fit_head(pooled, spam, np.arange(80) // 2 % 5, np.ones(80))
-    assert ((head.margins > 0) == spam).mean() > 0.95, "of mail that it has not seen"
-    with_head(network, head)
-    logits = network.logits(texts).numpy()
-    expected = pooled @ head.weights + head.bias
-    np.testing.assert_allclose(logits[:, 1] - logits[:, 0] + head.bias, expected, atol=1e-3)
-    assert ((expected > 0) == spam).all()
+def beside(count: int, rng: random.Random) -> list[dict[str, object]]:
+    """Rows of mail written by hand and of English."""
+    rows: list[dict[str, object]] = []
+    for n in range(count):
+        label, kind = ("spam", "not spam", "not spam")[n % 3], ("written", "written", "ordinary")[n % 3]
+        rows.append({"text": mail(label == "spam", rng), "label": label, "kind": kind, "source": kind, "fold": n % 5})
+    return rows
+
+
+def test_a_network_learns_mail_but_for_one_fold_and_is_kept(prepared: Path, recipe: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.jsonl"
+    more.write_text("".join(json.dumps(row) + "\n" for row in beside(60, random.Random(4))))
+    rows = joined(joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl")), read_rows(more))
+    rows.kinds[:10] = "padded"
+    folder = tuned(rows, tmp_path / "network", recipe)
+    network = TextClassifier.load(folder)
+    assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 1
+    read = {json.loads(line)["text"] for line in (tmp_path / "network" / "train.jsonl").open()}
+    assert not read & set(rows.take(rows.folds == HELD).texts), "of mail written by hand, neither"
+    assert not read & set(rows.texts[:10]), "spam with honest text around it teaches that honest words are spam's"
+    assert read > set(rows.take((rows.folds != HELD) & (rows.kinds == "plain")).texts)
+    held = rows.take((rows.folds == HELD) & (rows.kinds == "plain"))
+    assert ((says(folder, held.texts) > 0) == held.spam).mean() > 0.95
+    np.testing.assert_allclose(says(folder, held.texts[:9]), log_odds(network, held.texts[:9]))
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert tuned(rows, tmp_path / "network", recipe) == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before, "one that is there is taken"
+
+
+def test_how_much_lies_beside_mail_depends_on_its_corpora() -> None:
+    def rows(corpora: str, mail: int, beside: int) -> Rows:
+        sources = [corpora[n % len(corpora)] for n in range(mail)] + ["written"] * beside
+        kinds, count = np.array(["plain"] * mail + ["written"] * beside), mail + beside
+        return Rows([""] * count, np.arange(count) % 2 == 0, sources, np.ones(count, int), np.ones(count), kinds)
+
+    for corpora, share in (("x", BESIDE_ONE_NETWORK), ("xy", BESIDE_SEVERAL)):
+        assert len(learned(rows(corpora, 4000, 4000))) == round(4000 * (1 + share))
+    assert len(learned(rows("x", 1000, 50))) == 1050
+    assert len(learned(rows("x", 0, 9000))) == 9000, "the stranger learns all of it"
+
+
+def test_a_scorer_of_several_corpora_hears_a_stranger_to_all_of_them(recipe: Path, tmp_path: Path) -> None:
+    rng, data = random.Random(6), tmp_path / "data"
+    data.mkdir()
+    mails: list[dict[str, object]] = [
+        {
+            "text": mail(n % 2 == 0, rng),
+            "label": ("spam", "not spam")[n % 2],
+            "source": "ab"[n % 4 // 2],
+            "fold": n // 4 % 5,
+        }
+        for n in range(400)
+    ]
+    for name in ("train", "valid"):
+        rows = [row for row in [*mails, *beside(150, rng)] if (row["fold"] == HELD) == (name == "valid")]
+        (data / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    stack(data, tmp_path / "scorer", None, tmp_path / "network", tmp_path / "stranger", recipe)
+    read = {json.loads(line)["text"] for line in (tmp_path / "stranger" / "train.jsonl").open()}
+    assert len(read) == 120
+    assert not read & {row["text"] for row in mails}
+    stacked = load_judge(tmp_path / "scorer")
+    assert isinstance(stacked, StackedScorer)
+    assert stacked.weights[0] == pytest.approx(SHARE * stacked.weights[1])
 
 
 def test_what_one_source_alone_knows_counts_less() -> None:
@@ -234,22 +277,6 @@ def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
     probabilities = 1 / (1 + np.exp(-margins[:600]))
     mean = np.average(probabilities, weights=calibrated_on(spam))
     assert mean == pytest.approx(1 / (1 + HONEST), abs=0.01), "spam that was made of spam is no mail that was sent"
-
-
-def test_the_head_is_fitted_on_ordinary_english_too_and_judged_on_mail(network: Path) -> None:
-    rng = random.Random(8)
-    kinds = ["plain"] * 80 + ["ordinary"] * 40 + ["passage"] * 20
-    spam = np.array([n % 2 == 0 for n in range(80)] + [False] * 40 + [True] * 20)
-    texts = [mail(bool(each), rng) for each in spam]
-    folds = np.arange(140) % 5
-    rows = Rows(texts, spam, ["x"] * 140, folds, np.ones(140), np.array(kinds))
-    opened = TextClassifier.load(network)
-    head = head_of(opened, rows)
-    alone = head_of(opened, rows.take(rows.kinds == "plain"))
-    without = head_of(opened, rows.take(rows.kinds != "passage"))
-    assert len(head.margins) == len(alone.margins) == 80
-    assert not np.allclose(head.weights, alone.weights)
-    np.testing.assert_allclose(head.weights, without.weights)
 
 
 def test_refitting_moves_only_what_it_must() -> None:
@@ -346,10 +373,8 @@ def test_a_memory_holds_figures_of_chosen_mails_and_is_the_same_every_time(
     with np.load(remembering / FILE, allow_pickle=False) as arrays:
         assert {array.dtype.kind for array in arrays.values()} <= set("biuf"), "no words"
     shuffled = shutil.copytree(prepared, tmp_path / "shuffled")
-    lines = (shuffled / "train.jsonl").read_text().splitlines()
-    (shuffled / "train.jsonl").write_text("\n".join(reversed(lines)))
-    rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
-    again = joined(read_rows(shuffled / "train.jsonl"), read_rows(shuffled / "valid.jsonl"))
+    (shuffled / "valid.jsonl").write_text("\n".join(reversed((shuffled / "valid.jsonl").read_text().splitlines())))
+    rows, again = read_rows(prepared / "valid.jsonl"), read_rows(shuffled / "valid.jsonl")  # what no network learns
     first, second = chosen(rows, 100)
     assert not {rows.texts[i] for i in first} & {rows.texts[i] for i in second}
     assert abs(rows.spam[first].mean() - rows.spam.mean()) < 0.02

@@ -5,19 +5,26 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
+from engine.decoder.model import GPT
 from engine.text.chat_template import ChatTemplate
+from tests.training.stage_setup import TINY
 from tests.training.test_stage_losses import byte_tokenizer
 from training.data.grouping import Groups, held_out, in_order
-from training.data.labels import read_labelled
+from training.data.labels import Labelled, LabelledSet, read_labelled
 from training.data.preferences import read_pairs
 from training.data.sentences import read_sentences
 from training.data.tables import read_table
 from training.recipe import ClassifyRecipe, DPORecipe, RecipeError, TrainRecipe, TranslateRecipe
+from training.stages.classify import Classify
+from training.stages.start import Start
 
 
 def test_tables_of_every_kind_are_the_same_rows(tmp_path: Path) -> None:
@@ -141,3 +148,23 @@ def test_groups_hold_every_example_as_often_as_asked_and_of_like_length() -> Non
     again = Groups(lengths, 2.5, recipe)
     assert all((a == b).all() for a, b in zip(groups.micro, again.micro, strict=True))
     assert sorted(np.concatenate(in_order(lengths.tolist(), 256))) == list(range(700))
+
+
+def test_word_dropout_exchanges_a_share_of_the_tokens_and_a_step_stays_what_it_is(tmp_path: Path) -> None:
+    model = GPT(replace(TINY, n_layer=1))
+    examples = [Labelled([7] * 60, n % 2) for n in range(256)]
+
+    def batches(share: float) -> list[Tensor]:
+        recipe = ClassifyRecipe(files="a.csv", context=64, batch_tokens=2048, micro_tokens=2048, word_dropout=share)
+        start = Start(model, None, "base", "a test")  # type: ignore[arg-type]
+        task = Classify(recipe, start, LabelledSet(("a", "b"), examples, [], {}), torch.device("cpu"))
+        assert all(torch.equal(task.step(step)[0].inputs, task.step(step)[0].inputs) for step in range(2))
+        return [batch.inputs for step in range(task.steps) for batch in task.step(step)]
+
+    assert all((inputs == 7).all() for inputs in batches(0.0))
+    found = torch.cat(batches(0.1))
+    exchanged = (found != 7).float().mean(dim=1)
+    assert exchanged.mean().item() == pytest.approx(0.1, abs=0.01)
+    assert exchanged.max() < 0.4, "twice the share, give or take"
+    assert (exchanged < 0.02).sum() > 5, "and of some texts hardly any"
+    assert len(found.unique()) > 200, "for any other"

@@ -65,25 +65,27 @@ TEXT = """\
 
 Says how likely an e-mail or a text message is to be spam. Two scorers whose log-odds are added: hashed words, pairs of
 words, groups of letters, subjects and observations of a text's shape with logistic regression (weight
-{classical:.2f}), and the lowest block of homespun's bundled language model with a head that was fitted on mail (weight
-{neural:.2f}). The first looks at a mail as a whole, at how far its halves contradict each other and at whether it is
-spam that was learned and comes back with small changes, so that honest text around spam hides less; of subjects
-(medicine, loans, parcels, meetings and others) it knows the words by a list that was written by hand. It ships by
-itself, too, as `homespun-spam-classical`: the field's yardstick.
+{classical:.2f}), and the three lowest blocks of homespun's bundled language model, which were trained on to tell spam,
+every token seeing all that is read of the text (weight {neural:.2f}). The first looks at a mail as a whole, at how far
+its halves contradict each other and at whether it is spam that was learned and comes back with small changes, so that
+honest text around spam hides less; of subjects (medicine, loans, parcels, meetings and others) it knows the words by a
+list that was written by hand. It ships by itself, too, as `homespun-spam-classical`: the field's yardstick.
 
 ## Numbers
 
 Trained on {mails:,} mails of SpamAssassin's public corpus, Enron-Spam and the SMS Spam Collection, on 3,000 pieces of
 ordinary English (blogs and conversations) and 600 headlines with a link, made of the same, as honest text, and on mails
-and messages that were written by hand for this: 2,188 kinds, spam and honest ones, of 1996 to 2026 and of many trades,
+and messages that were written by hand for this: KINDS kinds, spam and honest ones, of 1996 to 2026 and of many trades,
 up to 8 variants of each (block by block, by the language models that help to build homespun: none is a real mail). In
 {texts:,} texts: each as it is, with another accent (case, spacing, quoting, cutting, with
 and without a subject), in part, and the spam disguised as spammers do. What is calibrated takes three mails in five for
-honest, whatever the share was in training.
+honest, whatever the share was in training. How sure the scorer is comes from that fifth, and from what is said of each
+corpus by strangers to it: a hashed scorer without it, and a network that learned no corpus, only mail by hand.
 *Caught* is the share of spam above the threshold that at most 0.1 % of the honest mail reaches (0.1 % false alarms);
 *ECE* is the calibration error over 15 bins.
 
-All {held[spam]:,} spam and {held[ham]:,} honest texts, each judged by scorers that had not seen it (five folds):
+{held[spam]:,} spam and {held[ham]:,} honest texts that neither part had seen (a fifth of all, which the network never
+learns; the hashed scorer was fitted without them for this):
 
 | scorer | accuracy | caught | ECE |
 |---|---|---|---|
@@ -99,7 +101,7 @@ On the splits of `python -m training spam-table`. On each a scorer is trained on
 
 The corpora's mail is from 2001 to 2006, and nearly all is in English. On mail of other years, people and languages it
 is less sure and more often wrong than these numbers say; what it is wrong about can be corrected and learned from. The
-network reads the first and last tokens of a long mail, the other scorer up to 8,000 characters. It does not look at
+network reads the first 48 and the last 16 tokens of a mail, the other scorer up to 8,000 characters. Neither looks at
 sender, headers or attachments: these are told beside the verdict, as findings.
 
 ## Made by

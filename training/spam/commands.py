@@ -54,14 +54,15 @@ def table(arguments: tuple[str, ...]) -> None:
 @spam.command()
 @click.option("--data", type=FOLDER, required=True, help="What `prepare` wrote.")
 @click.option("--out", type=FOLDER, required=True, help="Where the scorer goes.")
-@click.option("--network", type=FOLDER, help="A classifier to take instead of the base model's lowest block.")
+@click.option("--work", type=FOLDER, help="Where its networks are trained and kept [default: nowhere].")
 @click.option("--figures", type=FILE, help="JSON for its card: `tables` (from `table --out`) and `notes`.")
-def stack(data: Path, out: Path, network: Path | None, figures: Path | None) -> None:
-    """Fit the hashed scorer and the network's head, and put them together: the scorer that ships."""
+def stack(data: Path, out: Path, work: Path | None, figures: Path | None) -> None:
+    """Train network and hashed scorer, and put them together: the scorer that ships."""
     from training.spam.stacking import stack as make
 
     more = json.loads(figures.read_text(encoding="utf-8")) if figures else {}
-    click.echo(json.dumps(asdict(make(data, out, more, network)), indent=1))
+    folders = (work / "network", work / "stranger") if work else (None, None)
+    click.echo(json.dumps(asdict(make(data, out, more, *folders)), indent=1))
 
 
 @spam.command()

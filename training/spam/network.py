@@ -1,103 +1,80 @@
-"""The network of the spam scorer: the lowest block of a base model as it is, and a head fitted on mail.
+"""The network of the spam scorer: the lowest blocks of a base model, which learn to tell spam (`stages/classify.py`).
 
-Owns cutting the network out of the base and fitting its head by logistic regression, cross-validated. The blocks stay
-as pretraining left them: fine-tuned on these corpora they learn the mails by heart and are right less often elsewhere.
+Owns which rows it learns, and its log-odds. Mail of fold HELD is kept from it, so that something is there which shows
+what it says of mail that it has not seen. A second one learns English and mail written by hand alone: a stranger to
+every corpus, by which the scorer learns how sure to be of strangers' mail.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from engine.catalog import find
-from engine.files.model_folder import load
-from engine.run.classifier import Classifier, ClassifierConfig, TextClassifier, save_classifier
-from engine.spam.stacked_scorer import ends
-from training.data.vocabulary import open_vocabulary
-from training.spam.extra import sklearn
-from training.spam.fitting import MOST_BESIDE, Rows, to_leave_out, weights_of
-from training.stages.classify import keep_blocks
-from training.stages.results import vocabulary_files
+import training
+from engine.run.classifier import TextClassifier
+from engine.spam.stacked_scorer import ends, log_odds
+from training.errors import TrainingError
+from training.recipe import load_recipe
+from training.spam.fitting import BESIDE, Rows, corpora_of
+from training.stages.classify import classify
+from training.stages.job import Job
 
-BASE, BLOCKS, CONTEXT = "homespun-v0", 1, 64
+RECIPE = Path(training.__file__).parent / "recipes" / "homespun-spam.toml"
+HELD = 0  # the fold that no network learns
+LEARNED = ("plain", "accent", "passage", "disguised")  # kinds of rows of mail
+# English and mail by hand for one row of mail, where that is of one corpus and where it is of several.
+BESIDE_ONE, BESIDE_SEVERAL = 0.2, 0.7
+READ, READ_MORE = 14_000, 12_000  # rows that are read, again and again if need be; and so many more for each corpus
 LABELS = ("not spam", "spam")
-C = 0.03  # how little the head is held down, on rows of unit variance
-READ = {"plain": 1.0, "ordinary": 0.25, "written": 0.25}  # kinds of rows that it is fitted on, and how much they count
 
 
-def cut_network(out: Path, base: str = BASE) -> None:
-    """Write a classifier of the lowest blocks of `base` into `out`: it reads both ends of a text, takes the mean of its
-    tokens, and its head is still zero.
+def tuned(rows: Rows, folder: Path, recipe: Path = RECIPE, seed: int = 0) -> Path:
+    """The folder of a network that has learned `rows` but for fold HELD; one that is in `folder` already is taken.
 
     Raises:
-        ModelFolderError, RecipeError: the base cannot be opened, or is a GGUF file.
+        TrainingError: there are rows of one label only, or too few.
+        ModelFolderError: the base model cannot be opened.
     """
-    body = load(find(base).path).model
-    keep_blocks(body, BLOCKS)  # type: ignore[arg-type]  # plain layers: see training/stages/start.py
-    config = ClassifierConfig(LABELS, "mean", True, CONTEXT, "ends")
-    model = Classifier(body, config)  # type: ignore[arg-type]
-    model.score.weight.data.zero_()
-    files = vocabulary_files(open_vocabulary(out, base))
-    card = f"# The network of a spam scorer\n\nThe lowest block of {base} as it is, and a head that tells spam.\n"
-    training = {"parent": f"the base model {base}", "blocks": BLOCKS, "licence": "Apache-2.0"}
-    save_classifier(out, model, files, training=training, card=card)
+    made = folder / "run" / "classify" / "model"
+    if (made / "config.json").is_file():
+        return made
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    taken = learned(rows, seed)
+    _write(rows.take(taken), folder / "train.jsonl")
+    held = (rows.folds == HELD) & np.isin(rows.kinds, ("plain",) if corpora_of(rows) else BESIDE)
+    _write(rows.take(held), folder / "valid.jsonl")
+    read = load_recipe(recipe)
+    epochs = read.classify.epochs * (READ + READ_MORE * max(len(corpora_of(rows)), 1)) / len(taken)
+    read = replace(read, classify=replace(read.classify, epochs=epochs))
+    if not classify(Job(read, folder / "run", folder, torch.device("cpu"))):
+        raise TrainingError(f"The network in {folder} was stopped before it had learned all.")
+    return made
 
 
-@dataclass(frozen=True)
-class Head:
-    """A head for the label "spam", and what its likes said of mail that they had not seen."""
-
-    weights: np.ndarray  # [C]
-    bias: float
-    margins: np.ndarray  # [N]: log-odds of each row by a head that was fitted without its fold
-    # For each corpus the log-odds of its mails by a head that was fitted without it; see `fitting.to_leave_out`.
-    abroad: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def fit_head(pooled: np.ndarray, spam: np.ndarray, folds: np.ndarray, weights: np.ndarray) -> Head:
-    """The head of `pooled` [N, C] rows; `weights` and `folds` are [N]. Without folds nothing is held out."""
-    mean, spread = pooled.mean(axis=0), pooled.std(axis=0) + 1e-6
-    rows = (pooled - mean) / spread
-    margins = np.zeros(len(rows))
-    for fold in np.unique(folds):
-        held = folds == fold
-        margins[held] = _regression(rows[~held], spam[~held], weights[~held]).decision_function(rows[held])
-    fitted = _regression(rows, spam, weights)
-    head = fitted.coef_[0] / spread
-    return Head(head.astype(np.float32), float(fitted.intercept_[0] - head @ mean), margins)
+def learned(rows: Rows, seed: int = 0) -> np.ndarray:
+    """Indices of the rows that a network learns: mail, and of English and mail by hand as many as go with it."""
+    free = rows.folds != HELD
+    mail = np.flatnonzero(free & np.isin(rows.kinds, LEARNED))
+    beside = np.random.default_rng(seed).permutation(np.flatnonzero(free & np.isin(rows.kinds, BESIDE)))
+    if len(mail):
+        share = BESIDE_ONE if len(corpora_of(rows)) == 1 else BESIDE_SEVERAL
+        beside = beside[: round(share * len(mail))]
+    return np.sort(np.concatenate([mail, beside]))
 
 
-def _regression(rows: np.ndarray, spam: np.ndarray, weights: np.ndarray) -> Any:
-    return sklearn("linear_model").LogisticRegression(C=C, max_iter=200).fit(rows, spam, sample_weight=weights)
+def _write(rows: Rows, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for text, spam in zip(rows.texts, rows.spam.tolist(), strict=True):
+            file.write(json.dumps({"text": ends(text), "label": LABELS[spam]}, ensure_ascii=False) + "\n")
 
 
-def head_of(network: TextClassifier, rows: Rows) -> Head:
-    """The head of `network` for `rows`, and the log-odds of those of the kind "plain" [plain rows]: of mail as it was
-    sent. Without ordinary English and mail written by hand it takes whatever is strange for spam."""
-    taken = rows.take(np.isin(rows.kinds, list(READ)))
-    taken = replace(taken, counts=taken.counts * np.array([READ[kind] for kind in taken.kinds.tolist()]))
-    pooled, sources, sent = pooled_by(network, taken.texts), np.array(taken.sources), taken.kinds == "plain"
-    head = fit_head(pooled, taken.spam, taken.folds, weights_of(taken))
-    abroad = {}
-    for source in to_leave_out(taken):
-        rest = sources != source
-        weights, no_folds = weights_of(taken.take(rest), MOST_BESIDE), np.empty(0, dtype=int)
-        other = fit_head(pooled[rest], taken.spam[rest], no_folds, weights)
-        abroad[source] = pooled[(sources == source) & sent] @ other.weights + other.bias
-    return replace(head, margins=head.margins[sent], abroad=abroad)
-
-
-def pooled_by(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:
-    """[N, C], fp32: what the head reads of each text."""
-    return network.pooled([ends(text) for text in texts]).cpu().numpy()
-
-
-def with_head(network: TextClassifier, head: Head) -> None:
-    """Give `network` the head, in place: the odds of spam are those of its log-odds, but for the bias."""
-    change = torch.from_numpy(head.weights) / 2
-    network.head = torch.stack([-change, change])
+def says(network: Path, texts: Sequence[str]) -> np.ndarray:
+    """[texts]: log-odds of spam by the network in the folder `network`."""
+    return log_odds(TextClassifier.load(network), texts)

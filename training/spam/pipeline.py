@@ -27,7 +27,7 @@ class Stacked:
                 write_files(
                     examples, folder / "data", split=folder.name, accents=ACCENTS, disguised=DISGUISED, seed=SEED
                 )
-            stack(folder / "data", folder / "scorer")
+            stack(folder / "data", folder / "scorer", work=folder / "network", stranger=folder.parent / "stranger")
         self.scorer = load_judge(folder / "scorer")
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Makes the memory of a spam scorer out of the mail it was fitted on: `python -m training spam memory`.
 
-Owns which mails are remembered and what is kept of each. Their log-odds are those of scorers that had not seen them
-(cross-fitted, as in `stacking.py`): the one that ships has seen all the mail there is and is right about all of it, so
-that its own would neither resist when they are played back nor tell what new mail meets. The file is `memory.py`'s.
+Owns which mails are remembered and what is kept of each. Only those that the network was kept from are; their log-odds
+are those of scorers that had not seen them (cross-fitted, as in `stacking.py`): the hashed one that ships has seen all
+the mail there is and is right about all of it, so that its own would neither resist when they are played back nor tell
+what new mail meets. The file is `memory.py`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from engine.spam.stacked_scorer import StackedScorer
 from training.errors import TrainingError
 from training.spam.fitting import Matrix, Rows, cross_fitted, joined, weights_of
 from training.spam.memory import FILE, Memory, write_memory
-from training.spam.network import head_of
+from training.spam.network import HELD
 from training.spam.stacking import read_rows, rewrite_card
 from training.spam.traces import margins_of, trace
 
@@ -43,12 +44,12 @@ def remember(prepared: Path, folder: Path, mails: int = MAILS) -> dict[str, Any]
     if not isinstance(scorer, StackedScorer):
         raise TrainingError(f"{folder} is no scorer of two parts: only what `stack` wrote gets a memory.")
     rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
-    seen, neural, hashed = _unseen(scorer, rows)
+    seen, hashed = _unseen(scorer, rows)
     parts = []
     for places in chosen(seen, mails):
         texts = [seen.texts[place] for place in places]
         part = trace(scorer, texts, seen.spam[places], thinned)
-        parts.append(replace(part, neural=neural[places], hashed=hashed[places]))
+        parts.append(replace(part, hashed=hashed[places]))
     memory = Memory(*parts)
     write_memory(memory, folder)
     compared = memory.benchmark
@@ -63,13 +64,12 @@ def remember(prepared: Path, folder: Path, mails: int = MAILS) -> dict[str, Any]
     return facts
 
 
-def _unseen(scorer: StackedScorer, rows: Rows) -> tuple[Rows, np.ndarray, np.ndarray]:
-    """(the mails of `rows` as they were sent, log-odds of each by a network's head and by a hashed scorer that had not
-    seen it)."""
+def _unseen(scorer: StackedScorer, rows: Rows) -> tuple[Rows, np.ndarray]:
+    """(the mails of `rows` as they were sent that its network has not seen, log-odds of each by a hashed scorer
+    that has not, either)."""
     places, views = cross_fitted(rows, Matrix(rows, scorer.classical.bits), weights_of(rows))
-    plain = rows.kinds[places] == "plain"
-    seen = rows.take(places[plain])
-    return seen, head_of(scorer.network, rows).margins, scorer.classical.mixed(views[plain])
+    fresh = (rows.kinds[places] == "plain") & (rows.folds[places] == HELD)
+    return rows.take(places[fresh]), scorer.classical.mixed(views[fresh])
 
 
 def chosen(rows: Rows, mails: int) -> tuple[np.ndarray, np.ndarray]:

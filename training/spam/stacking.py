@@ -21,20 +21,19 @@ from safetensors.torch import load_file, save_file
 from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
-from engine.run.classifier import HEAD, TextClassifier
 from engine.spam.loading import STACKED
 from engine.spam.stacked_scorer import CLASSICAL, CLEAR, NEURAL
 from training.errors import TrainingError
 from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
-from training.spam.fitting import FOLDS, Rows, abroad, calibrated_on, fit_hashed, joined
+from training.spam.fitting import BESIDE, FOLDS, Fitted, Rows, abroad, calibrated_on, fit_hashed, joined, to_leave_out
 from training.spam.measures import Measures, measure, threshold_at
-from training.spam.network import cut_network, head_of, with_head
+from training.spam.network import HELD, RECIPE, says, tuned
 
-# What the network's log-odds count beside the hashed scorer's. At home more would gain next to nothing; abroad it is
-# right too seldom for a weight that is fitted at home.
-SHARE = 0.2
+# What the network's log-odds count beside the hashed scorer's. From 0.2 to 0.6 it is much the same at home and abroad; a
+# weight that is fitted at home is too large abroad, where the network is right less often.
+SHARE = 0.4
 ENOUGH = 500  # honest mails of a source
 RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
 
@@ -64,55 +63,78 @@ def read_rows(path: Path) -> Rows:
     return Rows(texts, np.array(spam), sources, np.array(folds), np.array(counts), np.array(kinds))
 
 
-def stack(prepared: Path, out: Path, figures: Mapping[str, Any] | None = None, network: Path | None = None) -> Measures:
-    """Write the scorer of the rows in `prepared` into the folder `out`; its measures on mails as they were sent, each
-    judged by scorers that had not seen it.
+def stack(
+    prepared: Path,
+    out: Path,
+    figures: Mapping[str, Any] | None = None,
+    work: Path | None = None,
+    stranger: Path | None = None,
+    recipe: Path = RECIPE,
+) -> Measures:
+    """Write the scorer of the rows in `prepared` into the folder `out`; its measures on mails as they were sent that
+    neither of its parts had seen.
 
     Args:
         figures: more for the card: see `card.py`.
-        network: a classifier whose body reads the mail; its head is fitted anew. None: one cut out of the base.
+        work: where the network is trained, and kept; None: nowhere.
+        stranger: the same of the network that learns no corpus, which is the same for all that have the same English
+            and mail by hand.
+        recipe: of the networks.
 
     Raises:
-        ModelFolderError, TrainingError: `network` cannot be opened, or the rows cannot be read.
+        ModelFolderError, TrainingError: the base model cannot be opened, or the rows cannot be read.
     """
     rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
-    hashed = fit_hashed(rows)
-    plain = rows.kinds[hashed.places] == "plain"  # mail as it was sent
-    seen, classical = rows.take(hashed.places[plain]), hashed.margins[plain]
-    ham = [source for source, spam in zip(seen.sources, seen.spam, strict=True) if not spam]
     with tempfile.TemporaryDirectory() as temporary:
-        if network is None:
-            network = Path(temporary) / "network"
-            cut_network(network)
-        classifier = TextClassifier.load(network)
-        head = head_of(classifier, rows)
-        with_head(classifier, head)
-        of_others, sources = abroad(rows, hashed), np.array(seen.sources)
-        members = _members(head.margins, classical)
-        strange = [(_members(head.abroad[s], of_others[s]), seen.spam[sources == s]) for s in of_others]
-        mix = fit_stack((members, seen.spam), strange)
-        probabilities = 1 / (1 + np.exp(-members @ mix))
+        network = tuned(rows, work or Path(temporary) / "network", recipe)
+        hashed = fit_hashed(rows)
+        plain = rows.kinds[hashed.places] == "plain"  # mail as it was sent
+        fresh = plain & (rows.folds[hashed.places] == HELD)
+        seen = rows.take(hashed.places[fresh])
+        members = _members(says(network, seen.texts), hashed.margins[fresh])
+        mix = fit_stack((members, seen.spam), _strange(rows, hashed, stranger or Path(temporary) / "stranger", recipe))
+        probabilities = _probabilities(members @ mix)
         measures = measure(probabilities, seen.spam)
-        alone = {
-            name: measure(1 / (1 + np.exp(-column)), seen.spam)
-            for name, column in ((NEURAL, head.margins), (CLASSICAL, classical))
-        }
+        alone = {name: measure(_probabilities(members[:, n]), seen.spam) for n, name in enumerate((NEURAL, CLASSICAL))}
         config = {
-            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": 0.0, "head_bias": head.bias},
-            "thresholds": thresholds(probabilities[~seen.spam], ham),
+            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": 0.0},
+            "thresholds": thresholds(probabilities[~seen.spam], _honest_sources(seen)),
         }
         facts = {
-            "mails": len(seen.texts),
+            "mails": int(plain.sum()),
             "texts": len(rows.texts),
             "held_out": asdict(measures),
             "alone": {name: asdict(each) for name, each in alone.items()},
             **(figures or {}),
         }
-        publish(classifier, network, out, config, facts)
-    hashed.scorer.config["thresholds"] = thresholds((1 / (1 + np.exp(-classical)))[~seen.spam], ham)
+        publish(network, out, config, facts)
+    every, classical = rows.take(hashed.places[plain]), _probabilities(hashed.margins[plain])
+    hashed.scorer.config["thresholds"] = thresholds(classical[~every.spam], _honest_sources(every))
     name = f"{out.name}-{CLASSICAL}"  # what a copy of its folder is called that ships by itself
-    write(hashed.scorer, name, out / CLASSICAL, alone[CLASSICAL], len(seen.texts), sorted(set(rows.sources)))
+    figures_alone = measure(classical, every.spam)
+    write(hashed.scorer, name, out / CLASSICAL, figures_alone, len(every.texts), sorted(set(rows.sources)))
     return measures
+
+
+def _strange(rows: Rows, hashed: Fitted, folder: Path, recipe: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(members, spam) of each corpus of `rows` that can be left out, as strangers to it judge its mail: a hashed scorer
+    that was fitted without it, and a network, kept in `folder`, that learned no corpus at all."""
+    beside = rows.take(np.isin(rows.kinds, BESIDE))
+    if not (beside.spam.any() and to_leave_out(rows)):
+        return []
+    network, sources, found = tuned(beside, folder, recipe), np.array(rows.sources), []
+    for source, margins in abroad(rows, hashed).items():
+        sent = rows.take((sources == source) & (rows.kinds == "plain"))
+        found.append((_members(says(network, sent.texts), margins), sent.spam))
+    return found
+
+
+def _probabilities(margins: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-margins)))
+
+
+def _honest_sources(rows: Rows) -> list[str]:
+    return [source for source, spam in zip(rows.sources, rows.spam, strict=True) if not spam]
 
 
 def _members(neural: np.ndarray, classical: np.ndarray) -> np.ndarray:
@@ -145,19 +167,14 @@ def thresholds(ham: np.ndarray, sources: Sequence[str]) -> list[list[float]]:
     return [[rate, min(max(threshold_at(group, rate) for group in groups), 1.0)] for rate in RATES]
 
 
-def publish(
-    classifier: TextClassifier, network: Path, out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]
-) -> None:
-    """Write config, card, record and the network into `out`; the hashed scorer's folder comes by itself.
-
-    `classifier` has the head, and `network` is the folder of all the rest of it.
-    """
+def publish(network: Path, out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Write config, card, record and the network's folder into `out`; the hashed scorer's comes by itself."""
     shutil.rmtree(out, ignore_errors=True)
     (out / NEURAL).mkdir(parents=True)
     for path in sorted(network.iterdir()):
         if path.is_file() and path.name != "model.safetensors":
             shutil.copyfile(path, out / NEURAL / path.name)
-    save_half(network / "model.safetensors", out / NEURAL / "model.safetensors", {HEAD: classifier.head})
+    save_half(network / "model.safetensors", out / NEURAL / "model.safetensors")
     whole = {
         "format_version": 2,
         "architecture": STACKED,
@@ -182,8 +199,8 @@ def rewrite_card(folder: Path, figures: Mapping[str, Any]) -> None:
     (folder / "README.md").write_text(card(folder.name, config, facts), encoding="utf-8")
 
 
-def save_half(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
-    """Copy safetensors with every fp32 tensor as bf16, and `changes` in place of those of their names.
+def save_half(source: Path, target: Path) -> None:
+    """Copy safetensors with every fp32 tensor as bf16.
 
     Raises:
         ModelFolderError: `source` cannot be read.
@@ -194,10 +211,8 @@ def save_half(source: Path, target: Path, changes: Mapping[str, Any]) -> None:
         tensors = load_file(source)
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"The weights {source} cannot be read ({error}).") from error
-    tensors |= changes
     half = {n: t.to(torch.bfloat16) if t.dtype == torch.float32 else t for n, t in tensors.items()}
-    half = {n: t.contiguous() for n, t in half.items()}
-    save_file(half, target, metadata={"format": "pt"})
+    save_file({n: t.contiguous() for n, t in half.items()}, target, metadata={"format": "pt"})
 
 
 def _json(path: Path, data: Mapping[str, Any]) -> None:

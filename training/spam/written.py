@@ -17,7 +17,7 @@ from training.spam.corpora import Mail, without_doubles
 
 SOURCE = "written"
 FOLDER = Path(__file__).parent / "written"
-VARIANTS = 8  # of a block at most; those that differ too little from an earlier one are left out
+VARIANTS = 5  # of a block at most; those that differ too little from an earlier one are left out
 _HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _LEFT = re.compile(r"[{}|]")

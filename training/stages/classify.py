@@ -59,7 +59,20 @@ class Classify:
         self.weight = torch.tensor(even if recipe.balance == "weights" else np.ones(len(count)), dtype=torch.float32)
 
     def step(self, step: int) -> list[LabelBatch]:
-        return [self._batch([self.examples.train[i] for i in group]) for group in self.groups.step(step)]
+        generator = torch.Generator().manual_seed(self.recipe.seed + step)
+        batches = [self._batch([self.examples.train[i] for i in group]) for group in self.groups.step(step)]
+        return [self._exchanged(batch, generator) for batch in batches]
+
+    def _exchanged(self, batch: LabelBatch, generator: torch.Generator) -> LabelBatch:
+        """`batch` with a share of each text's tokens exchanged for any others, so that none is known by a word or two
+        (after Iyyer et al. 2015, who leave words out)."""
+        if not self.recipe.word_dropout:
+            return batch
+        shape, most = batch.inputs.shape, self.model.body.config.vocab_size
+        share = 2 * self.recipe.word_dropout * torch.rand((shape[0], 1), generator=generator)
+        exchanged = torch.rand(shape, generator=generator) < share
+        others = torch.randint(most, shape, generator=generator)
+        return replace(batch, inputs=torch.where(exchanged, others, batch.inputs))
 
     def _batch(self, examples: list[Labelled]) -> LabelBatch:
         tokens, lengths = pad([self.model.config.shorten(e.tokens) for e in examples])
