@@ -31,8 +31,8 @@ from training.spam.fitting import BESIDE, FOLDS, Fitted, Rows, abroad, calibrate
 from training.spam.measures import Measures, measure, threshold_at
 from training.spam.network import HELD, RECIPE, says, tuned
 
-# What the network's log-odds count beside the hashed scorer's. From 0.2 to 0.6 it is much the same at home and abroad; a
-# weight that is fitted at home is too large abroad, where the network is right less often.
+# What the network's log-odds count beside the hashed scorer's. From 0.2 to 0.5 it is much the same at home and abroad;
+# one fitted at home would be too large abroad, where the network is right less often.
 SHARE = 0.4
 ENOUGH = 500  # honest mails of a source
 RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
