@@ -19,6 +19,7 @@ NEEDED = (
     "engine/worker.py",
     "training/data/prepare.py",
     "training/recipes/homespun-v0.toml",
+    "training/recipes/homespun-spam.toml",
     "training/recipes/tiny.toml",
     "training/sample/dialogues.jsonl",
     "engine/bundled/homespun-v0/model.safetensors",
@@ -30,7 +31,10 @@ NEEDED = (
     "engine/spam/topics.txt",
     *(
         f"training/spam/written/{theme}.txt"
-        for theme in ("assorted", "commerce", "early", "lists", "middle", "offices", "personal", "recent")
+        for theme in (
+            *("assorted", "brief", "circles", "commerce", "decade", "early", "lists", "long", "messages", "middle"),
+            *("modern", "offices", "personal", "recent", "senders", "working"),
+        )
     ),
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",
