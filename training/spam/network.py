@@ -1,8 +1,8 @@
 """The network of the spam scorer: the lowest blocks of a base model, which learn to tell spam (`stages/classify.py`).
 
-Owns which rows it learns. Mail of fold HELD is kept from it, so that something is there which shows what it says of mail
-that it has not seen. A second one learns English and mail written by hand alone: a stranger to every corpus, by which
-the scorer learns how sure to be of strangers' mail.
+Owns which rows it learns. Mail of fold HELD is kept from it, to show what it says of mail that it has not seen. A second
+one learns English and mail written by hand alone: a stranger to every corpus, by which the scorer learns how sure to be
+of strangers' mail.
 """
 
 from __future__ import annotations
