@@ -100,13 +100,6 @@ class HashedScorer(SpamJudge):
         """[texts]: how likely each is spam, calibrated (Platt 1999)."""
         return 1 / (1 + np.exp(-self.margins(texts)))
 
-    def strongest_half(self, text: str) -> str:
-        """The half of `text` that is likeliest spam; see `parts_of`."""
-        reading = read(text, self.bits)
-        parts = {span: features_of(part_of(reading, *span)) for span in half_spans(reading.length)}
-        start, end = max(parts, key=lambda span: float(self.weights[parts[span].columns] @ parts[span].values))
-        return text[start:end]
-
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """The passages without which the verdict would be another, by their log-odds; see `occlusion.py`."""
         return occlude(text, self.margins)[:MOST_EVIDENCE]
@@ -119,13 +112,9 @@ def parts_of(text: str, bits: int) -> list[Features]:
     whole, length = features_of(reading), reading.length
     if length < SHORT:
         return [whole] * len(VIEWS)
-    return [whole, *(features_of(part_of(reading, start, end)) for start, end in half_spans(length))]
-
-
-def half_spans(length: int) -> tuple[tuple[int, int], ...]:
-    """(start, end) of the halves of so many characters: the first, the last, and the one in the middle."""
     quarter, half = length // 4, length // 2
-    return (0, half), (half, length), (quarter, quarter + half)
+    spans = ((0, half), (half, length), (quarter, quarter + half))
+    return [whole, *(features_of(part_of(reading, start, end)) for start, end in spans)]
 
 
 def in_order(views: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from engine.catalog import read_json
 from engine.errors import ModelFolderError
 from engine.run.classifier import TextClassifier
 from engine.run.device import choose
-from engine.spam.hashed_scorer import VIEWS, HashedScorer, gaps
+from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.judge import (
     DEFAULT_FALSE_ALARMS,
     MOST_EVIDENCE,
@@ -40,13 +40,12 @@ class StackedScorer(SpamJudge):
 
     def __init__(self, name: str, network: TextClassifier, classical: HashedScorer, config: dict[str, Any]) -> None:
         """`config`: `stack` with a weight for each of the two, a `bias` and perhaps a `head_bias` (of the network's
-        log-odds, whose head has none) and a `second_look`, what that counts of them; and `thresholds`."""
+        log-odds, whose head has none), and `thresholds`."""
         self.name, self.config = name, config
         self.network, self.classical = network, classical
         stack = config["stack"]
         self.weights = np.array([float(stack[NEURAL]), float(stack[CLASSICAL])])
         self.bias, self.head_bias = float(stack["bias"]), float(stack.get("head_bias", 0.0))
-        self.second = float(stack.get("second_look", 0.0))
 
     @classmethod
     def load(cls, folder: Path) -> StackedScorer:
@@ -70,16 +69,8 @@ class StackedScorer(SpamJudge):
         """[texts, 2], float64: log-odds of the network and of the hashed scorer, each calibrated by itself."""
         if not texts:
             return np.empty((0, 2))
-        views = self.classical.views(texts)
-        return np.stack([self.neural(texts, views), self.classical.mixed(views)], axis=1).clip(-CLEAR, CLEAR)
-
-    def neural(self, texts: Sequence[str], views: np.ndarray) -> np.ndarray:
-        """[texts]: log-odds of the network, its second look included, whatever counts of them; `views`: those of the
-        hashed scorer."""
-        found = log_odds(self.network, texts) + self.head_bias
-        if self.second:
-            found += self.second * second_look(self.network, self.classical, texts, views)
-        return found
+        neural = log_odds(self.network, texts) + self.head_bias
+        return np.stack([neural, self.classical.margins(texts)], axis=1).clip(-CLEAR, CLEAR)
 
     def margins(self, texts: Sequence[str]) -> np.ndarray:
         """[texts], float64: log-odds of both together."""
@@ -103,18 +94,6 @@ def log_odds(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:
     others = np.delete(logits, place, axis=1)
     most = others.max(axis=1)
     return np.asarray(logits[:, place] - most - np.log(np.exp(others - most[:, None]).sum(axis=1)))
-
-
-def second_look(
-    network: TextClassifier, classical: HashedScorer, texts: Sequence[str], views: np.ndarray
-) -> np.ndarray:  # fmt: skip
-    """[texts]: where the halves of a text contradict each other, by its `views` [texts, VIEWS + 1], the network's
-    log-odds of the half that is likeliest spam, if they say so, too; else 0. Of spam with honest text around it the
-    network reads but that text, and honest mail seldom has a half that both take for spam."""
-    found = np.zeros(len(texts))
-    places = np.flatnonzero(gaps(views[:, : len(VIEWS)], classical.gap_from) > 0)
-    found[places] = log_odds(network, [classical.strongest_half(texts[place]) for place in places.tolist()]).clip(0.0)
-    return found
 
 
 def ends(text: str) -> str:

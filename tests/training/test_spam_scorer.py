@@ -17,7 +17,7 @@ from engine.run.classifier import TextClassifier
 from engine.spam.features import features
 from engine.spam.hashed_scorer import HashedScorer, in_order
 from engine.spam.loading import load_judge
-from engine.spam.stacked_scorer import CLASSICAL, StackedScorer, log_odds, second_look
+from engine.spam.stacked_scorer import CLASSICAL, StackedScorer, log_odds
 from training.spam.commands import spam as command
 from training.spam.fitting import (
     BESIDE_ONE,
@@ -36,11 +36,11 @@ from training.spam.fitting import (
 )
 from training.spam.memory import FILE, read_memory, write_memory
 from training.spam.network import BESIDE_ONE as BESIDE_ONE_NETWORK
-from training.spam.network import BESIDE_SEVERAL, HELD, RECIPE, learned, tuned
+from training.spam.network import BESIDE_SEVERAL, HELD, RECIPE, learned, says, tuned
 from training.spam.refit import DenseRows, SparseRows, refit
 from training.spam.remembering import chosen, remember, thinned
 from training.spam.retrain import retrain
-from training.spam.stacking import SECOND, SHARE, fit_stack, read_rows, stack, thresholds
+from training.spam.stacking import SHARE, fit_stack, read_rows, stack, thresholds
 from training.spam.traces import apply, learn, margins_of, moved, trace
 
 SPAM_WORDS = "cheap casino money offer click guaranteed order free winner prize loan credit"
@@ -117,24 +117,6 @@ def test_evidence_is_what_the_whole_scorer_loses(made: Path) -> None:
     assert best.weight == pytest.approx(lost, abs=1e-3)
 
 
-def test_where_halves_contradict_each_other_the_network_looks_again(made: Path) -> None:
-    judge, rng = load_judge(made), random.Random(12)
-    assert isinstance(judge, StackedScorer)
-    honest, spam = (" ".join(mail(which, rng) for _ in range(4)) for which in (False, True))
-    texts = [f"{honest} {spam}", honest, spam, "free casino money", f"{spam[: len(honest)]} {honest}"]
-    views = judge.classical.views(texts)
-    assert (views[[0, 4], 1] - views[[0, 4], 3] > judge.classical.gap_from).all(), "what the test is about"
-    assert texts[0].endswith(judge.classical.strongest_half(texts[0]))
-    assert texts[4].startswith(judge.classical.strongest_half(texts[4]))
-    again = second_look(judge.network, judge.classical, texts, views)
-    assert again[0] == pytest.approx(log_odds(judge.network, [judge.classical.strongest_half(texts[0])])[0], abs=1e-3)
-    assert (again > 0).tolist() == [True, False, False, False, True]
-    first = log_odds(judge.network, texts)
-    np.testing.assert_allclose(judge.members(texts)[:, 0], (first + SECOND * again).clip(-12, 12), atol=1e-3)
-    judge.second = 0.0
-    np.testing.assert_allclose(judge.members(texts)[:, 0], first.clip(-12, 12), atol=1e-3)
-
-
 def test_the_card_tells_the_numbers(made: Path) -> None:
     card = (made / "README.md").read_text()
     held = json.loads((made / "training.json").read_text())["held_out"]
@@ -196,7 +178,8 @@ def test_a_network_learns_mail_but_for_one_fold_and_is_kept(prepared: Path, reci
     assert not read & set(rows.texts[:10]), "spam with honest text around it teaches that honest words are spam's"
     assert read > set(rows.take((rows.folds != HELD) & (rows.kinds == "plain")).texts)
     held = rows.take((rows.folds == HELD) & (rows.kinds == "plain"))
-    assert ((log_odds(network, held.texts) > 0) == held.spam).mean() > 0.95
+    assert ((says(folder, held.texts) > 0) == held.spam).mean() > 0.95
+    np.testing.assert_allclose(says(folder, held.texts[:9]), log_odds(network, held.texts[:9]))
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert tuned(rows, tmp_path / "network", recipe) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before, "one that is there is taken"

@@ -201,8 +201,7 @@ class Fitted:
 
     scorer: HashedScorer  # fitted on all rows, its views mixed and calibrated
     places: np.ndarray  # [M]: indices of the rows that are measured
-    views: np.ndarray  # [M, VIEWS + 1]: of each by a scorer that was fitted without its fold
-    margins: np.ndarray  # [M]: its calibrated log-odds
+    margins: np.ndarray  # [M]: calibrated log-odds of each by a scorer that was fitted without its fold
     matrix: Matrix  # of all rows
 
 
@@ -217,19 +216,19 @@ def fit_hashed(rows: Rows, bits: int = BITS) -> Fitted:
     every = np.arange(len(rows.texts))
     scorer = scorer_of(*matrix.fit(every, rows.spam, weights), bits, matrix.known(rows, every))
     mix_views(scorer, views, rows.take(places))
-    return Fitted(scorer, places, views, scorer.mixed(views), matrix)
+    return Fitted(scorer, places, scorer.mixed(views), matrix)
 
 
 def abroad(rows: Rows, fitted: Fitted) -> dict[str, np.ndarray]:
-    """For each corpus the views [its mails as they were sent, VIEWS + 1] by a scorer that was fitted without it, on the
-    matrix of `fitted`, the scorer of `rows`; see `to_leave_out`."""
+    """For each corpus the log-odds [its mails as they were sent] by a scorer that was fitted without it, whose views
+    are mixed as those of `fitted`, the scorer of `rows`; see `to_leave_out`."""
     sources, found = np.array(rows.sources), {}
     for source in to_leave_out(rows):
         rest = np.flatnonzero(sources != source)
         weights = weights_of(rows.take(rest), MOST_BESIDE)
         trained, known = fitted.matrix.fit(rest, rows.spam[rest], weights), fitted.matrix.known(rows, rest)
         sent = np.flatnonzero((sources == source) & (rows.kinds == "plain"))
-        found[source] = fitted.matrix.views(*trained, known, sent)
+        found[source] = fitted.scorer.mixed(fitted.matrix.views(*trained, known, sent))
     return found
 
 

@@ -1,14 +1,15 @@
 """The network of the spam scorer: the lowest blocks of a base model, which learn to tell spam (`stages/classify.py`).
 
-Owns which rows it learns. Mail of fold HELD is kept from it, to show what it says of mail that it has not seen. A second
-one learns English and mail written by hand alone: a stranger to every corpus, by which the scorer learns how sure to be
-of strangers' mail.
+Owns which rows it learns, and its log-odds. Mail of fold HELD is kept from it, to show what it says of mail that it has
+not seen. A second one learns English and mail written by hand alone: a stranger to every corpus, by which the scorer
+learns how sure to be of strangers' mail.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 
 import training
-from engine.spam.stacked_scorer import ends
+from engine.run.classifier import TextClassifier
+from engine.spam.stacked_scorer import ends, log_odds
 from training.errors import TrainingError
 from training.recipe import load_recipe
 from training.spam.fitting import BESIDE, Rows, corpora_of
@@ -71,3 +73,8 @@ def _write(rows: Rows, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for text, spam in zip(rows.texts, rows.spam.tolist(), strict=True):
             file.write(json.dumps({"text": ends(text), "label": LABELS[spam]}, ensure_ascii=False) + "\n")
+
+
+def says(network: Path, texts: Sequence[str]) -> np.ndarray:
+    """[texts]: log-odds of spam by the network in the folder `network`."""
+    return log_odds(TextClassifier.load(network), texts)

@@ -21,22 +21,19 @@ from safetensors.torch import load_file, save_file
 from engine.catalog import read_json
 from engine.email_text.normalise import VERSION
 from engine.errors import ModelFolderError
-from engine.run.classifier import TextClassifier
-from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.loading import STACKED
-from engine.spam.stacked_scorer import CLASSICAL, CLEAR, NEURAL, log_odds, second_look
+from engine.spam.stacked_scorer import CLASSICAL, CLEAR, NEURAL
 from training.errors import TrainingError
 from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
 from training.spam.fitting import BESIDE, FOLDS, Fitted, Rows, abroad, calibrated_on, fit_hashed, joined, to_leave_out
 from training.spam.measures import Measures, measure, threshold_at
-from training.spam.network import HELD, RECIPE, tuned
+from training.spam.network import HELD, RECIPE, says, tuned
 
 # What the network's log-odds count beside the hashed scorer's. From 0.2 to 0.5 it is much the same at home and abroad;
 # one fitted at home would be too large abroad, where the network is right less often.
 SHARE = 0.4
-SECOND = 2.0  # what its second look counts beside the first; see `second_look`
 ENOUGH = 500  # honest mails of a source
 RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)  # false alarms that a threshold is stored for
 
@@ -94,13 +91,13 @@ def stack(
         plain = rows.kinds[hashed.places] == "plain"  # mail as it was sent
         fresh = plain & (rows.folds[hashed.places] == HELD)
         seen = rows.take(hashed.places[fresh])
-        members = _members(network, hashed.scorer, seen.texts, hashed.views[fresh])
+        members = _members(says(network, seen.texts), hashed.margins[fresh])
         mix = fit_stack((members, seen.spam), _strange(rows, hashed, stranger or Path(temporary) / "stranger", recipe))
         probabilities = _probabilities(members @ mix)
         measures = measure(probabilities, seen.spam)
         alone = {name: measure(_probabilities(members[:, n]), seen.spam) for n, name in enumerate((NEURAL, CLASSICAL))}
         config = {
-            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": 0.0, "second_look": SECOND},
+            "stack": {NEURAL: float(mix[0]), CLASSICAL: float(mix[1]), "bias": 0.0},
             "thresholds": thresholds(probabilities[~seen.spam], _honest_sources(seen)),
         }
         facts = {
@@ -126,9 +123,9 @@ def _strange(rows: Rows, hashed: Fitted, folder: Path, recipe: Path) -> list[tup
     if not (beside.spam.any() and to_leave_out(rows)):
         return []
     network, sources, found = tuned(beside, folder, recipe), np.array(rows.sources), []
-    for source, views in abroad(rows, hashed).items():
+    for source, margins in abroad(rows, hashed).items():
         sent = rows.take((sources == source) & (rows.kinds == "plain"))
-        found.append((_members(network, hashed.scorer, sent.texts, views), sent.spam))
+        found.append((_members(says(network, sent.texts), margins), sent.spam))
     return found
 
 
@@ -140,11 +137,9 @@ def _honest_sources(rows: Rows) -> list[str]:
     return [source for source, spam in zip(rows.sources, rows.spam, strict=True) if not spam]
 
 
-def _members(network: Path, classical: HashedScorer, texts: Sequence[str], views: np.ndarray) -> np.ndarray:
-    """[texts, 2], as `StackedScorer.members`, of `views` that scorers gave which had not seen the texts."""
-    opened = TextClassifier.load(network)
-    neural = log_odds(opened, texts) + SECOND * second_look(opened, classical, texts, views)
-    return np.stack([neural, classical.mixed(views)], axis=1).clip(-CLEAR, CLEAR)
+def _members(neural: np.ndarray, classical: np.ndarray) -> np.ndarray:
+    """[N, 2], as `StackedScorer.members`."""
+    return np.stack([neural, classical], axis=1).clip(-CLEAR, CLEAR)
 
 
 def fit_stack(home: tuple[np.ndarray, np.ndarray], strange: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 
 from engine.spam.features import Features, features
 from engine.spam.hashed_scorer import HashedScorer
-from engine.spam.stacked_scorer import CLEAR, StackedScorer, ends
+from engine.spam.stacked_scorer import CLEAR, StackedScorer, ends, log_odds
 from training.spam.refit import DenseRows, SparseRows, refit
 
 Scorer = StackedScorer | HashedScorer
@@ -56,17 +56,16 @@ def trace(
     is in them."""
     hashed = hashed_part(scorer)
     found = [kept(text, hashed.bits) for text in texts]
-    views = hashed.views(texts)
     pooled, neural = np.zeros((len(texts), 0), dtype=np.float32), np.zeros(len(texts))
     if isinstance(scorer, StackedScorer) and texts:
         pooled = scorer.network.pooled([ends(text) for text in texts]).cpu().numpy()
-        neural = scorer.neural(texts, views)
+        neural = log_odds(scorer.network, texts) + scorer.head_bias  # beyond what counts of it, too
     return Traces(
         spam=spam,
         sizes=np.array([len(each.columns) for each in found], dtype=np.int64),
         columns=np.concatenate([np.empty(0, dtype=np.int64), *(each.columns for each in found)]).astype(np.int64),
         values=np.concatenate([np.empty(0, dtype=np.float32), *(each.values for each in found)]),
-        hashed=hashed.mixed(views),
+        hashed=hashed.margins(texts),
         pooled=pooled,
         neural=neural,
     )
