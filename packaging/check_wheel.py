@@ -31,10 +31,7 @@ NEEDED = (
     "engine/spam/topics.txt",
     *(
         f"training/spam/written/{theme}.txt"
-        for theme in (
-            *("assorted", "brief", "circles", "commerce", "decade", "early", "lists", "long", "messages", "middle"),
-            *("modern", "offices", "personal", "recent", "senders", "working"),
-        )
+        for theme in ("assorted", "commerce", "early", "lists", "middle", "offices", "personal", "recent")
     ),
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",

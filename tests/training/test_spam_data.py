@@ -207,9 +207,11 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
 
 
 def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None:
-    files = sorted(FOLDER.glob("*.txt"))
-    assert len(files) == 8
-    for file in files:
+    files, more = sorted(FOLDER.glob("*.txt")), sorted((FOLDER / "next").glob("*.txt"))
+    assert (len(files), len(more)) == (8, 8)
+    assert by_hand([FOLDER / "next"]) == [mail for file in (*files, *more) for mail in written(file)]
+    assert by_hand(more[:1]) == by_hand() + written(more[0])
+    for file in (*files, *more):
         mails = written(file, 3)
         assert {mail.spam for mail in mails} == {True, False}
         assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}|")

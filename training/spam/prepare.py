@@ -165,7 +165,7 @@ FOLDER = click.Path(path_type=Path)
     help="raw/ and chat/: ordinary English; mail written by hand joins it.",
 )
 @click.option(
-    "--more", type=FOLDER, multiple=True, help="A file of more mail written by hand, beside that which ships."
+    "--more", type=FOLDER, multiple=True, help="A file or folder of more mail by hand, beside that which is learned."
 )
 @click.option("--out", type=FOLDER, required=True, help="Where train.jsonl and valid.jsonl go.")
 @click.option("--split", type=click.Choice(NAMES), help="Leave this split's test part out.")

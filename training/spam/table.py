@@ -123,7 +123,7 @@ def run(
     "--more",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A file of more mail written by hand, which joins --english.",
+    help="A file or folder of more mail by hand, which joins --english.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
 @click.option(

@@ -2,7 +2,8 @@
 
 Owns reading the files in `written/` (blocks of label and kind, subject, body; alternatives in braces) and drawing
 variants. They are of other years and trades than the corpora (parcels, crypto, blackmail, receipts, notices, clubs,
-offices), and nothing is measured on them. Language models that help to build homespun wrote them, block by block.
+offices), and nothing is measured on them. Language models that help to build homespun wrote them, block by block. Those
+in `written/next/` are not learned by the scorer that ships (`--more training/spam/written/next` takes them in).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from training.spam.corpora import Mail, without_doubles
 
 SOURCE = "written"
 FOLDER = Path(__file__).parent / "written"
-VARIANTS = 5  # of a block at most; those that differ too little from an earlier one are left out
+VARIANTS = 8  # of a block at most; those that differ too little from an earlier one are left out
 _HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 _LEFT = re.compile(r"[{}|]")
@@ -47,12 +48,13 @@ def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
 
 
 def by_hand(more: Sequence[Path] = ()) -> list[Mail]:
-    """The mails of the files that ship, and of `more` of their form.
+    """The mails of the files that ship, and of `more` of their form, files or folders of such.
 
     Raises:
         TrainingError: as `written`.
     """
-    return [mail for path in (*sorted(FOLDER.glob("*.txt")), *more) for mail in written(path)]
+    files = [file for path in (FOLDER, *more) for file in (sorted(path.glob("*.txt")) if path.is_dir() else [path])]
+    return [mail for file in files for mail in written(file)]
 
 
 def drawn_from(text: str, rng: random.Random) -> str:
