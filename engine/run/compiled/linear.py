@@ -46,7 +46,7 @@ class CompiledLinear(Linear):
     """Weights in 8 bits with a scale for each output, or in 4 with a step and a zero point for each 32 of an output's;
     inputs in 8 bits, with a scale for each row or for each 32. Takes and gives fp32.
 
-    With AMX, small layers read many rows with bf16 weights. The memory of both is little.
+    With AMX, small layers read many rows with bf16 weights, and give bf16 of those. The memory of both is little.
 
     Raises:
         ValueError: inputs are no multiple of 32: see `fits`.
