@@ -150,7 +150,7 @@ def test_groups_hold_every_example_as_often_as_asked_and_of_like_length() -> Non
     assert sorted(np.concatenate(in_order(lengths.tolist(), 256))) == list(range(700))
 
 
-def test_word_dropout_exchanges_a_share_of_the_tokens_and_a_step_stays_what_it_is(tmp_path: Path) -> None:
+def test_word_dropout_exchanges_a_share_of_the_tokens_and_a_step_stays_what_it_is() -> None:
     model = GPT(replace(TINY, n_layer=1))
     examples = [Labelled([7] * 60, n % 2) for n in range(256)]
 
