@@ -20,7 +20,8 @@ SOURCES_DIGEST = CODE / "sources.sha256"
 MADE_WITH = CODE / "made_with.txt"  # the versions of numba and llvmlite
 SOURCES = (
     "places.py",
-    *(f"code/{name}.py" for name in ("processor", "registers", "team", "products", "tokens", "jobs")),
+    *(f"code/{name}.py" for name in ("processor", "registers", "memory", "arithmetic", "atomics")),
+    *(f"code/{name}.py" for name in ("team", "products", "tokens", "jobs")),
 )
 
 

@@ -13,42 +13,44 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.run.compiled.code.processor import (
-    LANES,
-    VNNI,
-)
-from engine.run.compiled.code.registers import (
+from engine.run.compiled.code.arithmetic import (
     add_fours,
     add_pairs,
     as_floats,
     everywhere,
     first_quarters,
-    four_everywhere,
     fourth_quarters,
     high_halves,
     larger,
     largest_of,
-    load_bf16,
-    load_floats,
-    load_ints,
-    load_octets,
     low_halves,
     nearest,
     neighbours,
     no_floats,
     no_ints,
-    number_at,
-    one_everywhere,
-    put_number,
     second_quarters,
-    store_bf16,
-    store_floats,
-    store_rounded,
     sum_of,
     third_quarters,
     two_to_the,
-    whole_at,
     without_sign,
+)
+from engine.run.compiled.code.memory import (
+    four_everywhere,
+    load_bf16,
+    load_floats,
+    load_ints,
+    load_octets,
+    number_at,
+    one_everywhere,
+    put_number,
+    store_bf16,
+    store_floats,
+    store_rounded,
+    whole_at,
+)
+from engine.run.compiled.code.processor import (
+    LANES,
+    VNNI,
 )
 from engine.run.compiled.code.team import (
     compiled,

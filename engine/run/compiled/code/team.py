@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from engine.run.compiled.code.registers import breathe, count_up, exchanged, give_way, tell, watched
+from engine.run.compiled.code.atomics import breathe, count_up, exchanged, give_way, tell, watched
 from engine.run.compiled.places import DONE, OPEN
 
 _TAKEN = 32  # bits for the number of parts taken

@@ -9,6 +9,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.run.compiled.code.arithmetic import (
+    add_fours,
+    add_twos,
+    as_floats,
+    everywhere,
+    larger,
+    largest_of,
+    nearest,
+    no_floats,
+    no_ints,
+    sum_of,
+    without_sign,
+)
+from engine.run.compiled.code.memory import (
+    copy_byte,
+    fetch,
+    four_everywhere,
+    load_bf16,
+    load_floats,
+    load_octets,
+    load_widened,
+    number_at,
+    put_no_short,
+    put_number,
+    store_floats,
+    store_rounded,
+    store_shorts,
+    whole_at,
+)
 from engine.run.compiled.code.processor import (
     LANES,
     VNNI,
@@ -23,33 +52,6 @@ from engine.run.compiled.code.products import (
     row_bytes,
     scale_bytes,
     sigmoid,
-)
-from engine.run.compiled.code.registers import (
-    add_fours,
-    add_twos,
-    as_floats,
-    copy_byte,
-    everywhere,
-    fetch,
-    four_everywhere,
-    larger,
-    largest_of,
-    load_bf16,
-    load_floats,
-    load_octets,
-    load_widened,
-    nearest,
-    no_floats,
-    no_ints,
-    number_at,
-    put_no_short,
-    put_number,
-    store_floats,
-    store_rounded,
-    store_shorts,
-    sum_of,
-    whole_at,
-    without_sign,
 )
 from engine.run.compiled.code.team import (
     close_parts,
