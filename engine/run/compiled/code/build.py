@@ -21,7 +21,9 @@ MADE_WITH = CODE / "made_with.txt"  # the versions of numba and llvmlite
 SOURCES = (
     "places.py",
     *(f"code/{name}.py" for name in ("processor", "registers", "memory", "arithmetic", "atomics")),
-    *(f"code/{name}.py" for name in ("team", "products", "tokens", "jobs")),
+    *(f"code/{name}.py" for name in ("team", "activations", "rounding", "outputs")),
+    *(f"code/{name}.py" for name in ("products_int8", "products_int4", "products_bf16", "products")),
+    *(f"code/{name}.py" for name in ("tokens", "jobs")),
 )
 
 

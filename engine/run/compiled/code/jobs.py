@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from engine.run.compiled.code.atomics import breathe, tell, watched
 from engine.run.compiled.code.memory import whole_at
-from engine.run.compiled.code.products import (
-    multiply,
-    rounding,
-    row_bytes,
-    scale_bytes,
-)
+from engine.run.compiled.code.products import multiply
+from engine.run.compiled.code.rounding import rounding, row_bytes, scale_bytes
 from engine.run.compiled.code.team import (
     close_parts,
     compiled,

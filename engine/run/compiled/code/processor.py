@@ -8,4 +8,5 @@ from engine.run.compiled.host import TARGETS, lanes
 
 TARGET = os.environ.get("HOMESPUN_TARGET", next(iter(TARGETS)))
 LANES = lanes(TARGET)  # 32-bit numbers in a register
+WIDTH = 4 * LANES  # bytes in a register
 VNNI = "vnni" in TARGET  # four 8-bit products a lane in one instruction

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.run.compiled.code.activations import exponential, gelu, sigmoid
 from engine.run.compiled.code.arithmetic import (
     add_fours,
     add_twos,
@@ -41,18 +42,10 @@ from engine.run.compiled.code.memory import (
 from engine.run.compiled.code.processor import (
     LANES,
     VNNI,
-)
-from engine.run.compiled.code.products import (
     WIDTH,
-    exponential,
-    gelu,
-    multiply,
-    round_row,
-    rounding,
-    row_bytes,
-    scale_bytes,
-    sigmoid,
 )
+from engine.run.compiled.code.products import multiply
+from engine.run.compiled.code.rounding import round_row, rounding, row_bytes, scale_bytes
 from engine.run.compiled.code.team import (
     close_parts,
     compiled,
