@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST = 256  # tokens read at once
 ROOMS = STREAM // 8  # where the rooms begin for what lies between
-GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `code/tokens.py` numbers them
+GATES = {"gelu": 0, "swiglu": 1, "geglu": 2}  # as `code/activations.py` numbers them
 
 
 class CompiledStep:

@@ -1,11 +1,13 @@
-"""eˣ and the curves made of it, sigmoid and GELU, for LANES numbers at once."""
+"""eˣ and the curves made of it, sigmoid and GELU, for LANES numbers at once; and gates, which are bent by them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from engine.run.compiled.code.arithmetic import everywhere, larger, nearest, two_to_the
-from engine.run.compiled.code.team import inlined
+from engine.run.compiled.code.memory import load_floats, store_floats
+from engine.run.compiled.code.processor import LANES
+from engine.run.compiled.code.team import compiled, inlined
 
 
 @inlined
@@ -35,3 +37,12 @@ def gelu(x):
     """Its approximation by tanh, which is 2·sigmoid(2u) - 1."""
     cube = x * x * x
     return x * sigmoid((x + cube * everywhere(np.float32(0.044715))) * everywhere(np.float32(1.5957691216)))
+
+
+@compiled
+def gate_row(x, into, inner, kind):
+    """fp32 [2, inner], gate and what it lets through → [inner]."""
+    for i in range(0, inner, LANES):
+        gate = load_floats(x + 4 * i)
+        bent = gelu(gate) if kind == 2 else gate * sigmoid(gate)
+        store_floats(into + 4 * i, bent * load_floats(x + 4 * (inner + i)))

@@ -23,6 +23,7 @@ SOURCES = (
     *(f"code/{name}.py" for name in ("processor", "registers", "memory", "arithmetic", "atomics")),
     *(f"code/{name}.py" for name in ("team", "activations", "rounding", "outputs")),
     *(f"code/{name}.py" for name in ("products_int8", "products_int4", "products_bf16", "products")),
+    *(f"code/{name}.py" for name in ("norms", "rope", "kv_cache", "softmax", "attention", "linear_layers")),
     *(f"code/{name}.py" for name in ("tokens", "jobs")),
 )
 
