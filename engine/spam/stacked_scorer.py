@@ -16,6 +16,9 @@ import numpy as np
 from engine.catalog import read_json
 from engine.errors import ModelFolderError
 from engine.run.classifier import TextClassifier
+from engine.run.compiled.linear import compiles
+from engine.run.device import Placement, choose
+from engine.run.processor import has_amx
 from engine.spam.hashed_scorer import HashedScorer
 from engine.spam.judge import (
     DEFAULT_FALSE_ALARMS,
@@ -55,7 +58,7 @@ class StackedScorer(SpamJudge):
         """
         config = read_json(folder / "config.json")
         check_version(config, folder)
-        classical, network = HashedScorer.load(folder / CLASSICAL), TextClassifier.load(folder / NEURAL)
+        classical, network = HashedScorer.load(folder / CLASSICAL), TextClassifier.load(folder / NEURAL, quickest())
         try:
             scorer = cls(folder.name, network, classical, config)
             threshold_for(DEFAULT_FALSE_ALARMS, config["thresholds"])
@@ -81,6 +84,12 @@ class StackedScorer(SpamJudge):
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """The passages without which the verdict would be another, by their log-odds; see `occlusion.py`."""
         return occlude(text, self.margins)[:MOST_EVIDENCE]
+
+
+def quickest() -> Placement:
+    """Where the network runs: in int8, two to five times as quick as fp32 and 0.03 from its log-odds (rms), unless
+    there is AMX, where many rows are multiplied in bf16: a mail alone and among others would differ by 0.3 %."""
+    return choose("cpu", "int8" if compiles("int8") and not has_amx() else "fp32")
 
 
 def log_odds(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:
