@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.email_text.normalise import normalise
+from engine.run.classifier import TextClassifier
 from engine.spam.judge import SpamJudge, Verdict
-from engine.spam.loading import load_judge
+from engine.spam.loading import BUNDLED, load_judge
+from engine.spam.stacked_scorer import NEURAL, StackedScorer, log_odds, quickest
 from tests.engine.broken_mails import BROKEN
 
 
@@ -60,6 +62,20 @@ def test_all_broken_mails_in_one_batch_are_judged_as_each_alone(judge: SpamJudge
     for text, verdict in list(zip(texts, together, strict=True))[::7]:
         alone = judge.judge([text], evidence=False)[0].probability
         assert alone == pytest.approx(verdict.probability, abs=1e-3), "the network rounds to 8 bits"
+
+
+def test_the_network_says_nearly_the_same_in_its_quickest_precision(judge: SpamJudge) -> None:
+    assert isinstance(judge, StackedScorer)
+    spam = "Cheap loans\n\nBad credit? No questions asked. Apply now and get $5,000 today: http://loans.example"
+    texts = ["Lunch on Sunday?\n\nBring the kids.", spam, *map(text_of, BROKEN)]
+    exact = log_odds(TextClassifier.load(BUNDLED / NEURAL), texts)
+    assert exact[0] < 0 < exact[1]
+    assert log_odds(judge.network, texts) == pytest.approx(exact, abs=0.25)
+
+
+def test_with_amx_the_network_stays_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.spam.stacked_scorer.has_amx", lambda: True)
+    assert quickest().precision == "fp32"
 
 
 @given(st.lists(st.binary(max_size=1500), min_size=1, max_size=4))
