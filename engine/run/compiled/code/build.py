@@ -18,19 +18,13 @@ from engine.run.compiled.host import CODE, TARGETS, file
 NAME = "homespun_enter"
 SOURCES_DIGEST = CODE / "sources.sha256"
 MADE_WITH = CODE / "made_with.txt"  # the versions of numba and llvmlite
-SOURCES = (
-    "places.py",
-    *(f"code/{name}.py" for name in ("processor", "registers", "memory", "arithmetic", "atomics")),
-    *(f"code/{name}.py" for name in ("team", "activations", "rounding", "outputs")),
-    *(f"code/{name}.py" for name in ("products_int8", "products_int4", "products_bf16", "products")),
-    *(f"code/{name}.py" for name in ("norms", "rope", "kv_cache", "softmax", "attention", "linear_layers")),
-    *(f"code/{name}.py" for name in ("tokens", "jobs")),
-)
+HERE = Path(__file__)
+SOURCES = (HERE.parents[1] / "places.py", *sorted(path for path in HERE.parent.glob("*.py") if path != HERE))
 
 
 def digest() -> str:
     """Of the sources, to tell whether machine code is theirs."""
-    return hashlib.sha256(b"".join((CODE.parent / name).read_bytes() for name in SOURCES)).hexdigest()[:16]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:16]
 
 
 def compile_for(target: str, into: Path) -> None:
