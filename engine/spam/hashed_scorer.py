@@ -1,6 +1,6 @@
 """HashedScorer: the classical spam scorer. Hashed features (`features.py`), weighed by logistic regression.
 
-Owns the weights, the views of a mail (the whole of it, and its halves, so that honest text around spam hides little),
+Owns the weights, the views of a mail (the whole of it, and its halves, so that honest text beside spam hides little),
 their sum, what is added where the halves contradict each other and where a mail is known spam (`known.py`), and the
 folder. Numpy only. It is made by `training/spam/fitting.py`.
 """
@@ -30,11 +30,11 @@ from engine.spam.known import NOTHING, Known, familiar, from_tensors
 from engine.spam.occlusion import occlude
 
 ARCHITECTURE = "hashed-linear"
-VIEWS = ("whole", "strongest half", "middle half", "weakest half")
+VIEWS = ("whole", "beginning", "middle", "end")
 SHORT = 200  # characters; a shorter text has no halves
-# Log-odds between the strongest half and the weakest from which on they contradict each other, unless a scorer's config
-# says otherwise.
-GAP = 4.0
+# Log-odds by which the beginning has to be more like spam than the end, the middle than both, and the end than the
+# beginning (as it often is of honest mail with an advertisement at its foot), unless a scorer's config says otherwise.
+GAPS = (4.0, 2.0, 8.0)
 
 
 class HashedScorer(SpamJudge):
@@ -44,14 +44,17 @@ class HashedScorer(SpamJudge):
 
     def __init__(self, name: str, weights: np.ndarray, config: dict[str, Any], known: Known = NOTHING) -> None:
         """`weights`: [2**bits]; `config`: bits, bias, `views` (a weight for each of VIEWS), offset, thresholds, and
-        perhaps `gap`, the weight of the `gaps` above `gap_from`, and `known`, that of spam which is `known`."""
+        perhaps `gap`, the weight of the `gaps` above `gaps_from`, and `known`, that of spam which is `known`.
+        Raises KeyError, TypeError or ValueError when something is missing or does not fit."""
         self.name, self.config, self.known = name, config, known
         self.bits = int(config["bits"])
         self.weights = weights.astype(np.float32)
         self.bias, self.offset = float(config["bias"]), float(config["offset"])
         self.mix = np.array([float(config["views"][view]) for view in VIEWS])
         self.gap, self.bonus = float(config.get("gap", 0.0)), float(config.get("known", 0.0))
-        self.gap_from = float(config.get("gap_from", GAP))
+        self.gaps_from = tuple(float(least) for least in config.get("gaps_from", GAPS))
+        if len(self.gaps_from) != len(GAPS):
+            raise ValueError(f"{len(self.gaps_from)} gaps between halves, where there are {len(GAPS)}")
 
     @classmethod
     def load(cls, folder: Path) -> HashedScorer:
@@ -62,7 +65,8 @@ class HashedScorer(SpamJudge):
         """
         config = read_json(folder / "config.json")
         check_version(config, folder)
-        if config.get("features_version") != VERSION:
+        views = config.get("views")
+        if config.get("features_version") != VERSION or (isinstance(views, dict) and views.keys() != {*VIEWS}):
             raise ModelFolderError(
                 f"The spam scorer {folder} was made by an earlier homespun, which read other features of a mail. Let "
                 "the one that comes with homespun learn from your corrections again."
@@ -78,10 +82,10 @@ class HashedScorer(SpamJudge):
         return scorer
 
     def views(self, texts: Sequence[str]) -> np.ndarray:
-        """[texts, VIEWS + 1], float64: log-odds of each text as a whole, and of its halves, the strongest first; and
-        how certainly it is known spam, 0 … 1."""
+        """[texts, VIEWS + 1], float64: log-odds of each text as a whole, and of its halves; and how certainly it is
+        known spam, 0 … 1."""
         found = [self._seen(parts_of(text, self.bits)) for text in texts]
-        return in_order(np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS) + 1))
+        return np.array(found, dtype=np.float64).reshape(len(texts), len(VIEWS) + 1)
 
     def _seen(self, parts: Sequence[Features]) -> list[float]:
         margins = [float(self.weights[part.columns] @ part.values) + self.bias for part in parts]
@@ -94,7 +98,7 @@ class HashedScorer(SpamJudge):
     def mixed(self, views: np.ndarray) -> np.ndarray:
         """[texts]: calibrated log-odds of `views` [texts, VIEWS + 1]."""
         margins = views[:, : len(VIEWS)]
-        return margins @ self.mix + self.gap * gaps(margins, self.gap_from) + self.bonus * views[:, -1] + self.offset
+        return margins @ self.mix + self.gap * gaps(margins, self.gaps_from) + self.bonus * views[:, -1] + self.offset
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated (Platt 1999)."""
@@ -106,24 +110,25 @@ class HashedScorer(SpamJudge):
 
 
 def parts_of(text: str, bits: int) -> list[Features]:
-    """The features of `text`, of its first half, of its last, and of the one in the middle. A short text is its own
+    """The features of `text`, of its first half, of the one in the middle, and of its last. A short text is its own
     half."""
     reading = read(text, bits)
     whole, length = features_of(reading), reading.length
     if length < SHORT:
         return [whole] * len(VIEWS)
     quarter, half = length // 4, length // 2
-    spans = ((0, half), (half, length), (quarter, quarter + half))
+    spans = ((0, half), (quarter, quarter + half), (half, length))
     return [whole, *(features_of(part_of(reading, start, end)) for start, end in spans)]
 
 
-def in_order(views: np.ndarray) -> np.ndarray:
-    """`views` [texts, VIEWS] or with more columns: what `parts_of` gave the margins of, the halves' sorted."""
-    halves = -np.sort(-views[:, 1 : len(VIEWS)], axis=1)
-    return np.concatenate([views[:, :1], halves, views[:, len(VIEWS) :]], axis=1)
+def gaps(views: np.ndarray, least: Sequence[float] = GAPS) -> np.ndarray:
+    """[texts]: how much farther than `least` one half is from the others; 0 where none is. Honest mail is of one piece
+    more often than spam that was padded with honest text.
 
-
-def gaps(views: np.ndarray, least: float = GAP) -> np.ndarray:
-    """[texts]: how much farther than `least` the strongest half is from the weakest; 0 where it is nearer. Honest mail
-    is of one piece more often than spam that was padded with honest text."""
-    return np.maximum(views[:, 1] - views[:, len(VIEWS) - 1] - least, 0.0)
+    Args:
+        views: [texts, VIEWS] or with more columns.
+        least: for the beginning, the middle and the end.
+    """
+    beginning, middle, end = views[:, 1 : len(VIEWS)].T
+    ahead = np.stack([beginning - end, middle - np.maximum(beginning, end), end - beginning], axis=1)
+    return np.asarray(np.maximum((ahead - least).max(axis=1), 0.0))

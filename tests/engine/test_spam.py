@@ -18,7 +18,7 @@ from engine.protocol import Failed, Shutdown, decode, encode
 from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
-from engine.spam.hashed_scorer import GAP, SHORT, VIEWS, HashedScorer, gaps
+from engine.spam.hashed_scorer import GAPS, SHORT, VIEWS, HashedScorer, gaps
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
@@ -82,12 +82,12 @@ def test_the_probability_is_that_of_the_formula() -> None:
 
 
 def test_spam_is_found_in_a_half_of_a_mail() -> None:
-    scorer = tiny({"pills": 30.0, "lunch": -9.0}, {"strongest half": 1.0})
-    honest = "we meet for lunch on the green hill " * 60
-    for padded in (f"pills pills pills {honest}", f"{honest} pills pills pills"):
-        whole, strongest, middle, weakest, _ = scorer.views([padded])[0]
-        assert strongest > max(whole, middle, weakest)
-        assert scorer.margins([padded])[0] == pytest.approx(strongest + 0.5)
+    scorer = tiny({"pills": 30.0, "lunch": -9.0}, {"beginning": 1.0})
+    honest, spam = "we meet for lunch on the green hill " * 60, "pills pills pills"
+    for place, padded in enumerate((f"{spam} {honest}", f"{honest} {spam} {honest[:1800]}", f"{honest} {spam}"), 1):
+        views = scorer.views([padded])[0, : len(VIEWS)]
+        assert views.argmax() == place
+        assert scorer.margins([padded])[0] == pytest.approx(views[1] + 0.5)
     assert scorer.views([honest])[0][1] < 0
     short = scorer.views(["pills"])[0]
     assert short.tolist() == [short[0]] * len(VIEWS) + [0.0], "a short text is its own half"
@@ -95,15 +95,35 @@ def test_spam_is_found_in_a_half_of_a_mail() -> None:
 
 
 def test_halves_that_contradict_each_other_count_from_the_gap_on() -> None:
-    views = np.array([[0.0, 6.0, 1.0, -3.0, 0.0], [0.0, 4.0, 1.0, -2.0, 0.0], [0.0, 1.0, 1.0, 1.0, 0.0]])
-    assert GAP == 4.0
-    assert gaps(views).tolist() == [5.0, 2.0, 0.0]
+    """Of honest mail the end is more like spam (an advertisement at its foot) more often than the beginning."""
+    views = np.array(
+        [
+            [0.0, 6.0, 1.0, -3.0, 0.0],  # the beginning by 9
+            [0.0, -3.0, 1.0, 6.0, 0.0],  # the end by 9
+            [0.0, -3.0, 4.0, -2.0, 0.0],  # the middle by 6
+            [0.0, 1.0, 1.0, 1.0, 0.0],
+        ]
+    )
+    assert GAPS == (4.0, 2.0, 8.0)
+    assert gaps(views).tolist() == [5.0, 1.0, 4.0, 0.0]
     scorer = tiny({}, {"whole": 1.0})
-    assert scorer.gap_from == GAP, "a scorer that does not say it was fitted so"
+    assert scorer.gaps_from == GAPS, "a scorer that does not say it was fitted so"
     plain = scorer.mixed(views)
-    scorer.gap, scorer.gap_from = 2.0, 6.0
-    assert (scorer.mixed(views) - plain).tolist() == [6.0, 0.0, 0.0]
+    scorer.gap, scorer.gaps_from = 2.0, (6.0, 3.0, 9.0)
+    assert (scorer.mixed(views) - plain).tolist() == [6.0, 0.0, 6.0, 0.0]
     assert tiny({}).gap == 0.0, "a scorer that was made before there were gaps has none"
+
+
+def test_a_scorer_that_looked_at_other_parts_of_a_mail_is_an_earlier_one(tmp_path: Path) -> None:
+    shutil.copytree(BUNDLED / CLASSICAL, tmp_path / "old")
+    config = json.loads((tmp_path / "old" / "config.json").read_text())
+    old = {"whole": 0.6, "strongest half": 0.0, "middle half": 0.0, "weakest half": 0.0}
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config | {"views": old}))
+    with pytest.raises(ModelFolderError, match="made by an earlier homespun"):
+        load_judge(tmp_path / "old")
+    (tmp_path / "old" / "config.json").write_text(json.dumps(config | {"gaps_from": [4.0]}))
+    with pytest.raises(ModelFolderError, match="damaged"):
+        load_judge(tmp_path / "old")
 
 
 def test_a_part_of_a_reading_is_what_stands_there() -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from engine.email_text.normalise import for_model
 from engine.run.classifier import TextClassifier
 from engine.spam.features import features
-from engine.spam.hashed_scorer import HashedScorer, in_order
+from engine.spam.hashed_scorer import VIEWS, HashedScorer
 from engine.spam.loading import load_judge
 from engine.spam.stacked_scorer import CLASSICAL, StackedScorer, log_odds
 from training.spam.commands import spam as command
@@ -180,6 +180,8 @@ def test_a_network_learns_mail_but_for_one_fold_and_is_kept(prepared: Path, reci
     held = rows.take((rows.folds == HELD) & (rows.kinds == "plain"))
     assert ((says(folder, held.texts) > 0) == held.spam).mean() > 0.95
     np.testing.assert_allclose(says(folder, held.texts[:9]), log_odds(network, held.texts[:9]))
+    long = f"{' '.join(held.texts)[:2000]} cheap pills"
+    np.testing.assert_allclose(says(folder, [long]), says(folder, [f"{long} see you at lunch"]), atol=1e-6)
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert tuned(rows, tmp_path / "network", recipe) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before, "one that is there is taken"
@@ -264,9 +266,9 @@ def test_what_is_calibrated_does_not_depend_on_the_share_of_spam(one_in: int) ->
 def test_padded_spam_finds_the_gaps_and_what_was_sent_the_offset() -> None:
     rng = np.random.default_rng(5)
     spam = np.arange(600) % 2 == 0
-    plain = np.where(spam, 2.0, -2.0)[:, None] + rng.normal(0, 1.5, (600, 4))
+    plain = np.where(spam, 2.0, -2.0)[:, None] + rng.normal(0, 1.5, (600, len(VIEWS)))
     padded = rng.normal(0, 1.0, (300, 1)) + np.array([0.0, 6.0, 1.0, -6.0])  # honest by the whole, and of two pieces
-    views = np.pad(in_order(np.concatenate([plain, padded])), ((0, 0), (0, 1)))
+    views = np.pad(np.concatenate([plain, padded]), ((0, 0), (0, 1)))
     kinds = np.array(["plain"] * 600 + ["padded"] * 300)
     labels = np.concatenate([spam, np.ones(300, dtype=bool)])
     rows = Rows([""] * 900, labels, ["x"] * 900, np.zeros(900, dtype=int), np.ones(900), kinds)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.spam.features import BITS, Features, features
-from engine.spam.hashed_scorer import GAP, VIEWS, HashedScorer, gaps, in_order, parts_of
+from engine.spam.hashed_scorer import GAPS, VIEWS, HashedScorer, gaps, parts_of
 from engine.spam.known import NOTHING, Known, familiar
 from training.errors import TrainingError
 from training.spam.marking import marked
@@ -143,7 +143,7 @@ class Matrix:
             margins = (self._rows(found) @ small).reshape(len(block), len(VIEWS)) + bias
             shares = [familiar(known.share(whole.columns)) for whole in found[:: len(VIEWS)]]
             result[start : start + len(block)] = np.column_stack([margins, shares])
-        return in_order(result)
+        return result
 
     def known(self, rows: Rows, places: np.ndarray) -> Known:
         """The marks of the spam among those of `rows`, which this is of, at `places` that are mail as it was sent."""
@@ -191,7 +191,14 @@ def regress(rows: Any, spam: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
 def scorer_of(weights: np.ndarray, bias: float, bits: int = BITS, known: Known = NOTHING) -> HashedScorer:
     """A hashed scorer that looks at the whole text alone, and is not calibrated beyond what the regression does."""
     views = {view: float(view == "whole") for view in VIEWS}
-    config = {"bits": bits, "bias": bias, "views": views, "gap_from": GAP, "offset": 0.0, "thresholds": [[0.0, 1.0]]}
+    config = {
+        "bits": bits,
+        "bias": bias,
+        "views": views,
+        "gaps_from": list(GAPS),
+        "offset": 0.0,
+        "thresholds": [[0.0, 1.0]],
+    }
     return HashedScorer("hashed", weights, config, known)
 
 
