@@ -18,9 +18,9 @@ from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenis
 from training.spam.corpora import read_corpus
 from training.spam.english import FEEDS, english
 from training.spam.measures import calibration_error, measure, threshold_at
-from training.spam.prepare import KINDS, prepare
+from training.spam.prepare import DISGUISES, KINDS, prepare
 from training.spam.prepare import rows as make_rows
-from training.spam.rewrites import REWRITES
+from training.spam.rewrites import REWRITES, UNSEEN
 from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
 from training.spam.written import FOLDER, by_hand, written
@@ -124,6 +124,16 @@ def test_rewrites_change_the_mail_and_the_normaliser_undoes_the_disguise(folder:
             found = len(words & set(mail.text.lower().split()))
             assert found >= 5, f"{name}: {mail.text}"
     assert set(REWRITES) == {"spacing", "leetspeak", "look-alikes", "good words", "HTML hiding"}
+
+
+def test_good_words_stand_below_above_or_around_and_only_below_is_learned() -> None:
+    ham, spam = ["the quarterly agreement was signed"], "buy cheap pills"
+    padded = [REWRITES["good words"], UNSEEN["good words above"], UNSEEN["good words around"]]
+    bodies = [rewrite(spam, "offer", random.Random(1), ham)[0] for rewrite in padded]
+    below, above, around = (body.index(spam) / (len(body) - len(spam)) for body in bodies)
+    assert (below, above) == (0, 1)
+    assert 0.4 < around < 0.6
+    assert {*DISGUISES} == {"spacing", "leetspeak", "look-alikes", "HTML hiding"}
 
 
 def test_hidden_good_words_do_not_reach_the_classifier() -> None:
@@ -266,7 +276,7 @@ def test_the_table(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     rows = json.loads(out.read_text())["rows"]
     assert rows[0]["accuracy"] > 0.9
-    assert {row["rewrite"] for row in rows[1:]} == set(REWRITES)
+    assert {row["rewrite"] for row in rows[1:]} == set(REWRITES | UNSEEN)
     wrong = CliRunner().invoke(spam_table, ["--data", str(folder), "--scorer", "nosuch"])
     assert wrong.exit_code == 2
     assert "no scorer 'nosuch'" in wrong.output

@@ -49,13 +49,30 @@ def look_alikes(body: str, subject: str, rng: random.Random, ham: Sequence[str])
     return _words(body, rng, 0.8, disguise), _words(subject, rng, 0.8, disguise), False
 
 
-def good_words(body: str, subject: str, rng: random.Random, ham: Sequence[str]) -> tuple[str, str, bool]:
-    """As much honest text below the spam as the spam is long, and at least 300 characters."""
+def _padding(body: str, rng: random.Random, ham: Sequence[str]) -> str:
+    """As much honest text as `body` is long, and at least 300 characters."""
     wanted = max(300, len(body))
     padding = ""
     while len(padding) < wanted:
         padding += rng.choice(ham)[:wanted] + "\n"
-    return f"{body}\n\n{padding[:wanted]}", subject, False
+    return padding[:wanted]
+
+
+def good_words(body: str, subject: str, rng: random.Random, ham: Sequence[str]) -> tuple[str, str, bool]:
+    """As much honest text below the spam as the spam is long."""
+    return f"{body}\n\n{_padding(body, rng, ham)}", subject, False
+
+
+def good_words_above(body: str, subject: str, rng: random.Random, ham: Sequence[str]) -> tuple[str, str, bool]:
+    """The same above it, where a reader has to find the spam below."""
+    return f"{_padding(body, rng, ham)}\n\n{body}", subject, False
+
+
+def good_words_around(body: str, subject: str, rng: random.Random, ham: Sequence[str]) -> tuple[str, str, bool]:
+    """Half of it above the spam and half below."""
+    padding = _padding(body, rng, ham)
+    middle = len(padding) // 2
+    return f"{padding[:middle]}\n\n{body}\n\n{padding[middle:]}", subject, False
 
 
 def hiding(body: str, subject: str, rng: random.Random, ham: Sequence[str]) -> tuple[str, str, bool]:
@@ -85,4 +102,8 @@ REWRITES: dict[str, Rewrite] = {
     "look-alikes": look_alikes,
     "good words": good_words,
     "HTML hiding": hiding,
+}
+UNSEEN: dict[str, Rewrite] = {  # that are measured, too, and that no scorer has learned
+    "good words above": good_words_above,
+    "good words around": good_words_around,
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.email_text.normalise import for_model, normalise
 from training.errors import TrainingError
 from training.spam.corpora import CORPORA, Mail, read_corpus
-from training.spam.rewrites import REWRITES
+from training.spam.rewrites import REWRITES, UNSEEN
 
 NAMES = ("random-1", "random-2", "random-3", "time", "without-enron", "without-sms", "without-spamassassin", "sms-book")
 MOST_OF_A_SOURCE = 8000  # mails of one source in a split by source; Enron has three times as many
@@ -130,7 +130,7 @@ def rewritten(split: Split, seed: int = 0) -> dict[str, list[Example]]:
     chosen = rng.sample(spams, min(REWRITTEN, len(spams)))
     ham = [e.body for e in split.train if not e.spam]
     result = {"none": chosen}
-    for name, rewrite in REWRITES.items():
+    for name, rewrite in (REWRITES | UNSEEN).items():
         result[name] = []
         for number, old in enumerate(chosen):
             body, subject, html = rewrite(old.body, old.subject, random.Random(f"{seed}/{name}/{number}"), ham)
