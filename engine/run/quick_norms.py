@@ -48,6 +48,8 @@ class HalfRMSNorm:
 
     def __call__(self, x: Tensor) -> Tensor:
         """[N, C] → [N, C]."""
+        if x.dtype != self.weight.dtype:  # small layers give fp32
+            x = x.to(self.weight.dtype)
         both = (x.unsqueeze(1) * self._signs).view(x.shape[0], 2 * self._width)
         return torch.layer_norm(both, self._shape, self._twice, self._zeros, self._eps).narrow(1, 0, self._width)
 

@@ -7,11 +7,13 @@ import torch
 
 from engine.decoder.config import GPTConfig
 from engine.decoder.kv_cache import KVCache
+from engine.decoder.layers import RMSNorm
 from engine.decoder.model import GPT, init_weights
 from engine.run.fuse import fuse
 from engine.run.generate_steps import decode, prefill
 from engine.run.linear_half import PackedLinear, has_packed
 from engine.run.mean_free import MeanFree
+from engine.run.quick_norms import quick_norm
 
 SHAPE = {"vocab_size": 300, "n_layer": 2, "d_model": 64, "n_head": 4, "n_kv_head": 2, "head_dim": 16, "d_ff": 96}
 GPT2 = {
@@ -138,3 +140,11 @@ def test_what_a_cache_holds_before_it_is_filled_is_never_looked_at(
 def _full(shape: tuple[int, ...], filling: float, dtype: torch.dtype) -> torch.Tensor:
     """`filling` everywhere; where numbers of 32 bits lie among bytes, all ones are not a number."""
     return torch.full(shape, filling if dtype != torch.int8 else -1 if filling != filling else 0, dtype=dtype)
+
+
+def test_a_norm_in_bf16_takes_the_fp32_that_small_layers_give() -> None:
+    norm = RMSNorm(64)
+    x = torch.randn(3, 64)
+    found = quick_norm(norm, torch.bfloat16)(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), norm(x).detach(), atol=0.02, rtol=0.02)

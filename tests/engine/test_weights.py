@@ -28,7 +28,7 @@ from engine.files.weights import check, fill, fill_fused
 from engine.run.device import PRECISIONS
 from engine.run.generate_steps import prefill
 from engine.run.linear_int import has_int4, has_int8
-from engine.run.processor import has_vnni
+from engine.run.processor import has_bf16, has_vnni
 from tests.engine.test_parity import PEERS, shake, tokens
 
 CPU = torch.device("cpu")
@@ -90,7 +90,8 @@ def test_loading_straight_into_a_precision(name: str, precision: Any, tmp_path: 
         expected = peer(torch.tensor([ids])).logits[0, -1]
     error = (logits.float() - expected).norm() / expected.norm()
     # Random weights of this size are harder on rounding than a trained model's; the bounds keep mix-ups out.
-    int8 = 0.08 if has_vnni() else 0.16  # without VNNI, inputs are rounded to 7 bits
+    # Without VNNI inputs are rounded to 7 bits; with bf16 torch's small layers that read many do not round them at all.
+    int8 = 0.08 if has_vnni() and has_bf16() else 0.16
     assert error < {"fp32": 1e-5, "bf16": 0.08, "int8": int8, "int4": 0.45}[precision]
     assert model.parameter_count() == sum(p.numel() for p in peer.parameters())
 
