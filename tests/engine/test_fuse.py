@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from engine.decoder.config import GPTConfig
 from engine.decoder.kv_cache import KVCache
@@ -143,8 +144,9 @@ def _full(shape: tuple[int, ...], filling: float, dtype: torch.dtype) -> torch.T
 
 
 def test_a_norm_in_bf16_takes_the_fp32_that_small_layers_give() -> None:
-    norm = RMSNorm(64)
-    x = torch.randn(3, 64)
+    torch.manual_seed(0)
+    norm, x = RMSNorm(64, 1e-6), torch.randn(3, 64)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
     found = quick_norm(norm, torch.bfloat16)(x)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), norm(x).detach(), atol=0.02, rtol=0.02)
