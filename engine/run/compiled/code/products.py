@@ -15,10 +15,10 @@ makes of rows, or fp32 rows themselves.
 from __future__ import annotations
 
 from engine.run.compiled.code.memory import whole_at
-from engine.run.compiled.code.processor import LANES
+from engine.run.compiled.code.processor import LANES, VNNI
 from engine.run.compiled.code.products_bf16 import block_of_16, tile_of_16, wide_block_of_16
 from engine.run.compiled.code.products_int4 import block_of_4, tile_of_4
-from engine.run.compiled.code.products_int8 import block_of_8, tile_of_8
+from engine.run.compiled.code.products_int8 import block_of_8, tile_of_8, wide_tile_of_8
 from engine.run.compiled.code.rounding import scale_bytes
 from engine.run.compiled.code.team import compiled, part_done, take_part
 from engine.run.compiled.places import BITS, BLOCKS, INPUTS, OUTPUTS, PARTS, TILE
@@ -38,7 +38,9 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
     size = scale_bytes(product)
     part = take_part(team, section, parts)
     while part >= 0:
-        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        block, last = part * blocks // parts, (part + 1) * blocks // parts
+        while block < last:
+            wide = VNNI and bits == 8 and rows > 1 and block + 2 <= last
             if bits == 16 and rows == 1:
                 block_of_16(product, block, x, y, add)
             elif bits == 16 and inputs > WIDE and block * LANES + LANES <= whole_at(product + OUTPUTS):
@@ -58,9 +60,12 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
                 for row in range(0, rows, TILE):
                     some = min(TILE, rows - row)
                     bytes_, steps, out = rounded + row * inputs, scale + row * size, y + row * stride
-                    if bits == 8:
+                    if wide:
+                        wide_tile_of_8(product, block, bytes_, steps, out, stride, some, add)
+                    elif bits == 8:
                         tile_of_8(product, block, bytes_, steps, out, stride, some, add)
                     else:
                         tile_of_4(product, block, bytes_, steps, out, stride, some, add)
+            block += 2 if wide else 1
         part_done(team)
         part = take_part(team, section, parts)
