@@ -25,6 +25,7 @@ from engine.files.architectures import find_architecture, from_hugging_face
 from engine.files.stored import read_weights
 from engine.files.weights import fill
 from engine.files.writing import shape_and_weights, write_folder
+from engine.run.compiled.step import MOST, CompiledStep
 from engine.run.device import Placement, choose
 from engine.run.fuse import Decoder, fuse
 from engine.text.chat_template import END_OF_TEXT
@@ -156,13 +157,31 @@ class TextClassifier:
 
     @torch.inference_mode()
     def _pooled(self, encoded: list[list[int]]) -> Tensor:
-        result = torch.empty(len(encoded), self.head.shape[1], device=self.place.device)
+        read = [self.config.shorten(tokens) for tokens in encoded]
+        result = torch.empty(len(read), self.head.shape[1], device=self.place.device)
+        many = []
+        for row, tokens in enumerate(read):
+            if self._reads_alone(tokens):
+                result[row] = self._pooled_alone(tokens)
+            else:
+                many.append(row)
         budget = CPU_TOKENS if self.place.device.type == "cpu" else BATCH_TOKENS
-        for rows in by_length([min(len(tokens), self.config.context) for tokens in encoded], budget):
-            tokens, lengths = pad([self.config.shorten(encoded[row]) for row in rows])
+        for batch in by_length([len(read[row]) for row in many], budget):
+            rows = [many[index] for index in batch]
+            tokens, lengths = pad([read[row] for row in rows])
             tokens, lengths = tokens.to(self.place.device), lengths.to(self.place.device)
             result[rows] = pool(self._body, self.config, tokens, lengths).float()
         return result
+
+    def _reads_alone(self, tokens: list[int]) -> bool:
+        """Whether compiled code reads such a text: in one call, which no batch of torch's is as quick as."""
+        return isinstance(self._body.step, CompiledStep) and len(tokens) <= MOST
+
+    def _pooled_alone(self, tokens: list[int]) -> Tensor:
+        """[C]: what the head reads of a text that compiled code reads."""
+        assert isinstance(self._body.step, CompiledStep)
+        hidden = self._body.step.hidden(tokens, both_ways=not self.config.causal)
+        return hidden.mean(0) if self.config.pooling == "mean" else hidden[-1]
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:

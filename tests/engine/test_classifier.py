@@ -25,6 +25,8 @@ from engine.run.classifier import (
     pad,
     save_classifier,
 )
+from engine.run.compiled.linear import compiles
+from engine.run.compiled.step import MOST
 from engine.run.device import choose
 from engine.text.tokenizer_files import load_tokenizer
 
@@ -74,6 +76,23 @@ def test_the_head_reads_the_last_real_token() -> None:
     hidden = model.body.hidden(tokens)
     expected = F.linear(torch.stack([hidden[0, 4], hidden[1, 2]]), model.score.weight)
     torch.testing.assert_close(model(tokens, lengths), expected)
+
+
+@pytest.mark.skipif(not compiles("int8"), reason="there is no machine code for this processor or system")
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_in_int8_a_text_is_read_alone_and_a_long_one_by_torch(
+    pooling: str, causal: bool, tmp_path: Path, byte_tokenizer_json: dict
+) -> None:
+    shape = replace(SHAPE, head_dim=16, d_model=64, context_length=2 * MOST)
+    model = make(shape, pooling=pooling, causal=causal, context=2 * MOST)
+    folder = write(tmp_path / "mini", model, byte_tokenizer_json)
+    rounded, exact = TextClassifier.load(folder, choose("cpu", "int8")), TextClassifier.load(folder)
+    texts = [*TEXTS, "How do you do? " * 30]
+    found, expected = rounded.logits(texts), exact.logits(texts)
+    assert (found - expected).norm() < 0.1 * expected.norm()
+    for text, row in zip(texts, found, strict=True):
+        torch.testing.assert_close(rounded.logits([text])[0], row, atol=1e-5, rtol=1e-5)
 
 
 def test_without_the_causal_mask_later_words_change_what_an_earlier_one_is() -> None:

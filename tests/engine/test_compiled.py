@@ -15,6 +15,7 @@ import torch
 
 from engine.decoder.kv_cache import COMPACT, CompactLayerCache, KVCache
 from engine.decoder.model import GPT
+from engine.decoder.view import both_ways as seen_whole
 from engine.run.compiled.code import build
 from engine.run.compiled.host import OFF, TARGETS, file, target
 from engine.run.compiled.linear import CompiledLinear, compiles
@@ -147,6 +148,27 @@ def test_a_model_says_the_same(shape: dict, precision: str, processor: str) -> N
     found += list(read_few(model, ids[length : length + 9], cache))
     assert cache.length == length + 9
     assert away(torch.stack(found), expected[length - 21 :]) < LEAST[precision]
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("precision", LEAST)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_text_alone(shape: dict, precision: str, both_ways: bool, processor: str) -> None:
+    """Every token's last layer; for texts of one token up to as many as there is room for, in any order."""
+    if not compiles(precision):
+        pytest.skip(f"{precision} is torch's here")
+    model, exact = fused(shape, precision)
+    assert isinstance(model.step, CompiledStep)
+    ids = torch.randint(0, 300, (MOST,), generator=torch.Generator().manual_seed(1)).tolist()
+    for length in (70, 1, 2, 35, MOST, 4):
+        tokens = torch.tensor([ids[-length:]])
+        view = seen_whole(torch.tensor([length]), length) if both_ways else None
+        with torch.inference_mode():
+            found, expected = model.step.hidden(ids[-length:], both_ways=both_ways), exact.hidden(tokens, view=view)[0]
+        assert found.shape == expected.shape
+        assert away(found, expected) < LEAST[precision]
+    prompt, cache = ids[:50], new_cache(model)
+    assert away(prefill(model, prompt, cache), exact(torch.tensor([prompt]))[0, -1]) < LEAST[precision]
 
 
 def test_threads_and_one_alone_say_exactly_the_same(processor: str) -> None:

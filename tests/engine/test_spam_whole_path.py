@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.email_text.normalise import normalise
 from engine.run.classifier import TextClassifier
+from engine.run.compiled.host import target
 from engine.spam.judge import SpamJudge, Verdict
 from engine.spam.loading import BUNDLED, load_judge
 from engine.spam.stacked_scorer import NEURAL, StackedScorer, log_odds, quickest
@@ -73,8 +74,9 @@ def test_the_network_says_nearly_the_same_in_its_quickest_precision(judge: SpamJ
     assert log_odds(judge.network, texts) == pytest.approx(exact, abs=0.25)
 
 
-def test_with_amx_the_network_stays_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.spam.stacked_scorer.has_amx", lambda: True)
+def test_the_network_is_rounded_only_where_that_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert quickest().precision == ("int8" if target() else "fp32")
+    monkeypatch.setattr("engine.spam.stacked_scorer.compiles", lambda precision: False)
     assert quickest().precision == "fp32"
 
 

@@ -13,7 +13,7 @@ from engine.decoder.kv_cache import COMPACT, KVCache
 from engine.run.compiled.host import lanes, target
 from engine.run.compiled.linear import LEAST, CompiledLinear, rows_product
 from engine.run.compiled.machine import machine
-from engine.run.compiled.places import POCKET, READ, STREAM, THREADS, TILE
+from engine.run.compiled.places import BOTH_WAYS, POCKET, READ, STREAM, THREADS, TILE
 from engine.run.fused_layers import FusedGELU, RowLookup
 from engine.run.linear_base import Linear
 from engine.run.linear_half import RowsLinear
@@ -60,6 +60,7 @@ class CompiledStep:
             *self._table(),
             int(group > 1 and config.n_kv_head * -(-group // 4) >= torch.get_num_threads() and pairs),
             0,
+            0,
             *self._norm(model.norm),
             *self._product(model.head),
         ]
@@ -73,6 +74,7 @@ class CompiledStep:
         _KEPT.append(self._numbers)
         self._padded = -(-config.vocab_size // lanes(target())) * lanes(target())
         self._one = Lock()  # one text at a time: what lies between has room for one
+        self._cache: KVCache | None = None  # of `hidden`
 
     def _rooms(self, rows: int) -> list[int]:
         """How many fp32 numbers the rooms take for `rows` tokens, in the order of their places; a score row's bytes."""
@@ -145,19 +147,41 @@ class CompiledStep:
 
     def read(self, tokens: list[int], cache: KVCache, wanted: int) -> Tensor:
         """Read up to MOST tokens behind what `cache` holds; returns the logits [wanted, vocabulary] behind the last."""
-        count, length, kept = len(tokens), cache.length, cache.tensor
-        logits, line = torch.empty(wanted, self._padded), 4 * self._padded
+        logits = torch.empty(wanted, self._padded)
         with self._one:
-            self._make_room(count)
-            if self._embeds:  # from a table that compiled code cannot read
-                rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
-                self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
-            else:
-                self._tokens[:count] = tokens
-            places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), line
-            machine().do(READ, self._numbers.ctypes.data, count, length, *places, wanted)
-        cache.took(count)
+            self._read(tokens, cache, logits)
+        cache.took(len(tokens))
         return logits.narrow(1, 0, self._config.vocab_size)
+
+    def hidden(self, tokens: list[int], *, both_ways: bool) -> Tensor:
+        """What the last layer says of up to MOST tokens of one text, normed: [T, C], as `FusedGPT.hidden`.
+
+        `both_ways`: they see what comes behind them, too.
+        """
+        with self._one:
+            if self._cache is None:
+                self._cache = self._model.new_cache(min(MOST, self._config.context_length))
+            self._numbers[BOTH_WAYS // 8] = int(both_ways)
+            try:
+                self._read(tokens, self._cache, torch.empty(0, self._padded))
+            finally:
+                self._numbers[BOTH_WAYS // 8] = 0
+            width = self._config.d_model
+            stream = self._between[0][: len(tokens) * width].view(-1, width)
+            return self._model.leave(stream)
+
+    def _read(self, tokens: list[int], cache: KVCache, logits: Tensor) -> None:
+        """Read `tokens` behind what `cache` holds. What the last layer wrote stands in the stream then, and the logits
+        behind the last tokens in `logits` [wanted, padded vocabulary]."""
+        count, length, kept = len(tokens), cache.length, cache.tensor
+        self._make_room(count)
+        if self._embeds:  # from a table that compiled code cannot read
+            rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
+            self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
+        else:
+            self._tokens[:count] = tokens
+        places = kept.data_ptr(), kept.shape[3], logits.data_ptr(), 4 * self._padded
+        machine().do(READ, self._numbers.ctypes.data, count, length, *places, len(logits))
 
     def takes(self, cache: KVCache, count: int) -> bool:
         """Whether `read` can read so many tokens into `cache`, in pieces of MOST.

@@ -38,6 +38,7 @@ from engine.run.compiled.code.softmax import weigh
 from engine.run.compiled.code.team import compiled, inlined, part_done, take_part
 from engine.run.compiled.places import (
     ATTENDED,
+    BOTH_WAYS,
     HEAD_DIM,
     HEADS,
     KV_HEADS,
@@ -213,12 +214,16 @@ def attend_three(q, apart, keys, values, scores, room, length, head_dim, scale, 
 
 @compiled
 def attend_parts(team, section, model, thread, rows, length, keys, values, size):
-    """Heads of up to SOME rows until none is left: each row's query over what was read before it, and itself."""
+    """Heads of up to SOME rows until none is left: each row's query over what was read before it, and itself.
+
+    Where tokens look both ways, over all rows.
+    """
     heads, kv, head_dim = whole_at(model + HEADS), whole_at(model + KV_HEADS), whole_at(model + HEAD_DIM)
     projected, attended, room = whole_at(model + PROJECTED), whole_at(model + ATTENDED), whole_at(model + ROOM)
     pocket, scale = whole_at(model + POCKETS) + thread * (POCKET + 4 * room), number_at(model + SCALE)
     scores = pocket + POCKET
     apart, next_, group = 4 * (heads + 2 * kv) * head_dim, 4 * heads * head_dim, heads // kv
+    more = 0 if whole_at(model + BOTH_WAYS) else 1  # that a row sees and the one before it does not
     if rows == 1 and whole_at(model + TOGETHER):
         fours = (group + 3) // 4
         parts = kv * fours
@@ -246,9 +251,9 @@ def attend_parts(team, section, model, thread, rows, length, keys, values, size)
         k, v = keys + head // group * size, values + head // group * size
         while row < last:
             q, into = projected + row * apart + 4 * head * head_dim, attended + row * next_ + 4 * head * head_dim
-            seen = length + row + 1
+            seen = length + row + 1 if more else length + rows
             if row + 4 <= last and head_dim % (2 * LANES) == 0:
-                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, 1)
+                attend_four(q, apart, k, v, scores, room, seen, head_dim, scale, into, next_, pocket, more)
                 row += 4
             else:
                 attend_one(q, k, v, scores, seen, head_dim, scale, into, pocket)

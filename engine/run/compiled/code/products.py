@@ -3,7 +3,8 @@
 Rounded weights lie in blocks of LANES outputs. In a block, four inputs of the first output are followed by the same
 four of the second and so on: one register, which one instruction multiplies by four inputs and adds to LANES sums. With
 4 bits a register holds two such, in the lower and upper halves of its bytes. Several rows go through a block eight at a
-time, so that weights are read once for eight.
+time, so that weights are read once for eight; where there are 32 registers through two blocks of 8 bits, so that rows,
+too, are read once for two.
 
 Here is which blocks a thread takes, and how many rows with each; what is done with a block is in `products_int8.py`,
 `products_int4.py` and `products_bf16.py`, how rows are made ready for it in `rounding.py`.
@@ -36,11 +37,11 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
     bits, inputs = whole_at(product + BITS), whole_at(product + INPUTS)
     blocks, parts = whole_at(product + BLOCKS), whole_at(product + PARTS)
     size = scale_bytes(product)
+    step = 2 if VNNI and bits == 8 and rows > 1 else 1  # blocks that go together
+    steps = (blocks + step - 1) // step
     part = take_part(team, section, parts)
     while part >= 0:
-        block, last = part * blocks // parts, (part + 1) * blocks // parts
-        while block < last:
-            wide = VNNI and bits == 8 and rows > 1 and block + 2 <= last
+        for block in range(part * steps // parts * step, min(blocks, (part + 1) * steps // parts * step), step):
             if bits == 16 and rows == 1:
                 block_of_16(product, block, x, y, add)
             elif bits == 16 and inputs > WIDE and block * LANES + LANES <= whole_at(product + OUTPUTS):
@@ -59,13 +60,12 @@ def multiply(team, section, product, x, rounded, scale, y, stride, rows, add, sc
             else:
                 for row in range(0, rows, TILE):
                     some = min(TILE, rows - row)
-                    bytes_, steps, out = rounded + row * inputs, scale + row * size, y + row * stride
-                    if wide:
-                        wide_tile_of_8(product, block, bytes_, steps, out, stride, some, add)
+                    bytes_, scales, out = rounded + row * inputs, scale + row * size, y + row * stride
+                    if step == 2 and block + 1 < blocks:
+                        wide_tile_of_8(product, block, bytes_, scales, out, stride, some, add)
                     elif bits == 8:
-                        tile_of_8(product, block, bytes_, steps, out, stride, some, add)
+                        tile_of_8(product, block, bytes_, scales, out, stride, some, add)
                     else:
-                        tile_of_4(product, block, bytes_, steps, out, stride, some, add)
-            block += 2 if wide else 1
+                        tile_of_4(product, block, bytes_, scales, out, stride, some, add)
         part_done(team)
         part = take_part(team, section, parts)
