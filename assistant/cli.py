@@ -143,8 +143,13 @@ def data(arguments: tuple[str, ...]) -> None:
 
 @main.command(context_settings=HELP)
 @click.argument("names", nargs=-1, metavar="FILE…|-")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a mail and line.")
-@click.option("--details", is_flag=True, help="Say of every mail why; a single one is always shown so.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object a mail and line; of several mails, only what may be spam says why.",
+)
+@click.option("--details", is_flag=True, help="Say of every mail why; a single one always does.")
 @click.option(
     "--false-alarms",
     type=float,

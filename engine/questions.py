@@ -57,7 +57,8 @@ class Classify(Question):
     texts: tuple[str, ...]
     scorer: str = ""  # path of a scorer's folder; empty: the one that ships
     false_alarms: float = 0.001  # share of honest mail that may be called spam, 0 … 1
-    evidence: bool = True  # whether the passages that moved a verdict are wanted
+    evidence: bool = True  # whether the passages that moved a verdict are wanted, at the price of a dozen verdicts
+    honest: bool = True  # and of mail that is not spam, too
 
 
 @dataclass(frozen=True)

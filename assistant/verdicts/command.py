@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,9 @@ async def _ask(
     if not texts:
         return None
     scorer = str(wishes.scorer) if wishes.scorer else ""
-    wanted = wishes.as_json or wishes.details
     rate = DEFAULT_RATE if wishes.false_alarms is None else wishes.false_alarms
-    answer = await client.ask(Classify("", texts, scorer, rate, evidence=wanted))
+    wanted = wishes.as_json or wishes.details
+    answer = await client.ask(Classify("", texts, scorer, rate, evidence=wanted, honest=wishes.details))
     assert isinstance(answer, Verdicts)
     return answer
 
@@ -149,26 +150,21 @@ async def run(wishes: SpamWishes) -> int:
     client = EngineClient(Path())
     counts: Counter[str] = Counter()
     bar, stayed = Bar(names), 0
-    held: Judged | None = None  # a first mail waits to be seen alone: then it is shown in full
-    wishes_ = wishes if not one or wishes.as_json else replace(wishes, details=True)
     try:
-        async for judged in judge(read_all(names, sys.stdin.buffer), client, wishes_):
+        items = read_all(names, sys.stdin.buffer)
+        if one:  # file, in which there may be many; a single mail is shown in full
+            first = await asyncio.to_thread(lambda: list(islice(items, 2)))
+            wishes = replace(wishes, details=wishes.details or len(first) == 1)
+            items = chain(first, items)
+        async for judged in judge(items, client, wishes):
             counts[judged.verdict.get("answer", "unread")] += 1
             bar.clear()
-            if one and counts.total() == 1 and not wishes.as_json:
-                held = judged
-            else:
-                if held is not None:
-                    _show(held, wishes)
-                    held = None
-                _show(judged, wishes)
+            _show(judged, wishes)
             if wishes.move is not None:
                 moved = _move(judged, wishes.move)
                 counts["moved"] += moved
                 stayed += judged.verdict.get("answer") == "spam" and not moved
             bar.step(judged.item.size)
-        if held is not None:
-            _show(held, wishes_)
     finally:
         bar.clear()
         await client.close()

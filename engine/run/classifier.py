@@ -160,9 +160,9 @@ class TextClassifier:
         read = [self.config.shorten(tokens) for tokens in encoded]
         result = torch.empty(len(read), self.head.shape[1], device=self.place.device)
         many = []
-        for row, tokens in enumerate(read):
-            if self._reads_alone(tokens):
-                result[row] = self._pooled_alone(tokens)
+        for row, text in enumerate(read):
+            if self._reads_alone(text):
+                result[row] = self._pooled_alone(text)
             else:
                 many.append(row)
         budget = CPU_TOKENS if self.place.device.type == "cpu" else BATCH_TOKENS

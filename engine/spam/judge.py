@@ -50,14 +50,24 @@ class SpamJudge(Protocol):
     config: dict[str, Any]  # with `thresholds`, see `threshold_for`
 
     def judge(
-        self, texts: Sequence[str], false_alarms: float = DEFAULT_FALSE_ALARMS, *, evidence: bool = True
+        self,
+        texts: Sequence[str],
+        false_alarms: float = DEFAULT_FALSE_ALARMS,
+        *,
+        evidence: bool = True,
+        honest: bool = True,
     ) -> list[Verdict]:
-        """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail."""
+        """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail.
+
+        With `evidence`; on mail that is not spam only if `honest`.
+        """
         threshold = threshold_for(false_alarms, self.config["thresholds"])
-        return [
-            Verdict(decide(probability, threshold), probability, threshold, self.evidence(text) if evidence else ())
-            for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True)
-        ]
+        verdicts = []
+        for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True):
+            answer = decide(probability, threshold)
+            wanted = evidence and (honest or answer != "not spam")
+            verdicts.append(Verdict(answer, probability, threshold, self.evidence(text) if wanted else ()))
+        return verdicts
 
     def evidence(self, text: str) -> tuple[Evidence, ...]:
         """What in `text` moved the verdict, the heaviest first."""

@@ -30,7 +30,7 @@ class Judges:
         if judge is None:
             judge = load_judge(Path(message.scorer) if message.scorer else None)
         self._judges = {**dict(list(self._judges.items())[-1:]), message.scorer: judge}
-        verdicts = judge.judge(message.texts, message.false_alarms, evidence=message.evidence)
+        verdicts = judge.judge(message.texts, message.false_alarms, evidence=message.evidence, honest=message.honest)
         rows = [
             {
                 "answer": verdict.answer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -13,8 +14,9 @@ import pytest
 
 from assistant.errors import UsageError
 from assistant.paths import Paths
-from assistant.verdicts import moves
+from assistant.verdicts import command, moves
 from assistant.verdicts.settings import CLASSICAL, SpamSettings
+from engine.questions import Classify, Verdicts
 
 SPAM = (
     "From: x@y.example\nReply-To: z@gmail.com\nSubject: FREE V1AGRA\n\nBuy cheap v1agra and c.i.a.l.i.s now! 100% "
@@ -65,6 +67,7 @@ def test_the_default_scorer_judges_and_says_which_it_is() -> None:
     assert "What speaks for spam" in text
     quiet = run("--json", "-", stdin=HAM.encode(), scorer=())
     assert (quiet.returncode, json.loads(quiet.stdout)["scorer"]) == (0, "homespun-spam")
+    assert json.loads(quiet.stdout)["evidence"], "a single mail says why, honest or not"
 
 
 def test_many_mails_in_lines_and_in_json(tmp_path: Path) -> None:
@@ -78,9 +81,44 @@ def test_many_mails_in_lines_and_in_json(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in run("--json", box).stdout.splitlines()]
     assert [row["answer"] for row in rows] == ["not spam", "spam", "not spam"]
     assert rows[1]["name"] == f"{box}#2"
+    assert [bool(row["evidence"]) for row in rows] == [False, True, False], "it takes ten times as long as a verdict"
+    rows = [json.loads(line) for line in run("--json", "--details", box).stdout.splitlines()]
+    assert all(row["evidence"] for row in rows)
     assert rows[1]["scorer_kind"] == "classical"
     assert any("v1agra" in passage["text"].lower() for passage in rows[1]["evidence"])
     assert {"leetspeak", "spaced-out", "reply-to"} <= {finding["kind"] for finding in rows[1]["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("mails", "options", "expected"),
+    [
+        (3, {}, {(False, False)}),
+        (3, {"as_json": True}, {(True, False)}),
+        (3, {"details": True}, {(True, True)}),
+        (1, {}, {(True, True)}),
+        (1, {"as_json": True}, {(True, True)}),
+    ],
+)
+def test_an_mbox_is_not_explained_where_nobody_reads_it(
+    mails: int, options: dict, expected: set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For evidence a mail is judged a dozen times: an mbox of thousands once took ten times as long as its verdicts."""
+    box, asked = tmp_path / "in.mbox", set()
+    box.write_text("\n".join(["From a@b Mon Jan  1 00:00:00 2020\n" + HAM] * mails))
+
+    class Client:
+        def __init__(self, _: Path) -> None: ...
+
+        async def ask(self, message: Classify) -> Verdicts:
+            asked.add((message.evidence, message.honest and message.evidence))
+            row = {"answer": "not spam", "probability": 0.1, "threshold": 0.9, "evidence": []}
+            return Verdicts("", (row,) * len(message.texts), "fake", "classical")
+
+        async def close(self) -> None: ...
+
+    monkeypatch.setattr(command, "EngineClient", Client)
+    assert asyncio.run(command.run(command.SpamWishes((str(box),), data_dir=tmp_path, **options))) == command.NOT_SPAM
+    assert asked == expected
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,14 @@ def test_a_scorer_that_ships_goes_by_its_name() -> None:
     assert load_judge().kind == "neural"
     with pytest.raises(ModelFolderError):
         load_judge(Path("no-such-scorer"))
+
+
+def test_honest_mail_is_explained_unless_that_is_not_wanted() -> None:
+    judge = load_judge(Path("homespun-spam-classical"))
+    every, only_spam = judge.judge([SPAM, HAM], 1.0), judge.judge([SPAM, HAM], 1.0, honest=False)
+    assert [verdict.answer for verdict in every] == ["spam", "not spam"]
+    assert all(verdict.evidence for verdict in every)
+    assert only_spam == [every[0], replace(every[1], evidence=())]
 
 
 def test_the_worker_judges_without_a_model() -> None:
