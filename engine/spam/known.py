@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,11 +30,19 @@ class Known:
         """The largest share of one spam's marks that are among `columns` [N], a text's; 0 … 1."""
         if not len(self.sizes):
             return 0.0
-        asked = np.unique(columns).astype(self.columns.dtype)  # words and letters may share a column
+        asked = columns[self._marked[np.minimum(columns, len(self._marked) - 1)]]  # most are no spam's
+        asked = np.unique(asked).astype(self.columns.dtype)  # words and letters may share a column
         first = np.searchsorted(self.columns, asked, "left")
         found = np.searchsorted(self.columns, asked, "right") - first
         places = np.repeat(first - (np.cumsum(found) - found), found) + np.arange(found.sum())
         return float((np.bincount(self.spams[places], minlength=len(self.sizes)) / self.sizes).max())
+
+    @cached_property
+    def _marked(self) -> np.ndarray:
+        """[columns + 1] bool: whether each is a mark; the last is none."""
+        marked = np.zeros(int(self.columns[-1]) + 2, dtype=bool)
+        marked[self.columns] = True
+        return marked
 
     def tensors(self) -> dict[str, np.ndarray]:
         """What `from_tensors` reads."""
