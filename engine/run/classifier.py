@@ -157,7 +157,8 @@ class TextClassifier:
 
     @torch.inference_mode()
     def _pooled(self, encoded: list[list[int]]) -> Tensor:
-        read = [self.config.shorten(tokens) for tokens in encoded]
+        wanted = [tuple(self.config.shorten(tokens)) for tokens in encoded]
+        read = list(dict.fromkeys(wanted))  # often several texts differ only where nothing is read
         result = torch.empty(len(read), self.head.shape[1], device=self.place.device)
         many = []
         for row, text in enumerate(read):
@@ -171,13 +172,14 @@ class TextClassifier:
             tokens, lengths = pad([read[row] for row in rows])
             tokens, lengths = tokens.to(self.place.device), lengths.to(self.place.device)
             result[rows] = pool(self._body, self.config, tokens, lengths).float()
-        return result
+        place = {text: row for row, text in enumerate(read)}
+        return result[[place[text] for text in wanted]]
 
-    def _reads_alone(self, tokens: list[int]) -> bool:
+    def _reads_alone(self, tokens: Sequence[int]) -> bool:
         """Whether compiled code reads such a text: in one call, which no batch of torch's is as quick as."""
         return isinstance(self._body.step, CompiledStep) and len(tokens) <= MOST
 
-    def _pooled_alone(self, tokens: list[int]) -> Tensor:
+    def _pooled_alone(self, tokens: Sequence[int]) -> Tensor:
         """[C]: what the head reads of a text that compiled code reads."""
         assert isinstance(self._body.step, CompiledStep)
         hidden = self._body.step.hidden(tokens, both_ways=not self.config.causal)

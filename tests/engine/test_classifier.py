@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from engine.run.classifier import (
     fit_temperature,
     is_classifier,
     pad,
+    pool,
     save_classifier,
 )
 from engine.run.compiled.linear import compiles
@@ -152,6 +154,24 @@ def test_a_wrong_folder_is_a_sentence(tmp_path, byte_tokenizer_json, change, sen
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelFolderError, match=sentence):
         TextClassifier.load(folder)
+
+
+def test_what_differs_behind_the_context_is_read_once(
+    tmp_path: Path, byte_tokenizer_json: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence leaves out passages, most of which a network that reads beginnings does not see."""
+    classifier = TextClassifier.load(write(tmp_path / "mini", make(context=16), byte_tokenizer_json))
+    texts = ["The same beginning " + end for end in ("a", "b", "c")] + ["Another", "The same beginning a"]
+    alone = torch.cat([classifier.logits([text]) for text in texts])
+    rows = []
+
+    def counting(*arguments: Any) -> torch.Tensor:
+        rows.append(len(arguments[2]))
+        return pool(*arguments)
+
+    monkeypatch.setattr("engine.run.classifier.pool", counting)
+    torch.testing.assert_close(classifier.logits(texts), alone, atol=1e-5, rtol=1e-5)
+    assert sum(rows) == 2
 
 
 def test_batches_hold_texts_of_like_length_and_every_text_once() -> None:

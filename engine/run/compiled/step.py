@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -153,7 +154,7 @@ class CompiledStep:
         cache.took(len(tokens))
         return logits.narrow(1, 0, self._config.vocab_size)
 
-    def hidden(self, tokens: list[int], *, both_ways: bool) -> Tensor:
+    def hidden(self, tokens: Sequence[int], *, both_ways: bool) -> Tensor:
         """What the last layer says of up to MOST tokens of one text, normed: [T, C], as `FusedGPT.hidden`.
 
         `both_ways`: they see what comes behind them, too.
@@ -170,13 +171,13 @@ class CompiledStep:
             stream = self._between[0][: len(tokens) * width].view(-1, width)
             return self._model.leave(stream)
 
-    def _read(self, tokens: list[int], cache: KVCache, logits: Tensor) -> None:
+    def _read(self, tokens: Sequence[int], cache: KVCache, logits: Tensor) -> None:
         """Read `tokens` behind what `cache` holds. What the last layer wrote stands in the stream then, and the logits
         behind the last tokens in `logits` [wanted, padded vocabulary]."""
         count, length, kept = len(tokens), cache.length, cache.tensor
         self._make_room(count)
         if self._embeds:  # from a table that compiled code cannot read
-            rows = self._model.embed(torch.tensor([tokens]), slice(length, length + count))
+            rows = self._model.embed(torch.tensor([list(tokens)]), slice(length, length + count))
             self._between[0][: rows.numel()].view(rows.shape).copy_(rows)
         else:
             self._tokens[:count] = tokens
