@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,8 @@ BITS = 20  # 2**20 columns
 GROUPS = (3, 4, 5)  # letters that are hashed together
 LETTERS, STRUCTURE = 0.7, 0.5  # lengths of the letter groups' and the observations' part, where the words' is 1
 SUBJECTS, FEW_SUBJECTS = 0.7, 8  # length of the subjects' part; fewer observations of them make it shorter
+WORDS, LETTER_GROUPS, OBSERVATIONS, ABOUT = range(4)  # kinds of features
+KINDS = 4
 _WORD = re.compile(r"<[a-z]+(?: [^<>\n]{1,80})?>|[^\W_]+(?:['.@-][^\W_]+)*|[^\w\s]")
 _PRIMES = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1], dtype=np.uint32)
 _SCALE = 1 / float(np.sqrt(1 + LETTERS**2 + STRUCTURE**2 + SUBJECTS**2))
@@ -102,25 +105,38 @@ def mixed(hashes: np.ndarray, bits: int) -> np.ndarray:
     return (hashes ^ (hashes >> np.uint32(16))) >> np.uint32(32 - bits)
 
 
-def features_of(reading: Reading) -> Features:
-    """The features of a whole text. Words, letter groups, observations and subjects share the columns."""
-    bits = np.uint32(reading.bits)
-    subjects = mixed(about(reading.subjects, len(reading.words[0])), reading.bits)
-    kinds = (reading.words, reading.letters, (reading.seen,), (subjects,))
-    # All kinds at once, each with a number above its columns: many small sorts cost more than one.
-    marked = [group | np.uint32(kind) << bits for kind, groups in enumerate(kinds) for group in groups]
-    columns, counts = np.unique(np.concatenate(marked), return_counts=True)
+def features_of(readings: Sequence[Reading]) -> list[Features]:
+    """The features of whole texts, or of parts. Words, letter groups, observations and subjects share the columns.
+
+    All texts and kinds go together, each with a number above its columns: many small sorts cost more than a large one.
+    """
+    if not readings:
+        return []
+    bits = readings[0].bits
+    hashes, owners = about([r.subjects for r in readings], [len(r.words[0]) for r in readings])
+    groups = [group for r in readings for group in (*r.words, *r.letters, r.seen)]
+    kinds = [k for r in readings for k in (*[WORDS] * len(r.words), *[LETTER_GROUPS] * len(r.letters), OBSERVATIONS)]
+    texts = [number for number, r in enumerate(readings) for _ in (*r.words, *r.letters, r.seen)]
+    above = np.repeat(np.array(texts) * KINDS + np.array(kinds), [len(group) for group in groups])
+    above = np.concatenate((above, owners * KINDS + ABOUT))
+    marked = above << bits | np.concatenate((*groups, mixed(hashes, bits)))
+    columns, counts = np.unique(marked, return_counts=True)
     values = 1 + np.log(counts)
-    place = (columns >> bits).astype(np.intp)
-    lengths = np.array([1.0, LETTERS, STRUCTURE, SUBJECTS * min(1.0, float(np.sqrt(len(subjects) / FEW_SUBJECTS)))])
-    norms = np.sqrt(np.bincount(place, np.square(values), minlength=len(kinds)))
-    values *= (_SCALE * lengths / np.where(norms > 0, norms, 1.0))[place]
-    return Features(columns & (np.uint32(1) << bits) - np.uint32(1), values.astype(np.float32))
+    place = columns >> bits
+    subjects = np.bincount(owners, minlength=len(readings)) / FEW_SUBJECTS
+    lengths = np.tile([1.0, LETTERS, STRUCTURE, SUBJECTS], (len(readings), 1))
+    lengths[:, ABOUT] *= np.minimum(1.0, np.sqrt(subjects))
+    norms = np.sqrt(np.bincount(place, np.square(values), minlength=lengths.size))
+    values *= (_SCALE * lengths.ravel() / np.where(norms > 0, norms, 1.0))[place]
+    ends = np.searchsorted(place, np.arange(1, len(readings)) * KINDS)
+    columns = (columns & (1 << bits) - 1).astype(np.uint32)
+    found = zip(np.split(columns, ends), np.split(values.astype(np.float32), ends), strict=True)
+    return [Features(*each) for each in found]
 
 
 def features(text: str, bits: int = BITS) -> Features:
     """All features of `text`."""
-    return features_of(read(text, bits))
+    return features_of([read(text, bits)])[0]
 
 
 def _lowered(text: str) -> str:

@@ -54,19 +54,21 @@ def mentions(words: Sequence[str]) -> np.ndarray:
     return np.array(found, dtype=np.int64).reshape(len(found), 3)
 
 
-def about(found: np.ndarray, words: int) -> np.ndarray:
-    """[2 × subjects that occur] uint32: hashes of what `mentions` say of a text of so many words: in steps, how many
-    different words of each subject it has, and how many in 100."""
+def about(found: Sequence[np.ndarray], words: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes [2 × subjects that occur] of what `mentions` say of texts of so many words, and whose each is: in steps,
+    how many different words of each subject a text has, and how many in 100. uint32 and int64."""
     table = subjects().columns
-    if not len(found):
-        return np.empty(0, dtype=np.uint32)
-    width = table.shape[1]
-    counts = np.bincount(found[:, 2], minlength=width)
-    different = np.bincount(np.unique(found[:, 1] * width + found[:, 2]) % width, minlength=width)
+    width, one = table.shape[1], np.concatenate([*found, np.empty((0, 3), dtype=np.int64)])
+    owners = np.repeat(np.arange(len(found)), [len(each) for each in found])
+    listed = one[:, 1].max(initial=0) + 1  # numbers that words may have
+    counts = np.bincount(owners * width + one[:, 2], minlength=len(found) * width)
+    distinct = np.unique((owners * listed + one[:, 1]) * width + one[:, 2])
+    different = np.bincount(distinct // (listed * width) * width + distinct % width, minlength=len(found) * width)
     here = np.flatnonzero(counts)
-    return np.concatenate(
-        [table[0, here, _steps(different[here])], table[1, here, _steps(100 * counts[here] / max(words, 1))]]
-    )
+    owner, subject = here // width, here % width
+    share = 100 * counts[here] / np.maximum(np.asarray(words, dtype=np.int64), 1)[owner]
+    hashes = table[0, subject, _steps(different[here])], table[1, subject, _steps(share)]
+    return np.concatenate(hashes), np.concatenate((owner, owner))
 
 
 def _steps(numbers: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.email_text.normalise import VERSION, for_model
 from engine.errors import ModelFolderError
@@ -19,7 +21,7 @@ from engine.protocol import Failed, Shutdown, decode, encode
 from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
-from engine.spam.hashed_scorer import GAPS, SHORT, VIEWS, HashedScorer, gaps
+from engine.spam.hashed_scorer import GAPS, SHORT, VIEWS, HashedScorer, gaps, parts_of
 from engine.spam.judge import decide, threshold_for
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
@@ -136,7 +138,24 @@ def test_a_part_of_a_reading_is_what_stands_there() -> None:
     assert {*part.letters[0].tolist()} >= {*alone.letters[0][:-1].tolist()}
     last = part_of(whole, end, whole.length)
     np.testing.assert_array_equal(last.subjects, read(text[end:], 16).subjects)
-    assert len(features_of(last).columns) < len(features_of(whole).columns)
+    shorter, longer = features_of([last, whole])
+    assert len(shorter.columns) < len(longer.columns)
+
+
+@given(st.lists(st.text(max_size=300), max_size=6), st.integers(1, 500))
+@settings(max_examples=60, deadline=None)
+def test_texts_together_have_the_features_that_each_has_alone(texts: list[str], together: int) -> None:
+    texts = [SPAM, *texts, "", HAM * 3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.spam.hashed_scorer.TOGETHER", together)
+        found = list(parts_of(texts, 16))
+    assert len(found) == len(texts)
+    for text, parts in zip(texts, found, strict=True):
+        (alone,) = parts_of([text], 16)
+        for one, other in zip((*parts, features(text, 16)), (*alone, alone[0]), strict=True):
+            np.testing.assert_array_equal(one.columns, other.columns)
+            np.testing.assert_array_equal(one.values, other.values)
+    assert features_of([]) == []
 
 
 def test_words_of_one_subject_share_what_is_learned_of_it() -> None:
@@ -145,10 +164,13 @@ def test_words_of_one_subject_share_what_is_learned_of_it() -> None:
         found = mentions(words)
         here = found[found[:, 2] == names[name]]
         assert here[:, 0].tolist() == [place for place, word in enumerate(words) if word != "xyzzy"]
-    one, other = (set(about(mentions([word, "xyzzy"]), 2).tolist()) for word in ("levitra", "xanax"))
+    texts = [[word, "xyzzy"] for word in ("levitra", "xanax", "agenda")] + [["xyzzy"]]
+    hashes, owners = about([mentions(words) for words in texts], [len(words) for words in texts])
+    one, other, third, none = (set(hashes[owners == text].tolist()) for text in range(len(texts)))
     assert one == other, "neither word need have been seen"
-    assert one != set(about(mentions(["agenda", "xyzzy"]), 2).tolist())
-    assert not len(about(mentions(["xyzzy"]), 1))
+    assert one != third
+    assert one
+    assert not none
     assert len(subjects().columns[0]) == len(names) > 20
 
 

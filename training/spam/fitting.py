@@ -99,7 +99,7 @@ def weights_of(rows: Rows, beside_one: float = BESIDE_ONE) -> np.ndarray:
 @lru_cache(maxsize=200_000)  # of some 10 KB each: the splits of the table share most of their mail
 def parts(text: str, bits: int, measured: bool) -> list[Features]:
     """The features of `text`, and if it is measured on those of its halves; see `parts_of`."""
-    return parts_of(text, bits) if measured else [features(text, bits)]
+    return next(parts_of([text], bits)) if measured else [features(text, bits)]
 
 
 def measured(rows: Rows) -> np.ndarray:

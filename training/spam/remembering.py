@@ -102,8 +102,12 @@ def thinned(text: str, bits: int) -> Features:
     of corrections, three of them lies, the farthest off was 97.43 %, by figures 97.70 %.
     """
     reading, none = read(text, bits), np.empty(0, dtype=np.uint32)
-    letters = features_of(replace(reading, words=(none, none), seen=none, subjects=reading.subjects[:0]))
-    others = features_of(replace(reading, letters=(none,)))
+    letters, others = features_of(
+        [
+            replace(reading, words=(none, none), seen=none, subjects=reading.subjects[:0]),
+            replace(reading, letters=(none,)),
+        ]
+    )
     mark = np.uint32(zlib.crc32(text.encode("utf-8", "replace")))
     kept = mixed(letters.columns.astype(np.uint32) ^ mark, 32) % KEPT == 0
     columns, places = np.unique(np.concatenate([others.columns, letters.columns[kept]]), return_inverse=True)
