@@ -36,8 +36,11 @@ class Score(Question):
 
 @dataclass(frozen=True)
 class Embed(Question):
+    """A vector for each of `texts`: what the model says at last, or if `traits` what tells kinds of texts apart."""
+
     kind: ClassVar[str] = "embed"
     texts: tuple[str, ...]
+    traits: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ class ClassifyRecipe(TrainRecipe):
     balance: Literal["none", "weights"] = "none"  # weights: rare labels count more, so that all count the same
     dropout: float = 0.0  # of what the head reads, while training
     word_dropout: float = 0.0  # of the tokens that are exchanged for any others, while training: 0 to twice this a text
+    probe: bool = False  # begin with the head that tells the texts best while nothing else has learned
     calibrate: bool = True  # fit a temperature on the held-out examples
 
 

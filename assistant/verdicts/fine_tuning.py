@@ -16,7 +16,7 @@ from typing import Any
 
 from assistant.errors import UsageError
 from assistant.verdicts.child import complaint_of, run_child
-from assistant.verdicts.label_sets import ENOUGH, LabelSet
+from assistant.verdicts.label_sets import ENOUGH, LabelSet, held_out
 from engine.catalog import read_json
 from engine.errors import ModelFolderError
 
@@ -38,6 +38,10 @@ batch_tokens = {batch}
 micro_tokens = {batch}
 adam_lr = 0.0005
 warmup_steps = 5
+blocks = {blocks}
+pooling = "mean"
+causal = false
+probe = true
 valid_every = 20
 sample_every = 100000
 balance = "weights"
@@ -132,7 +136,17 @@ def recipe(chosen: LabelSet, base: Path, context: int) -> str:
     longest = max(len(example.text) for example in chosen.examples)
     context = max(8, min(context, longest // 2 + 8))  # a token is two characters and more
     values = {"epochs": epochs, "context": context, "batch": max(512, 8 * context)}  # few rows a step: few examples
+    values["blocks"] = (blocks_of(base) + 1) // 2  # the upper half predicts words; it tells kinds of texts less well
     return RECIPE.format(base=json.dumps(str(base)), name=json.dumps(chosen.name), **values)
+
+
+def blocks_of(base: Path) -> int:
+    """How many blocks the model in folder `base` has; 0 where that is not said."""
+    try:
+        data = read_json(base / "config.json")
+        return int(data.get("num_hidden_layers") or data.get("n_layer") or 0)
+    except (ModelFolderError, TypeError, ValueError):
+        return 0
 
 
 def progress(name: str, events: Path) -> str:
@@ -158,8 +172,5 @@ def _event(line: str) -> dict[str, Any]:
 
 def measured(model: Path) -> str:
     """ "; of 40 others it labels 95 % right" by the model's own record; "" where that says nothing."""
-    try:
-        metrics = read_json(model / "training.json").get("metrics", {})
-        return f"; of {metrics['held_out']} others it labels {100 * metrics['accuracy']:.0f} % right"
-    except (ModelFolderError, KeyError, TypeError, ValueError):
-        return ""
+    count, right = held_out(model)
+    return f"; of {count} others it labels {100 * right:.0f} % right" if right is not None else ""

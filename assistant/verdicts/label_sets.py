@@ -45,6 +45,16 @@ class LabelSet:
         return f"few-shot, {count} example{'s' * (count != 1)}" if count else "zero-shot"
 
 
+def held_out(model: Path) -> tuple[int, float | None]:
+    """How many examples the classifier in folder `model` was measured on, and the share that it labelled right; None
+    where its own record does not say."""
+    try:
+        metrics = read_json(model / "training.json").get("metrics", {})
+        return int(metrics["held_out"]), float(metrics["accuracy"])
+    except (ModelFolderError, KeyError, TypeError, ValueError, AttributeError):
+        return 0, None
+
+
 class LabelSets:
     """The sets below `paths`."""
 

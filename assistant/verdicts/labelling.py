@@ -1,5 +1,8 @@
 """Labeller: which of some labels a text has: by a classifier that was trained on them, or by the language model.
 
+A classifier is asked unless the examples themselves tell better, which they often do where there are few: when it was
+trained it was right for a share of some held out, and they are for a share of themselves, each left out once.
+
 Without training there are two ways. With two examples of every label and more, the text is put to the nearest of them
 in the model's vectors (`prototypes.py`), if these lie apart. Otherwise the model scores the labels: how likely each is
 behind the text, with examples before it (few-shot) or without (zero-shot; Brown et al. 2020); what it says on average
@@ -10,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assistant.engine_client import EngineClient
 from assistant.verdicts.examples import Example
-from assistant.verdicts.label_sets import LabelSet
+from assistant.verdicts.label_sets import LabelSet, held_out
 from assistant.verdicts.prototypes import Prototypes, softmax
 from engine.email_text.normalise import EmailText
+from engine.errors import EngineError
 from engine.questions import Count, Counts, Embed, Embeddings, Label, Labels, Score, Scores
 
 EMPTY = ("N/A", "…")  # texts that say nothing
@@ -49,6 +53,7 @@ class Labeller:
     def __init__(self, client: EngineClient, chosen: LabelSet) -> None:
         self._client, self.chosen = client, chosen
         self._ready = False
+        self._trained = chosen.model is not None  # whether the classifier is asked
         self._near: Prototypes | None = None
         self._compared = 0  # examples whose vectors are
         self._shots: list[Example] = []
@@ -61,11 +66,11 @@ class Labeller:
         Raises:
             EngineError, WorkerDied: the engine cannot say.
         """
-        if self.chosen.model is not None:
-            return await self._by_classifier(texts)
         if not self._ready:
-            await self._prepare()
+            await (self._compare() if self._trained else self._prepare())
             self._ready = True
+        if self._trained:
+            return await self._by_classifier(texts)
         if self._near is not None:
             return await self._by_vectors(texts, self._near)
         return [await self._by_score(text) for text in texts]
@@ -82,22 +87,37 @@ class Labeller:
             for row in answer.rows
         ]
 
+    async def _compare(self) -> None:
+        """Go without the classifier where the nearest examples tell better."""
+        right = held_out(self.chosen.model)[1] if self.chosen.model is not None else None
+        if right is None or not self.chosen.can_learn:
+            return
+        try:
+            await self._find_near()
+        except EngineError:  # there is no language model, or it cannot say: the classifier can
+            return
+        self._trained = self._near is None or self._near.right <= right
+
     async def _prepare(self) -> None:
         """Choose between the two ways, and make what each needs."""
+        await self._find_near()
+        if self._near is None:
+            await self._choose_shots(in_turn(self.chosen.examples, self.chosen.labels), self._room)
+
+    async def _find_near(self) -> None:
+        """Compare the examples' vectors, where there are enough; keep them if labels lie apart in them."""
         loaded = await self._client.load()
         ordered = in_turn(self.chosen.examples, self.chosen.labels)
         self._room = loaded.context_length
         if all(sum(e.label == label for e in ordered) >= 2 for label in self.chosen.labels):
             some = ordered[:MOST_NEAR]
-            answer = await self._client.ask(Embed("", tuple(e.text for e in some)))
+            answer = await self._client.ask(Embed("", tuple(e.text for e in some), traits=True))
             assert isinstance(answer, Embeddings)
             names, labels = [e.label for e in some], self.chosen.labels
             near = await asyncio.to_thread(Prototypes, answer.vectors, names, labels)
             self._compared = len(some)
             if near.tells:
                 self._near = near
-                return
-        await self._choose_shots(ordered, loaded.context_length)
 
     async def _choose_shots(self, ordered: list[Example], context: int) -> None:
         """As many examples as fit in half of the context; of the others some to calibrate on."""
@@ -115,7 +135,7 @@ class Labeller:
         self._usual = [sum(column) / len(column) for column in zip(*scores, strict=True)]
 
     async def _by_vectors(self, texts: Sequence[str], near: Prototypes) -> list[Labelled]:
-        answer, sizes = await self._client.ask(Embed("", tuple(texts))), await self._sizes(list(texts))
+        answer, sizes = await self._client.ask(Embed("", tuple(texts), traits=True)), await self._sizes(list(texts))
         assert isinstance(answer, Embeddings)
         how = (
             f"By the nearest of {self._compared} examples, {100 * near.right:.0f} % of which were right when left out."
@@ -124,7 +144,7 @@ class Labeller:
         for vector, size in zip(answer.vectors, sizes, strict=True):
             long = [f"It is long: {size - self._room:,} tokens at its end were not read."] if size > self._room else []
             rows = ranked(near.labels, near.probabilities(vector))
-            told.append(Labelled(rows, self.chosen.method, (how, *long)))
+            told.append(Labelled(rows, replace(self.chosen, model=None).method, (how, *long)))
         return told
 
     async def _by_score(self, text: str) -> Labelled:

@@ -16,7 +16,7 @@ from engine.questions import Batch, Count, Counts, Embed, Embeddings, Replies, S
 from engine.run.batch import generate_batch
 from engine.run.generate import Generator
 from engine.run.inside import attend, inspect
-from engine.run.scoring import embed, score_continuations
+from engine.run.scoring import embed, score_continuations, traits
 from engine.text.context import fit
 from engine.text.text_stream import TextStream
 
@@ -37,7 +37,8 @@ def answer(generator: Generator, message: Message, cancelled: Callable[[], bool]
     if isinstance(message, Score):
         return _score(generator, message)
     if isinstance(message, Embed):
-        vectors = embed(generator.model, [tokenizer.encode(text) for text in message.texts])
+        make = traits if message.traits else embed
+        vectors = make(generator.model, [tokenizer.encode(text) for text in message.texts])
         return Embeddings(message.request, tuple(vectors.tolist()))
     if isinstance(message, Count):
         return Counts(message.request, tuple(len(tokenizer.encode(text, first=False)) for text in message.texts))

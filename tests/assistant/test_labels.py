@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ from assistant.verdicts.fine_tuning import recipe
 from assistant.verdicts.label_sets import LabelSet, LabelSets
 from assistant.verdicts.labelling import Labeller, in_turn, prompt
 from assistant.verdicts.prototypes import Prototypes, softmax
+from engine.errors import EngineError
+from engine.questions import Counts, Embed, Embeddings, Label, Labels
 from training.recipe import load_recipe
 
 SAMPLE = Path(__file__).parents[2] / "training" / "sample" / "labels.csv"
@@ -102,6 +106,11 @@ def test_the_recipe_is_one_the_lab_takes(tmp_path: Path) -> None:
     assert read.export.name == 'my "topics"'
     assert read.classify.epochs == 20
     assert read.classify.context < 32, "short texts need no long rows"
+    assert read.classify.blocks == 0, "the base does not say how many it has"
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "config.json").write_text('{"num_hidden_layers": 7}', encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(recipe(chosen, tmp_path / "base", 1024))
+    assert load_recipe(tmp_path / "recipe.toml").classify.blocks == 4
 
 
 def test_prototypes_tell_what_lies_apart_and_say_when_nothing_does() -> None:
@@ -113,6 +122,44 @@ def test_prototypes_tell_what_lies_apart_and_say_when_nothing_does() -> None:
     assert sum(near.probabilities([1.0, 0.0, 5.0])) == pytest.approx(1)
     mixed = Prototypes(apart, ["a", "b", "a", "b", "a", "b"], ("a", "b"))
     assert not mixed.tells
+
+
+@pytest.mark.parametrize(("right", "method"), [(0.46, "few-shot, 60 examples"), (1.0, "fine-tuned")])
+async def test_a_classifier_is_asked_only_where_it_tells_better_than_its_examples(
+    right: float, method: str, tmp_path: Path
+) -> None:
+    """A model that was fine-tuned on 60 examples of 6 kinds was once right for 20 %, and asked all the same."""
+    record = {"metrics": {"held_out": 13, "accuracy": right}}
+    (tmp_path / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    examples = tuple(Example(f"{label} {number}", label) for number in range(30) for label in ("a", "b"))
+    client = FakeEngine()
+    labeller = Labeller(client, LabelSet("kinds", tmp_path, ("a", "b"), examples, tmp_path))  # type: ignore[arg-type]
+    (told,) = await labeller.label(["a text"])
+    assert (told.method, told.label) == (method, "b" if method == "fine-tuned" else "a")
+    assert await labeller.label(["a text"]) == [told]
+    client.broken = True
+    alone = Labeller(client, LabelSet("kinds", tmp_path, ("a", "b"), examples, tmp_path))  # type: ignore[arg-type]
+    assert (await alone.label(["a text"]))[0].method == "fine-tuned", "there is no language model"
+
+
+class FakeEngine:
+    """Texts that begin alike have vectors alike; the classifier says that everything is b."""
+
+    broken = False
+
+    async def load(self) -> Any:
+        if self.broken:
+            raise EngineError("no model")
+        return SimpleNamespace(context_length=256)
+
+    async def ask(self, message: Any) -> Any:
+        if isinstance(message, Embed):
+            assert message.traits
+            rows = [[float(text.startswith("a")), float(n % 3), 1.0] for n, text in enumerate(message.texts)]
+            return Embeddings("", tuple(rows))
+        if isinstance(message, Label):
+            return Labels("", ("a", "b"), ({"probabilities": [0.2, 0.8], "tokens": 3, "cut": 0},) * len(message.texts))
+        return Counts("", tuple(len(text.split()) for text in message.texts))
 
 
 async def test_the_bundled_model_labels_by_examples_and_without() -> None:

@@ -120,5 +120,10 @@ def test_vectors_and_counts(tiny: LoadedModel) -> None:
     vectors = ask(tiny, Embed("e", ("one", "two and more", "")))
     assert isinstance(vectors, Embeddings)
     assert [len(vector) for vector in vectors.vectors] == [32, 32, 32]
+    several = ask(tiny, Embed("e", ("one", "two and more", "", "t" * 300), traits=True))
+    assert [len(vector) for vector in several.vectors] == [3 * 32] * 4
+    assert not any(several.vectors[2])
+    (alone,) = ask(tiny, Embed("e", ("one",), traits=True)).vectors
+    assert alone == pytest.approx(several.vectors[0], abs=1e-4), "what it is read with changes nothing"
     counts = ask(tiny, Count("c", ("abc", "", "é")))
     assert counts == Counts("c", (3, 0, 2))

@@ -23,7 +23,7 @@ from training.data.preferences import read_pairs
 from training.data.sentences import read_sentences
 from training.data.tables import read_table
 from training.recipe import ClassifyRecipe, DPORecipe, RecipeError, TrainRecipe, TranslateRecipe
-from training.stages.classify import Classify
+from training.stages.classify import Classify, probe
 from training.stages.start import Start
 
 
@@ -168,3 +168,16 @@ def test_word_dropout_exchanges_a_share_of_the_tokens_and_a_step_stays_what_it_i
     assert exchanged.max() < 0.4, "twice the share, give or take"
     assert (exchanged < 0.02).sum() > 5, "and of some texts hardly any"
     assert len(found.unique()) > 200, "for any other"
+
+
+def test_the_head_that_training_begins_with_tells_texts_apart_by_itself() -> None:
+    """As it is used: without a bias, on vectors that all point one way, as a decoder's do."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(90) % 3
+    vectors = 0.3 * torch.randn(90, 16, generator=generator) + 20 * torch.eye(16)[9]
+    vectors[torch.arange(90), labels] += 2.0
+    head = probe(vectors, labels, torch.ones(90), 4)
+    assert head.shape == (4, 16)
+    logits = vectors @ head.t()
+    assert (logits.argmax(1) == labels).float().mean() > 0.95
+    assert logits[:, 3].max() < logits.max(1).values.min(), "a label without examples is never the likeliest"

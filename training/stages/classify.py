@@ -23,6 +23,8 @@ from training.stages.job import Job, announce, check_steps, require
 from training.stages.results import hash_files, identity_of_start, table, training_record, vocabulary_files
 from training.stages.start import Start, begin, checkpoint
 
+PROBE = 0.01  # what errors count beside a head's weights
+
 
 @dataclass(frozen=True)
 class LabelBatch:
@@ -57,6 +59,10 @@ class Classify:
         count = np.bincount([e.label for e in examples.train], minlength=len(examples.labels))
         even = len(examples.train) / (len(count) * np.maximum(count, 1))
         self.weight = torch.tensor(even if recipe.balance == "weights" else np.ones(len(count)), dtype=torch.float32)
+        if recipe.probe:
+            pooled, labels, weights = self._pooled(self.model.eval())
+            self.model.score.weight.data.copy_(probe(pooled, labels, weights, len(examples.labels)))
+            self.model.train()
 
     def step(self, step: int) -> list[LabelBatch]:
         generator = torch.Generator().manual_seed(self.recipe.seed + step)
@@ -87,6 +93,17 @@ class Classify:
         return LossSum((losses * batch.weights).sum(), batch.weights.sum())
 
     @torch.no_grad()
+    def _pooled(self, model: Classifier) -> tuple[Tensor, Tensor, Tensor]:
+        """What the head reads of each text that is learned from [N, C], its label [N], and how much it counts [N]."""
+        lengths = [min(len(e.tokens), self.recipe.context) for e in self.examples.train]
+        batches = [
+            move(self._batch([self.examples.train[i] for i in group]), self.device)
+            for group in in_order(lengths, self.recipe.micro_tokens)
+        ]
+        pooled = torch.cat([model.pooled(batch.inputs, batch.lengths).float() for batch in batches])
+        return pooled, torch.cat([b.labels for b in batches]), torch.cat([b.weights for b in batches])
+
+    @torch.no_grad()
     def held_out_logits(self, model: Classifier) -> tuple[Tensor, Tensor]:
         """(logits [N, labels], labels [N]) of the held-out texts, on the CPU."""
         lengths = [min(len(e.tokens), self.recipe.context) for e in self.examples.valid]
@@ -108,6 +125,32 @@ class Classify:
         if self.recipe.calibrate and len(labels):
             model.config = replace(model.config, temperature=fit_temperature(logits, labels))
         return model
+
+
+def probe(pooled: Tensor, labels: Tensor, weights: Tensor, count: int) -> Tensor:
+    """The head [count, C] that tells `labels` [N] best from `pooled` [N, C] as it is: logistic regression.
+
+    A body that learns together with a head that knows nothing is led astray by it (Kumar et al. 2022). Dimensions are
+    brought to one deviation, so that the penalty of `PROBE` means the same for every model. The head has no bias: it is
+    put into the direction of the mean vector, along which all texts' vectors are alike.
+    """
+    mean, scale = pooled.mean(0), pooled.std(0) + 1e-6
+    x = (pooled - mean) / scale
+    weight = torch.zeros(count, x.shape[1], device=x.device, requires_grad=True)
+    bias = torch.zeros(count, device=x.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        errors = F.cross_entropy(x @ weight.t() + bias, labels, reduction="none")
+        value = PROBE * (errors * weights).sum() + weight.square().sum() / 2
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+    head = weight.detach() / scale
+    return head + torch.outer(bias.detach() - head @ mean, mean / mean.square().sum())
 
 
 def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
