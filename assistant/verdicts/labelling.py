@@ -140,11 +140,14 @@ class Labeller:
         how = (
             f"By the nearest of {self._compared} examples, {100 * near.right:.0f} % of which were right when left out."
         )
+        notes = [how]
+        if self.chosen.model is not None and (right := held_out(self.chosen.model)[1]) is not None:
+            notes.append(f"The classifier that was trained on them is not asked: it was right for {100 * right:.0f} %.")
         told = []
         for vector, size in zip(answer.vectors, sizes, strict=True):
             long = [f"It is long: {size - self._room:,} tokens at its end were not read."] if size > self._room else []
             rows = ranked(near.labels, near.probabilities(vector))
-            told.append(Labelled(rows, replace(self.chosen, model=None).method, (how, *long)))
+            told.append(Labelled(rows, replace(self.chosen, model=None).method, (*notes, *long)))
         return told
 
     async def _by_score(self, text: str) -> Labelled:

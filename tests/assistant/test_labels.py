@@ -137,6 +137,7 @@ async def test_a_classifier_is_asked_only_where_it_tells_better_than_its_example
     (told,) = await labeller.label(["a text"])
     assert (told.method, told.label) == (method, "b" if method == "fine-tuned" else "a")
     assert await labeller.label(["a text"]) == [told]
+    assert any("not asked: it was right for 46 %" in note for note in told.notes) == (right < 1)
     client.broken = True
     alone = Labeller(client, LabelSet("kinds", tmp_path, ("a", "b"), examples, tmp_path))  # type: ignore[arg-type]
     assert (await alone.label(["a text"]))[0].method == "fine-tuned", "there is no language model"
