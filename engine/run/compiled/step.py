@@ -169,7 +169,7 @@ class CompiledStep:
                 self._numbers[BOTH_WAYS // 8] = 0
             width = self._config.d_model
             stream = self._between[0][: len(tokens) * width].view(-1, width)
-            return self._model.leave(stream)
+            return self._model.leave(stream.to(self._model.dtype))  # compiled code's stream is fp32 in any precision
 
     def _read(self, tokens: Sequence[int], cache: KVCache, logits: Tensor) -> None:
         """Read `tokens` behind what `cache` holds. What the last layer wrote stands in the stream then, and the logits
