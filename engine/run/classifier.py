@@ -7,7 +7,7 @@ the labels mean and how a text is cleaned is the app's business; training is the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,13 +28,13 @@ from engine.files.writing import shape_and_weights, write_folder
 from engine.run.compiled.step import MOST, CompiledStep
 from engine.run.device import Placement, choose
 from engine.run.fuse import Decoder, fuse
+from engine.run.rows import BATCH_TOKENS, by_length, pad
 from engine.text.chat_template import END_OF_TEXT
 from engine.text.tokenizer import Tokenizer
 from engine.text.tokenizer_files import load_tokenizer
 
 HEAD = "score.weight"  # transformers' name for it
-BATCH_TOKENS = 8192  # tokens in memory at once, padding included
-CPU_TOKENS = 512  # the same on a CPU: what stays in its caches is twice as quick there
+CPU_TOKENS = 512  # tokens at once on a CPU: what stays in its caches is twice as quick there
 
 
 @dataclass(frozen=True)
@@ -192,27 +192,6 @@ def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     tokens = begin + tokenizer.encode(text)
     end = tokenizer.special_tokens.get(END_OF_TEXT)
     return tokens or ([end] if end is not None else tokenizer.encode(" "))
-
-
-def by_length(lengths: list[int], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Indices of texts in batches of like length, each of at most `budget` tokens with padding (or one long text)."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """(ids [B, T] with zeros behind shorter rows, lengths [B]), both int64."""
-    lengths = torch.tensor([len(row) for row in rows])
-    tokens = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
-    for index, row in enumerate(rows):
-        tokens[index, : len(row)] = torch.tensor(row)
-    return tokens, lengths
 
 
 def is_classifier(folder: Path) -> bool:

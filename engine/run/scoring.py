@@ -14,6 +14,7 @@ from engine.decoder.view import both_ways, padded
 from engine.errors import EmptyPromptError, PromptTooLongError
 from engine.run.fuse import Decoder
 from engine.run.generate_steps import new_cache, prefill
+from engine.run.rows import by_length, pad
 
 ROWS = 4096  # tokens, padding included, that are embedded at once
 
@@ -99,20 +100,19 @@ def traits(model: Decoder, texts: list[list[int]]) -> Tensor:
     blocks = model.config.n_layer
     wanted = min(1, blocks - 1), blocks // 2  # what these read is what those before them wrote
     vectors = torch.zeros(len(texts), 3 * model.config.d_model)
-    order = sorted((i for i, text in enumerate(texts) if text), key=lambda i: len(texts[i]))
-    while order:
-        width = min(len(texts[order[-1]]), model.config.context_length)
-        rows, order = order[-max(1, ROWS // width) :], order[: -max(1, ROWS // width)]
-        lengths = torch.tensor([min(len(texts[i]), width) for i in rows], device=model.device)
-        tokens = torch.tensor([(texts[i] + [0] * width)[:width] for i in rows], device=model.device)
+    cut = [text[: model.config.context_length] for text in texts]
+    some = [index for index, text in enumerate(cut) if text]
+    for batch in by_length([len(cut[index]) for index in some], ROWS):
+        rows = [some[index] for index in batch]
+        tokens, lengths = (each.to(model.device) for each in pad([cut[row] for row in rows]))
         streams: dict[int, Tensor] = {}
 
         def watch(block: int, x: Tensor, _: Any, kept: dict[int, Tensor] = streams) -> None:
             if block in wanted:
                 kept[block] = x.float().clone()  # blocks write over it
 
-        last = model.hidden(tokens, view=both_ways(lengths, width), watch=watch).float()
-        real = (torch.arange(width, device=model.device) < lengths[:, None]).unsqueeze(-1)
+        last = model.hidden(tokens, view=both_ways(lengths, tokens.shape[1]), watch=watch).float()
+        real = (torch.arange(tokens.shape[1], device=model.device) < lengths[:, None]).unsqueeze(-1)
         for part, hidden in enumerate((*(streams[block].view(last.shape) for block in wanted), last)):
             means = torch.where(real, hidden, 0.0).sum(1) / real.sum(1)
             start = part * model.config.d_model

@@ -18,7 +18,7 @@ from engine.decoder.encoder_decoder import Decoding, Transformer, TransformerCon
 from engine.errors import ModelFolderError
 from engine.files.stored import read_weights
 from engine.files.writing import write_folder
-from engine.run.classifier import by_length, pad
+from engine.run.rows import by_length, pad
 from engine.text.chat_template import END_OF_TURN
 from engine.text.tokenizer import Tokenizer
 from engine.text.tokenizer_files import load_tokenizer

@@ -19,17 +19,16 @@ from engine.run.classifier import (
     Classifier,
     ClassifierConfig,
     TextClassifier,
-    by_length,
     encode,
     fit_temperature,
     is_classifier,
-    pad,
     pool,
     save_classifier,
 )
 from engine.run.compiled.linear import compiles
 from engine.run.compiled.step import MOST
 from engine.run.device import choose
+from engine.run.rows import by_length, pad
 from engine.text.tokenizer_files import load_tokenizer
 
 SHAPE = GPTConfig(vocab_size=259, context_length=64, n_layer=2, n_head=4, n_kv_head=2, head_dim=8, d_model=32, d_ff=64)

@@ -18,9 +18,10 @@ import torch
 from engine.decoder.model import GPT
 from engine.files.model_folder import ENDS, LoadedModel
 from engine.protocol import SamplingParams
-from engine.run.classifier import Classifier, load_classifier, pad
+from engine.run.classifier import Classifier, load_classifier
 from engine.run.device import choose
 from engine.run.fuse import fuse
+from engine.run.rows import pad
 from engine.text.tokenizer import Tokenizer
 from training.data.documents import as_text
 from training.data.labels import read_labelled

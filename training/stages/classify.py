@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from engine.decoder.lora import merge
 from engine.decoder.model import GPT
-from engine.run.classifier import Classifier, ClassifierConfig, fit_temperature, pad, save_classifier
+from engine.run.classifier import Classifier, ClassifierConfig, fit_temperature, save_classifier
+from engine.run.rows import pad
 from training.data.grouping import Groups, in_order
 from training.data.labels import Labelled, LabelledSet, read_labelled
 from training.loop.checkpoint import load_weights

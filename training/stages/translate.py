@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engine.decoder.encoder_decoder import Transformer, TransformerConfig, init_transformer
-from engine.run.classifier import pad
+from engine.run.rows import pad
 from engine.run.translator import BEGIN, END, Translator, save_translator
 from engine.text.tokenizer import Tokenizer
 from training.data.batches import IGNORE
