@@ -62,6 +62,7 @@ class Classify(Question):
     false_alarms: float = 0.001  # share of honest mail that may be called spam, 0 … 1
     evidence: bool = True  # whether the passages that moved a verdict are wanted, at the price of a dozen verdicts
     honest: bool = True  # and of mail that is not spam, too
+    beside: tuple[float, ...] = ()  # log-odds that findings add to each text's; empty: nothing
 
 
 @dataclass(frozen=True)

@@ -92,13 +92,14 @@ async def judge(items: Iterator[Item], client: EngineClient, wishes: SpamWishes)
 async def _ask(
     client: EngineClient, batch: Sequence[tuple[Item, EmailText | None]], wishes: SpamWishes
 ) -> Verdicts | None:
-    texts = tuple(email.text for _, email in batch if email is not None)
-    if not texts:
+    mails = [email for _, email in batch if email is not None]
+    if not mails:
         return None
+    texts, beside = tuple(mail.text for mail in mails), tuple(mail.beside for mail in mails)
     scorer = str(wishes.scorer) if wishes.scorer else ""
     rate = DEFAULT_RATE if wishes.false_alarms is None else wishes.false_alarms
     wanted = wishes.as_json or wishes.details
-    answer = await client.ask(Classify("", texts, scorer, rate, evidence=wanted, honest=wishes.details))
+    answer = await client.ask(Classify("", texts, scorer, rate, wanted, wishes.details, beside))
     assert isinstance(answer, Verdicts)
     return answer
 

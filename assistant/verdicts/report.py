@@ -10,6 +10,7 @@ from typing import Any
 
 from assistant.text import printable
 from assistant.verdicts.settings import per_cent
+from engine.email_text.finding import Finding
 from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item, total_size
 
@@ -40,10 +41,19 @@ def as_json(judged: Judged) -> dict[str, Any]:
         "subject": email.fields.subject,
         "from": email.fields.from_address,
         "evidence": [{"text": words, "weight": weight} for words, weight in evidence(judged)],
-        "findings": [{"kind": f.kind, "weight": f.weight, "sentence": f.sentence} for f in email.findings],
+        "findings": [_finding(finding) for finding in email.findings],
         "attachments": [{"name": a.name, "type": a.type} for a in email.attachments],
         "notes": [*([judged.item.note] if judged.item.note else []), *email.notes],
         "normaliser": email.version,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "weight": finding.weight,
+        "log_odds": finding.log_odds,
+        "sentence": finding.sentence,
     }
 
 
@@ -78,7 +88,7 @@ def as_details(judged: Judged) -> str:
         words = [f"{' '.join(w.split())} {weight:+.2f}" for w, weight in evidence(judged) if weight * sign > 0]
         if words:
             lines.append(f"  What speaks {title}: {', '.join(words[:8])}")
-    lines += [f"  - {finding.sentence}" for finding in judged.email.findings[:12]]
+    lines += [f"  - {finding.told}" for finding in judged.email.findings[:12]]
     notes = [judged.item.note] if judged.item.note else []
     lines += [f"  ({note})" for note in [*notes, *judged.email.notes]]
     return "\n".join(lines)

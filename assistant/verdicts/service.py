@@ -131,7 +131,7 @@ class VerdictService:
 
     async def _spam(self, email: EmailText) -> tuple[str, float, dict[str, Any]]:
         using, rate = self.settings.in_use(), self.settings.rate
-        row, answer = await self._ask(email.text, str(using.folder or ""), rate, evidence=True)
+        row, answer = await self._ask(email, str(using.folder or ""), rate, evidence=True)
         spans = [[*email.where(start, end), weight] for start, end, weight in row["evidence"]]
         found: dict[str, Any] = {
             "threshold": row["threshold"],
@@ -143,7 +143,7 @@ class VerdictService:
         if using.note:
             found["scorer_note"] = using.note
         if answer.scorer_kind != "classical" and CLASSICAL.is_dir():
-            beside, by = await self._ask(email.text, str(CLASSICAL), rate, evidence=False)
+            beside, by = await self._ask(email, str(CLASSICAL), rate, evidence=False)
             found["beside"] = {key: beside[key] for key in ("answer", "probability")}
             found["beside"] |= {"scorer": by.scorer, "kind": by.scorer_kind}
         return row["answer"], row["probability"], found
@@ -168,15 +168,17 @@ class VerdictService:
                 example = Example(kept.shown[kept.details.get("offset", 0) :].strip(), label)
                 self.sets.add(self.sets.read(kept.task), example)
 
-    async def _ask(self, text: str, scorer: str, rate: float, *, evidence: bool) -> tuple[dict[str, Any], Verdicts]:
-        answer = await self.client.ask(Classify("", (text,), scorer, rate, evidence))
+    async def _ask(
+        self, email: EmailText, scorer: str, rate: float, *, evidence: bool
+    ) -> tuple[dict[str, Any], Verdicts]:
+        answer = await self.client.ask(Classify("", (email.text,), scorer, rate, evidence, beside=(email.beside,)))
         assert isinstance(answer, Verdicts)
         return answer.verdicts[0], answer
 
 
 def facts(email: EmailText, note: str = "") -> dict[str, Any]:
     """What can be said of a mail without judging it."""
-    findings = [[f.kind, printable(f.sentence), f.weight, f.start, f.end] for f in email.findings]
+    findings = [[f.kind, printable(f.told), f.weight, f.start, f.end] for f in email.findings]
     notes = [printable(n) for n in ([note] if note else []) + list(email.notes)]
     return {"findings": findings, "notes": notes, "offset": email.offset}
 

@@ -1,20 +1,25 @@
 """Plain findings: what anybody can check in the mail, each as one sentence with a weight and a place.
 
-They explain; they do not enter the probability, which is the classifier's alone.
+They explain. The probability is the classifier's, who reads the text; what few findings add to its log-odds, as they
+tell what no text does, stands in the finding (`log_odds`) and is added up here (`beside`).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from engine.email_text.finding import Finding
 from engine.email_text.html_text import Link, Rendered
 from engine.email_text.letters import UNSEEN, Spot
-from engine.email_text.mime import Attachment, Fields, Parsed
+from engine.email_text.mime import Attachment, Parsed
 from engine.email_text.plain import ESCAPE
+from engine.email_text.sender import of_sender
 from engine.email_text.tokens import HOST, SHORTENERS, domain_of, host_of
 
 MOST_OF_A_KIND = 5
+HARMFUL = 1.5  # log-odds that a program, two endings or a field for a password add
+LEAST, MOST = -2.0, 3.0  # log-odds that all findings together may add: the text always counts
 _HOST = re.compile(rf"(?:https?://)?((?:www\.)?{HOST})(?![\w-])", re.IGNORECASE)
 _URGENT = re.compile(
     r"\b(?:act (?:now|immediately|fast|today)|urgent(?:ly)?|immediate(?:ly)? (?:action|attention|response)"
@@ -36,25 +41,6 @@ _PROGRAM = re.compile(
 )
 _WRAPPED = re.compile(r"\.(?:html?|shtml|svg|iso|img|vhd|one|docm|xlsm|pptm|xll|zip|rar|7z|ace|gz|cab)$", re.IGNORECASE)
 _DOUBLE = re.compile(r"\.(?:pdf|docx?|xlsx?|jpe?g|png|txt|gif|mp[34])\s*\.\w{2,4}$", re.IGNORECASE)
-_FREE = frozenset(
-    [
-        *(
-            "gmail.com",
-            "outlook.com",
-            "hotmail.com",
-            "yahoo.com",
-            "aol.com",
-            "gmx.de",
-            "gmx.net",
-            "mail.ru",
-        ),
-        *(
-            "icloud.com",
-            "proton.me",
-            "protonmail.com",
-        ),
-    ]
-)
 _LETTER_SENTENCES = {
     "look-alike": ("Letters of another alphabet stand in for Latin ones", 0.8),
     "zero-width": ("Invisible characters stand inside a word", 0.8),
@@ -62,15 +48,6 @@ _LETTER_SENTENCES = {
     "spaced-out": ("A word is spelled with gaps between its letters", 0.6),
     "broken-up": ("A word is broken up by signs", 0.4),
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    kind: str  # a stable name, such as "link-mismatch"
-    sentence: str  # for people
-    weight: float  # 0 … 1: how much it speaks for spam
-    start: int = -1  # its place in EmailText.shown; -1: it has none
-    end: int = -1
 
 
 def find(
@@ -84,8 +61,12 @@ def find(
         overrides: whether characters that reverse the direction of reading were taken out.
     """
     end = body + length
-    found = [*_of_letters(shown, body, spots), *_of_words(shown, body, end), *_of_sender(shown, parsed.fields)]
-    found += [*_of_attachments(shown, parsed.attachments), *_of_authentication(parsed.fields)]
+    found = [
+        *_of_letters(shown, body, spots),
+        *_of_words(shown, body, end),
+        *of_sender(parsed.fields, shown[body:end], shown),
+    ]
+    found += _of_attachments(shown, parsed.attachments)
     for rendered in renders:
         found += [*_of_links(shown, body, end, rendered), *_of_html(shown, end, rendered)]
     pictures = sum(r.images for r in renders) + sum(a.type.startswith("image/") for a in parsed.attachments)
@@ -96,7 +77,13 @@ def find(
     if ESCAPE in shown:
         at = shown.index(ESCAPE)
         found.append(Finding("terminal", "It holds escape sequences, which steer a terminal.", 0.7, at, at + 1))
-    return tuple(sorted(_few(found), key=lambda f: (-f.weight, f.start)))
+    return tuple(sorted(_few(found), key=lambda f: (-abs(f.weight), f.start)))
+
+
+def beside(found: Sequence[Finding]) -> float:
+    """The log-odds that findings add to the text's, each kind once."""
+    counts = {finding.kind: finding.log_odds for finding in found}
+    return min(max(sum(counts.values()), LEAST), MOST)
 
 
 def _few(found: list[Finding]) -> list[Finding]:
@@ -132,29 +119,6 @@ def _of_words(shown: str, start: int, end: int) -> list[Finding]:
     return found
 
 
-def _of_sender(shown: str, fields: Fields) -> list[Finding]:
-    found = []
-    sender = domain_of(fields.from_address.rpartition("@")[2])
-    reply = domain_of(fields.reply_to.rpartition("@")[2])
-    if sender and reply and sender != reply:
-        weight = 0.7 if reply in _FREE else 0.4
-        at = shown.find("Reply-To: ")
-        span = (at, at + len("Reply-To: ") + len(fields.reply_to)) if at >= 0 else (-1, -1)
-        found.append(
-            Finding("reply-to", f"Answers would go to {reply}, but it says it is from {sender}.", weight, *span)
-        )
-    named = _HOST.search(fields.from_name)
-    address_in_name = "@" in fields.from_name and fields.from_address not in fields.from_name.lower()
-    if sender and ((named and domain_of(named[1].lower().removeprefix("www.")) != sender) or address_in_name):
-        span = (6, 6 + len(fields.from_name)) if shown.startswith("From: ") else (-1, -1)
-        found.append(Finding("from-name", f"The sender's name speaks of another address than {sender}.", 0.6, *span))
-    if not fields.from_address and (fields.subject or fields.date):
-        found.append(Finding("no-sender", "It does not say whom it is from.", 0.3))
-    if "xn--" in sender or not fields.from_address.isascii():
-        found.append(Finding("look-alike-domain", f"The sender's domain is written in other letters: {sender}.", 0.6))
-    return found
-
-
 def _of_attachments(shown: str, attachments: list[Attachment]) -> list[Finding]:
     found = []
     for attachment in attachments:
@@ -162,23 +126,20 @@ def _of_attachments(shown: str, attachments: list[Attachment]) -> list[Finding]:
         at = shown.find(f"[attachment: {name}") if name else -1
         span = (at + 13, at + 13 + len(name)) if at >= 0 else (-1, -1)
         if _PROGRAM.search(name) or attachment.type in ("application/x-msdownload", "application/x-dosexec"):
-            found.append(Finding("program", f"The attachment “{name}” is a program.", 0.9, *span))
+            found.append(Finding("program", f"The attachment “{name}” is a program.", 0.9, *span, log_odds=HARMFUL))
         elif _DOUBLE.search(name):
             found.append(
-                Finding("double-ending", f"The attachment “{name}” hides what it is behind two endings.", 0.8, *span)
+                Finding(
+                    "double-ending",
+                    f"The attachment “{name}” hides what it is behind two endings.",
+                    0.8,
+                    *span,
+                    log_odds=HARMFUL,
+                )
             )
         elif _WRAPPED.search(name):
             found.append(Finding("wrapped", f"The attachment “{name}” can hold a program or a false page.", 0.3, *span))
     return found
-
-
-def _of_authentication(fields: Fields) -> list[Finding]:
-    failed = [kind for kind, result in fields.authentication.items() if result in ("fail", "permerror", "softfail")]
-    if not failed:
-        return []
-    weight = 0.8 if "dmarc" in failed else 0.5
-    names = " and ".join(kind.upper() for kind in sorted(failed))
-    return [Finding("authentication", f"The server that received it could not confirm the sender ({names}).", weight)]
 
 
 def _of_links(shown: str, body: int, end: int, rendered: Rendered) -> list[Finding]:
@@ -219,7 +180,7 @@ def _of_html(shown: str, end: int, rendered: Rendered) -> list[Finding]:
         what = {"tiny": "too small to read", "same colour": "in the colour of its background"}.get(hidden.why, "hidden")
         found.append(Finding("hidden-text", f"{words} word{'s' * (words != 1)} in it are {what}.", weight, *span))
     if rendered.password:
-        found.append(Finding("password-field", "It has a field for a password.", 0.9))
+        found.append(Finding("password-field", "It has a field for a password.", 0.9, log_odds=HARMFUL))
     elif rendered.forms:
         found.append(Finding("form", "It has a form to fill in.", 0.4))
     if rendered.scripts:

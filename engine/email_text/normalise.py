@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.email_text import findings as finder
 from engine.email_text.edits import Edits, lead_back
-from engine.email_text.findings import Finding
+from engine.email_text.finding import Finding
 from engine.email_text.html_text import Rendered, render
 from engine.email_text.letters import Spot, fold, respell
 from engine.email_text.mime import Attachment, Fields, Parsed, Part, parse
@@ -43,6 +43,11 @@ class EmailText:
     version: int = VERSION
     passes: tuple[Edits, ...] = field(default=(), repr=False)
     offset: int = field(default=0, repr=False)  # where in `shown` the classifier's text begins
+
+    @property
+    def beside(self) -> float:
+        """Log-odds of spam that its findings add to what is said of the text."""
+        return finder.beside(self.findings)
 
     def where(self, start: int, end: int) -> tuple[int, int]:
         """The span of `shown` that text[start:end] was made from."""

@@ -7,6 +7,7 @@ Owns what a verdict is and how a probability becomes one of three answers. How a
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,14 +57,18 @@ class SpamJudge(Protocol):
         *,
         evidence: bool = True,
         honest: bool = True,
+        beside: Sequence[float] = (),
     ) -> list[Verdict]:
         """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail.
 
-        With `evidence`; on mail that is not spam only if `honest`.
+        With `evidence`; on mail that is not spam only if `honest`. `beside`, where there is any, are log-odds a text
+        that what is known besides the text adds: `EmailText.beside`.
         """
         threshold = threshold_for(false_alarms, self.config["thresholds"])
         verdicts = []
-        for text, probability in zip(texts, self.probabilities(texts).tolist(), strict=True):
+        found = self.probabilities(texts).tolist()
+        for text, alone, added in zip(texts, found, beside or [0.0] * len(texts), strict=True):
+            probability = moved(alone, added)
             answer = decide(probability, threshold)
             wanted = evidence and (honest or answer != "not spam")
             verdicts.append(Verdict(answer, probability, threshold, self.evidence(text) if wanted else ()))
@@ -76,6 +81,13 @@ class SpamJudge(Protocol):
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """[texts]: how likely each is spam, calibrated."""
         ...
+
+
+def moved(probability: float, log_odds: float) -> float:
+    """`probability` with `log_odds` added to its own."""
+    if not log_odds or not 0 < probability < 1:
+        return probability
+    return 1 / (1 + math.exp(-(math.log(probability / (1 - probability)) + log_odds)))
 
 
 def decide(probability: float, threshold: float) -> Answer:

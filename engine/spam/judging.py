@@ -22,15 +22,25 @@ class Judges:
 
         Raises:
             ModelFolderError: the scorer cannot be opened.
-            ProtocolError: a false-alarm rate that cannot be.
+            ProtocolError: a false-alarm rate that cannot be, or not one number beside each text.
         """
         if not (0 <= message.false_alarms <= 1) or math.isnan(message.false_alarms):
             raise ProtocolError("The rate of false alarms must be between 0 and 1.")
+        if message.beside and (
+            len(message.beside) != len(message.texts) or not all(map(math.isfinite, message.beside))
+        ):
+            raise ProtocolError("There must be one number beside each text.")
         judge = self._judges.pop(message.scorer, None)
         if judge is None:
             judge = load_judge(Path(message.scorer) if message.scorer else None)
         self._judges = {**dict(list(self._judges.items())[-1:]), message.scorer: judge}
-        verdicts = judge.judge(message.texts, message.false_alarms, evidence=message.evidence, honest=message.honest)
+        verdicts = judge.judge(
+            message.texts,
+            message.false_alarms,
+            evidence=message.evidence,
+            honest=message.honest,
+            beside=message.beside,
+        )
         rows = [
             {
                 "answer": verdict.answer,

@@ -59,6 +59,21 @@ def test_one_mail_with_its_reasons() -> None:
     assert run("-", stdin=HAM.encode()).returncode == 0
 
 
+def test_whose_a_mail_is_counts_and_is_told(tmp_path: Path) -> None:
+    words = "Your Quillstone order is paid. Confirm the payment of your invoice here, your account will be billed."
+    found = {}
+    for name, sender, checked in (("own", "shop@quillstone.com", "pass"), ("other", "ann@fuse.net", "fail")):
+        mail = f"Authentication-Results: mx.example; dmarc={checked}\nFrom: Quillstone <{sender}>\n\n{words}\n"
+        (tmp_path / name).write_text(mail)
+        found[name] = json.loads(run("--json", tmp_path / name).stdout)
+    plain = json.loads(run("--json", "-", stdin=words.encode()).stdout)["probability"]
+    assert found["own"]["probability"] < plain < found["other"]["probability"]
+    assert [(f["kind"], f["log_odds"]) for f in found["own"]["findings"] if f["log_odds"]] == [("named-sender", -1.6)]
+    text = run("--details", tmp_path / "other").stdout.decode()
+    assert "nothing in it names what it is from, fuse.net. +0.4" in text
+    assert "could not confirm the sender (DMARC). +1.0" in text
+
+
 def test_the_default_scorer_judges_and_says_which_it_is() -> None:
     done = run("-", stdin=SPAM.encode(), scorer=())
     text = done.stdout.decode()

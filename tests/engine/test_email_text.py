@@ -30,9 +30,10 @@ def check(email: EmailText) -> None:
     assert not UNSAFE.search(email.text)
     for finding in email.findings:
         assert -1 <= finding.start <= finding.end <= len(email.shown)
-        assert 0 <= finding.weight <= 1
+        assert -1 <= finding.weight <= 1
         assert finding.sentence.endswith(".")
         assert not UNSAFE.search(finding.sentence)
+    assert -2 <= email.beside <= 3
     assert len(email.text) < 60_000
     for start in range(0, len(email.text), max(1, len(email.text) // 20)):
         at, end = email.where(start, start + 1)

@@ -20,7 +20,7 @@ from engine.protocol import (
 from engine.questions import Classify, Verdicts
 
 MESSAGES = [
-    Classify("1", ("a text", "another"), "/a/scorer", 0.01, False),
+    Classify("1", ("a text", "another"), "/a/scorer", 0.01, False, beside=(0.5, -1.25)),
     Verdicts(
         "1", ({"answer": "spam", "probability": 0.9, "threshold": 0.5, "evidence": [[0, 1, 0.5]]},), "s", "neural"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -279,6 +280,23 @@ def test_honest_mail_is_explained_unless_that_is_not_wanted() -> None:
     assert [verdict.answer for verdict in every] == ["spam", "not spam"]
     assert all(verdict.evidence for verdict in every)
     assert only_spam == [every[0], replace(every[1], evidence=())]
+
+
+def test_what_is_known_beside_a_text_moves_its_verdict() -> None:
+    judge = load_judge(Path("homespun-spam-classical"))
+    alone = judge.judge([SPAM, HAM], evidence=False)
+    moved = judge.judge([SPAM, HAM], evidence=False, beside=(-2.0, 3.0))
+    odds = [[p / (1 - p) for p in (verdict.probability for verdict in each)] for each in (alone, moved)]
+    assert [math.log(after / before) for before, after in zip(*odds, strict=True)] == pytest.approx([-2.0, 3.0])
+    assert judge.judge([SPAM, HAM], evidence=False, beside=(0.0, 0.0)) == alone
+
+
+def test_the_worker_refuses_numbers_that_belong_to_no_text() -> None:
+    out = io.BytesIO()
+    worker = Worker(out)
+    for beside in ((1.0,), (1.0, math.nan), (1.0, math.inf)):
+        worker.handle(Classify("1", (SPAM, HAM), evidence=False, beside=beside))
+    assert all(isinstance(decode(line), Failed) for line in out.getvalue().splitlines())
 
 
 def test_the_worker_judges_without_a_model() -> None:

@@ -102,7 +102,8 @@ On the splits of `python -m training spam-table`. On each a scorer is trained on
 The corpora's mail is from 2001 to 2006, and nearly all is in English. On mail of other years, people and languages it
 is less sure and more often wrong than these numbers say; what it is wrong about can be corrected and learned from. The
 network reads the first 64 tokens of a mail, having learned from both ends of others, and the other scorer up to 8,000
-characters. Neither looks at sender, headers or attachments: these are told beside the verdict, as findings.
+characters. Both judge the text; whose a mail is, and what it carries, is told beside the verdict as findings, a few of
+which add to its log-odds (engine/email_text/sender.py). All numbers above are of texts alone.
 
 ## Made by
 
