@@ -16,5 +16,5 @@ class Finding:
 
     @property
     def told(self) -> str:
-        """Its sentence, with what it adds."""
-        return f"{self.sentence} {self.log_odds:+.1f}" if self.log_odds else self.sentence
+        """Its sentence, with what it adds, which stays on one line with its end."""
+        return f"{self.sentence}\xa0{self.log_odds:+.1f}" if self.log_odds else self.sentence

@@ -70,8 +70,8 @@ def test_whose_a_mail_is_counts_and_is_told(tmp_path: Path) -> None:
     assert found["own"]["probability"] < plain < found["other"]["probability"]
     assert [(f["kind"], f["log_odds"]) for f in found["own"]["findings"] if f["log_odds"]] == [("named-sender", -1.6)]
     text = run("--details", tmp_path / "other").stdout.decode()
-    assert "nothing in it names what it is from, fuse.net. +0.4" in text
-    assert "could not confirm the sender (DMARC). +1.0" in text
+    assert "nothing in it names what it is from, fuse.net.\xa0+0.4" in text
+    assert "could not confirm the sender (DMARC).\xa0+1.0" in text
 
 
 def test_the_default_scorer_judges_and_says_which_it_is() -> None:

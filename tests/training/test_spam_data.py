@@ -167,7 +167,7 @@ def test_training_files(folder: Path, tmp_path: Path) -> None:
     rows = {name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "valid")}
     assert not {r["text"] for r in rows["train"]} & {r["text"] for r in rows["valid"]}
     assert {r["label"] for r in rows["train"]} == {"spam", "not spam"}
-    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary", "written"}
+    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary", "written", "service"}
     assert {r["kind"] for r in rows["valid"]} == {"plain"}
     assert {r["fold"] for r in rows["valid"]} == {0}
     assert {r["fold"] for r in rows["train"]} == {1, 2, 3, 4}
@@ -218,7 +218,7 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
 
 def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None:
     files, more = sorted(FOLDER.glob("*.txt")), sorted((FOLDER / "next").glob("*.txt"))
-    assert (len(files), len(more)) == (8, 8)
+    assert (len(files), len(more)) == (13, 8)
     assert by_hand([FOLDER / "next"]) == [mail for file in (*files, *more) for mail in written(file)]
     assert by_hand(more[:1]) == by_hand() + written(more[0])
     for file in (*files, *more):
@@ -245,6 +245,10 @@ def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None
             written(path)
     rows = list(make_rows([example(mail) for mail in written(files[0], 1)], 1, 1.0, 1))
     assert {row["kind"] for row in rows} == {"written"}, "nothing is measured on them, and they are not disguised"
+    services = next(file for file in files if file.name.startswith("services"))
+    rows = list(make_rows([example(mail) for mail in written(services, 1)], 1, 1.0, 1))
+    assert {(row["kind"], row["source"]) for row in rows} == {("service", "written")}
+    assert KINDS["service"] > KINDS["written"] > KINDS["plain"]
 
 
 def test_more_mail_written_by_hand_joins_only_when_it_is_asked_for(folder: Path, tmp_path: Path) -> None:

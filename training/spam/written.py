@@ -3,7 +3,9 @@
 Owns reading the files in `written/` (blocks of label and kind, subject, body; alternatives in braces) and drawing
 variants. They are of other years and trades than the corpora (parcels, crypto, blackmail, receipts, notices, clubs,
 offices), and nothing is measured on them. Language models that help to build homespun wrote them, block by block. Those
-in `written/next/` are not learned by the scorer that ships (`--more training/spam/written/next` takes them in).
+in `written/next/` are not learned by the scorer that ships (`--more training/spam/written/next` takes them in). Those
+whose name begins with "services" count more: what services write, as it reads once its HTML is text, and what those who
+pretend to be services write, kind beside kind.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from training.errors import TrainingError
 from training.spam.corpora import Mail, without_doubles
 
-SOURCE = "written"
+SOURCE, SERVICES = "written", "services"
 FOLDER = Path(__file__).parent / "written"
 VARIANTS = 8  # of a block at most; those that differ too little from an earlier one are left out
 _HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
@@ -35,12 +37,13 @@ def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
     except (OSError, UnicodeDecodeError) as error:
         raise TrainingError(f"{path} cannot be read ({error}).") from None
     mails: list[Mail] = []
+    source = SERVICES if path.name.startswith(SERVICES) else SOURCE
     for number, block in enumerate(block for block in blocks if not block.startswith("#")):
         head, subject, body = (*block.split("\n", 2), "", "")[:3]
         if not _HEAD.fullmatch(head) or not body.strip():
             raise TrainingError(f"{path}: a block needs a label and kind, a subject (or an empty line) and a body.")
         rng, spam = random.Random(f"{seed}/{number}"), head.startswith("spam")
-        drawn = [Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, SOURCE) for _ in range(variants)]
+        drawn = [Mail(drawn_from(body, rng), drawn_from(subject, rng), spam, source) for _ in range(variants)]
         if any(_LEFT.search(f"{mail.subject}{mail.text}") for mail in drawn):
             raise TrainingError(f"{path}: a brace or | stands alone in the block {head!r}, {subject[:60]!r}.")
         mails += without_doubles(drawn)
