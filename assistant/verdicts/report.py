@@ -10,10 +10,10 @@ from typing import Any
 
 from assistant.text import printable
 from assistant.verdicts.settings import per_cent
-from engine.email_text.finding import Finding
 from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item, total_size
 
+TOLD = ("kind", "weight", "log_odds", "sentence")  # of a finding, in JSON
 LABELS = {"spam": "SPAM", "not spam": "not spam", "unsure": "unsure"}
 
 
@@ -41,19 +41,10 @@ def as_json(judged: Judged) -> dict[str, Any]:
         "subject": email.fields.subject,
         "from": email.fields.from_address,
         "evidence": [{"text": words, "weight": weight} for words, weight in evidence(judged)],
-        "findings": [_finding(finding) for finding in email.findings],
+        "findings": [{key: getattr(found, key) for key in TOLD} for found in email.findings],
         "attachments": [{"name": a.name, "type": a.type} for a in email.attachments],
         "notes": [*([judged.item.note] if judged.item.note else []), *email.notes],
         "normaliser": email.version,
-    }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind,
-        "weight": finding.weight,
-        "log_odds": finding.log_odds,
-        "sentence": finding.sentence,
     }
 
 

@@ -121,10 +121,8 @@ def together(findings: list[list[Any]]) -> list[tuple[str, float]]:
 
 def _dots(weight: float) -> Content:
     """How much a finding speaks for spam; below 0 against it."""
-    count, style = (
-        3 if abs(weight) >= 0.7 else 2 if abs(weight) >= 0.4 else 1,
-        "$text-error" if weight >= 0 else "$text-success",
-    )
+    count = 3 if abs(weight) >= 0.7 else 2 if abs(weight) >= 0.4 else 1
+    style = "$text-error" if weight >= 0 else "$text-success"
     return Content.assemble(Content.styled("●" * count, style), Content.styled("○" * (3 - count), MUTED))
 
 

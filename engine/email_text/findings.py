@@ -15,12 +15,11 @@ from engine.email_text.letters import UNSEEN, Spot
 from engine.email_text.mime import Attachment, Parsed
 from engine.email_text.plain import ESCAPE
 from engine.email_text.sender import of_sender
-from engine.email_text.tokens import HOST, SHORTENERS, domain_of, host_of
+from engine.email_text.tokens import IN_WORDS, SHORTENERS, domain_of, host_of
 
 MOST_OF_A_KIND = 5
 HARMFUL = 1.5  # log-odds that a program, two endings or a field for a password add
 LEAST, MOST = -2.0, 3.0  # log-odds that all findings together may add: the text always counts
-_HOST = re.compile(rf"(?:https?://)?((?:www\.)?{HOST})(?![\w-])", re.IGNORECASE)
 _URGENT = re.compile(
     r"\b(?:act (?:now|immediately|fast|today)|urgent(?:ly)?|immediate(?:ly)? (?:action|attention|response)"
     r"|expires? (?:today|soon|in \d+ hours?)|(?:within|in) (?:24|48|72) ?(?:hours|hrs)|last (?:chance|warning|notice)"
@@ -155,7 +154,7 @@ def _of_links(shown: str, body: int, end: int, rendered: Rendered) -> list[Findi
 def _of_link(link: Link) -> list[tuple[str, str, float]]:
     host = host_of(link.target)
     found = []
-    named = _HOST.search(link.text) if "@" not in link.text else None
+    named = IN_WORDS.search(link.text) if "@" not in link.text else None
     if named and host and domain_of(named[1].lower().removeprefix("www.")) != domain_of(host):
         found.append(("link-mismatch", f"A link says {named[1]} but leads to {host[:80]}.", 0.9))
     if re.fullmatch(r"[\d.]+", host):

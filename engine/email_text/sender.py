@@ -13,7 +13,7 @@ import re
 
 from engine.email_text.finding import Finding
 from engine.email_text.mime import Fields
-from engine.email_text.tokens import HOST, domain_of
+from engine.email_text.tokens import IN_WORDS, domain_of
 
 # Log-odds. Of what writes as a service does: its sender's domain is named, also confirmed by the server that received
 # it, not named, refuted by that server. Of any mail: its sender's name is the recipient's own domain.
@@ -46,7 +46,6 @@ _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _LINKS = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,200}")
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@([\w-][\w.-]{0,200})")
 _ODD = re.compile(r"[^a-z0-9]+")
-_HOST = re.compile(rf"(?:https?://)?((?:www\.)?{HOST})(?![\w-])", re.IGNORECASE)
 
 
 def of_sender(fields: Fields, text: str, shown: str) -> list[Finding]:
@@ -73,7 +72,6 @@ def of_sender(fields: Fields, text: str, shown: str) -> list[Finding]:
 def _standing(fields: Fields, sender: str, text: str, shown: str) -> list[Finding]:
     """Whether the domain `sender` is the one that the mail speaks of, and what the server that received it says."""
     serves = len(SERVICE.intersection(_WORD.findall(text.lower()))) >= ENOUGH
-    named = bool(sender) and names(f"{fields.from_name} {text}", sender)
     houses = {domain_of(house) for house in _ADDRESS.findall(fields.to.lower())}
     failed = sorted(kind for kind, result in fields.authentication.items() if result in _FAILED)
     found = []
@@ -92,7 +90,7 @@ def _standing(fields: Fields, sender: str, text: str, shown: str) -> list[Findin
         found.append(Finding("authentication", sentence, 0.8 if "dmarc" in failed else 0.5, log_odds=counts))
     if not serves or not sender or sender in houses:  # its own house's mail, or somebody pretends that: nothing tells
         return found
-    if not named:
+    if not names(f"{fields.from_name} {text}", sender):
         sentence = f"It writes as a service does, and nothing in it names what it is from, {sender}."
         found.append(Finding("unnamed-sender", sentence, 0.3, log_odds=UNNAMED))
     elif not failed:
@@ -117,7 +115,7 @@ def _domain_in(name: str) -> str:
     """The domain of an address or a host that a sender's name holds; "" where it holds none."""
     if address := _ADDRESS.search(name.lower()):
         return domain_of(address[1])
-    host = _HOST.search(name.lower())
+    host = IN_WORDS.search(name.lower())
     return domain_of(host[1].removeprefix("www.")) if host else ""
 
 

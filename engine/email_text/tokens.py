@@ -17,6 +17,7 @@ _ENDINGS = (
     "|dev|ai|page|cloud|life|world|space|website|tech|email|buzz|rest|cyou|monster|zip|mov"
 )
 HOST = rf"(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.){{1,8}}(?:{_ENDINGS})"
+IN_WORDS = re.compile(rf"(?:https?://)?((?:www\.)?{HOST})(?![\w-])", re.IGNORECASE)  # a host that a text speaks of
 SHORTENERS = frozenset(
     [
         *(
