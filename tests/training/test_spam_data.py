@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from engine.email_text.normalise import for_model, normalise
 from training.errors import TrainingError
 from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenised, vary
+from training.spam.card import TEXT
 from training.spam.corpora import read_corpus
 from training.spam.english import FEEDS, english
 from training.spam.measures import calibration_error, measure, threshold_at
@@ -23,7 +24,7 @@ from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES, UNSEEN
 from training.spam.splits import NAMES, Corpora, example, rewritten
 from training.spam.table import main as spam_table
-from training.spam.written import FOLDER, by_hand, written
+from training.spam.written import FOLDER, blocks_of, by_hand, written
 
 WORDS = {
     True: "cheap viagra casino money offer click guaranteed order free winner prize loan credit pills",
@@ -167,7 +168,7 @@ def test_training_files(folder: Path, tmp_path: Path) -> None:
     rows = {name: [json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "valid")}
     assert not {r["text"] for r in rows["train"]} & {r["text"] for r in rows["valid"]}
     assert {r["label"] for r in rows["train"]} == {"spam", "not spam"}
-    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary", "written", "service"}
+    assert {r["kind"] for r in rows["train"]} == set(KINDS) - {"ordinary", "written", "pair"}
     assert {r["kind"] for r in rows["valid"]} == {"plain"}
     assert {r["fold"] for r in rows["valid"]} == {0}
     assert {r["fold"] for r in rows["train"]} == {1, 2, 3, 4}
@@ -217,11 +218,9 @@ def test_ordinary_english_is_honest_and_of_a_mails_length(tmp_path: Path) -> Non
 
 
 def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None:
-    files, more = sorted(FOLDER.glob("*.txt")), sorted((FOLDER / "next").glob("*.txt"))
-    assert (len(files), len(more)) == (13, 8)
-    assert by_hand([FOLDER / "next"]) == [mail for file in (*files, *more) for mail in written(file)]
-    assert by_hand(more[:1]) == by_hand() + written(more[0])
-    for file in (*files, *more):
+    files = sorted(FOLDER.glob("*.txt"))
+    assert by_hand([files[0]]) == [mail for file in (*files, files[0]) for mail in written(file)]
+    for file in files:
         mails = written(file, 3)
         assert {mail.spam for mail in mails} == {True, False}
         assert not any(sign in f"{mail.subject}{mail.text}" for mail in mails for sign in "{}|")
@@ -245,10 +244,18 @@ def test_mail_written_by_hand_is_drawn_anew_and_labelled(tmp_path: Path) -> None
             written(path)
     rows = list(make_rows([example(mail) for mail in written(files[0], 1)], 1, 1.0, 1))
     assert {row["kind"] for row in rows} == {"written"}, "nothing is measured on them, and they are not disguised"
-    services = next(file for file in files if file.name.startswith("services"))
-    rows = list(make_rows([example(mail) for mail in written(services, 1)], 1, 1.0, 1))
-    assert {(row["kind"], row["source"]) for row in rows} == {("service", "written")}
-    assert KINDS["service"] > KINDS["written"] > KINDS["plain"]
+    pairs = next(file for file in files if file.name.startswith("pairs"))
+    rows = list(make_rows([example(mail) for mail in written(pairs, 1)], 1, 1.0, 1))
+    assert {(row["kind"], row["source"]) for row in rows} == {("pair", "written")}
+    assert KINDS["pair"] > KINDS["written"] > KINDS["plain"]
+
+
+def test_the_card_tells_how_many_kinds_were_written_by_hand() -> None:
+    kinds = {file.name: len(blocks_of(file)) for file in FOLDER.glob("*.txt")}
+    paired = sum(count for name, count in kinds.items() if name.startswith("pairs"))
+    told = " ".join(TEXT.split())
+    assert f"{sum(kinds.values()):,} kinds, " in told
+    assert f"{paired:,} of these kinds" in told
 
 
 def test_more_mail_written_by_hand_joins_only_when_it_is_asked_for(folder: Path, tmp_path: Path) -> None:

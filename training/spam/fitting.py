@@ -31,7 +31,7 @@ KNOWN_TO = (0.5, 0.5, 0.8)  # value of a column that 0, 1 or 2 sources know, whe
 BESIDE_ONE, MOST_BESIDE = 0.03, 1.7
 # Honest mails for one spam in what is calibrated, whatever the training mail's share is: another's mail has another.
 HONEST = 1.5
-BESIDE = ("ordinary", "written", "service")  # kinds of rows that are nobody's mail
+BESIDE = ("ordinary", "written", "pair")  # kinds of rows that are nobody's mail
 FOLDS = 5
 TOGETHER = 2  # folds that are held out at once
 MEASURED = ("plain", "padded")  # kinds of rows that views are mixed on; "plain" alone is what was sent

@@ -43,7 +43,6 @@ def tuned(rows: Rows, folder: Path, recipe: Path = RECIPE, seed: int = 0) -> Pat
     """
     made = folder / "run" / "classify" / "model"
     if (made / "config.json").is_file():
-        _reads_beginnings(made)
         return made
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -56,18 +55,7 @@ def tuned(rows: Rows, folder: Path, recipe: Path = RECIPE, seed: int = 0) -> Pat
     read = replace(read, classify=replace(read.classify, epochs=epochs))
     if not classify(Job(read, folder / "run", folder, torch.device("cpu"))):
         raise TrainingError(f"The network in {folder} was stopped before it had learned all.")
-    _reads_beginnings(made)
     return made
-
-
-def _reads_beginnings(network: Path) -> None:
-    """Let `network` read the first tokens only, whatever it has learned from: how mails end (a list's last lines, a
-    firm's) differs from one place to the next, so that it misleads where all mail is strange and tells little at home;
-    and honest text below a spam cannot hide it."""
-    path = network / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["classifier"]["keep"] = "head"
-    path.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def learned(rows: Rows, seed: int = 0) -> np.ndarray:

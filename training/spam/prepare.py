@@ -27,7 +27,7 @@ from training.spam.english import SOURCE, english
 from training.spam.fitting import FOLDS
 from training.spam.rewrites import REWRITES, Rewrite
 from training.spam.splits import NAMES, Corpora, Example, example, sample
-from training.spam.written import SERVICES, by_hand
+from training.spam.written import PAIRS, by_hand
 from training.spam.written import SOURCE as WRITTEN
 
 LABELS = {True: "spam", False: "not spam"}
@@ -39,7 +39,7 @@ KINDS = {  # and how much each counts
     "disguised": 0.3,
     "ordinary": 0.9,  # English that is no mail
     "written": 4.0,  # by hand: see written.py
-    "service": 12.0,  # by hand, of what services write, and of who pretends to be one
+    "pair": 12.0,  # by hand, spam beside the honest mail that is most like it
 }
 PASSAGE = (40, 100)  # words
 PADDING = "good words"
@@ -62,9 +62,9 @@ def rows(examples: Sequence[Example], accents: int, disguised: float, seed: int)
         made = [(_normalised(mail.body, mail.subject), "plain")]
         for accent in range(1, accents + 1):
             made.append((_normalised(*vary(mail.body, mail.subject, mark + accent)), "accent"))
-        invented = mail.source in (WRITTEN, SERVICES)
+        invented = mail.source in (WRITTEN, PAIRS)
         if invented:
-            made = [(text, "service" if mail.source == SERVICES else "written") for text, _ in made]
+            made = [(text, "pair" if mail.source == PAIRS else "written") for text, _ in made]
         elif accents:
             made.append((passage(made[0][0], rng), "passage"))
         if mail.spam and not invented and rng.random() < disguised:
@@ -86,7 +86,7 @@ def _row(mail: Example, text: str, kind: str, fold: int) -> dict[str, Any]:
     return {
         "text": text,
         "label": LABELS[mail.spam],
-        "source": WRITTEN if mail.source == SERVICES else mail.source,
+        "source": WRITTEN if mail.source == PAIRS else mail.source,
         "fold": fold,
         "kind": kind,
         "count": KINDS[kind],

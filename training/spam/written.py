@@ -3,9 +3,8 @@
 Owns reading the files in `written/` (blocks of label and kind, subject, body; alternatives in braces) and drawing
 variants. They are of other years and trades than the corpora (parcels, crypto, blackmail, receipts, notices, clubs,
 offices), and nothing is measured on them. Language models that help to build homespun wrote them, block by block. Those
-in `written/next/` are not learned by the scorer that ships (`--more training/spam/written/next` takes them in). Those
-whose name begins with "services" count more: what services write, as it reads once its HTML is text, and what those who
-pretend to be services write, kind beside kind.
+whose name begins with "pairs" count more: theme by theme spam beside the honest mail that is most like it (what a
+service writes, and what a pretender writes), as it reads once its HTML is text.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 from training.errors import TrainingError
 from training.spam.corpora import Mail, without_doubles
 
-SOURCE, SERVICES = "written", "services"
+SOURCE, PAIRS = "written", "pairs"
 FOLDER = Path(__file__).parent / "written"
 VARIANTS = 8  # of a block at most; those that differ too little from an earlier one are left out
 _HEAD = re.compile(r"(?:spam|ham) [a-z ]+")
@@ -32,13 +31,9 @@ def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
     Raises:
         TrainingError: it cannot be read, a block does not begin with its label, or its braces are not in pairs.
     """
-    try:
-        blocks = re.split(r"\n\n(?=(?:spam|ham) )", path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}).") from None
     mails: list[Mail] = []
-    source = SERVICES if path.name.startswith(SERVICES) else SOURCE
-    for number, block in enumerate(block for block in blocks if not block.startswith("#")):
+    source = PAIRS if path.name.startswith(PAIRS) else SOURCE
+    for number, block in enumerate(blocks_of(path)):
         head, subject, body = (*block.split("\n", 2), "", "")[:3]
         if not _HEAD.fullmatch(head) or not body.strip():
             raise TrainingError(f"{path}: a block needs a label and kind, a subject (or an empty line) and a body.")
@@ -48,6 +43,19 @@ def written(path: Path, variants: int = VARIANTS, seed: int = 0) -> list[Mail]:
             raise TrainingError(f"{path}: a brace or | stands alone in the block {head!r}, {subject[:60]!r}.")
         mails += without_doubles(drawn)
     return mails
+
+
+def blocks_of(path: Path) -> list[str]:
+    """The blocks of the file `path`, a kind of mail each, without comments.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    try:
+        blocks = re.split(r"\n\n(?=(?:spam|ham) )", path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}).") from None
+    return [block for block in blocks if not block.startswith("#")]
 
 
 def by_hand(more: Sequence[Path] = ()) -> list[Mail]:
