@@ -31,7 +31,7 @@ NEEDED = (
     "engine/spam/topics.txt",
     *(
         f"training/spam/written/{theme}.txt"
-        for theme in ("assorted", "commerce", "early", "lists", "middle", "offices", "personal", "recent")
+        for theme in ("assorted", "commerce", "lists", "pairs-accounts", "pairs-worktools", "personal", "recent")
     ),
     "engine/scorers/homespun-spam-classical/model.safetensors",
     "engine/scorers/homespun-spam/config.json",
