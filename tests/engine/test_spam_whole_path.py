@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.email_text.normalise import normalise
+from engine.email_text.normalise import for_model, normalise
 from engine.run.classifier import TextClassifier
 from engine.run.compiled.host import target
 from engine.spam.judge import SpamJudge, Verdict
@@ -67,8 +67,9 @@ def test_all_broken_mails_in_one_batch_are_judged_as_each_alone(judge: SpamJudge
 
 def test_the_network_says_nearly_the_same_in_its_quickest_precision(judge: SpamJudge) -> None:
     assert isinstance(judge, StackedScorer)
-    spam = "Cheap loans\n\nBad credit? No questions asked. Apply now and get $5,000 today: http://loans.example"
-    texts = ["Lunch on Sunday?\n\nBring the kids.", spam, *map(text_of, BROKEN)]
+    body = "Bad credit? No questions asked. Apply now and get $5,000 today: http://loans.example"
+    spam = for_model(body, "Cheap loans")
+    texts = [for_model("Bring the kids.", "Lunch on Sunday?"), spam, *map(text_of, BROKEN)]
     exact = log_odds(TextClassifier.load(BUNDLED / NEURAL), texts)
     assert exact[0] < 0 < exact[1]
     assert log_odds(judge.network, texts) == pytest.approx(exact, abs=0.35)  # of which a quarter counts

@@ -18,7 +18,7 @@ from training.spam.accent import cut, is_tokenised, redo_tokenised, undo_tokenis
 from training.spam.card import TEXT
 from training.spam.corpora import read_corpus
 from training.spam.english import FEEDS, english
-from training.spam.measures import calibration_error, measure, threshold_at
+from training.spam.measures import calibration_error, expected_threshold, measure, threshold_at
 from training.spam.prepare import DISGUISES, KINDS, prepare
 from training.spam.prepare import rows as make_rows
 from training.spam.rewrites import REWRITES, UNSEEN
@@ -154,6 +154,27 @@ def test_measures_of_a_worked_example() -> None:
     assert found.caught == pytest.approx(2 / 3)  # no honest mail may reach the threshold: it is just above 0.6
     assert (found.spam, found.ham) == (3, 3)
     assert threshold_at(np.linspace(0, 0.999, 1000), 0.001) == pytest.approx(0.998, abs=1e-9)
+
+
+def test_a_threshold_is_nearer_to_its_rate_by_the_tail_than_by_the_highest_mail() -> None:
+    def ham(count: int, seed: int) -> np.ndarray:  # log-odds with the tail of those of a real scorer
+        return 1 / (1 + np.exp(-np.random.default_rng(seed).exponential(1.5, count) + 5))
+
+    true = 1 / (1 + np.exp(-1.5 * np.log(1000) + 5))
+    found = {
+        rule: np.array([rule(ham(800, seed), 0.001) for seed in range(40)])
+        for rule in (expected_threshold, threshold_at)
+    }
+    log_odds = {rule: np.log(each / (1 - each)) for rule, each in found.items()}
+    away = {rule: np.abs(each - np.log(true / (1 - true))).mean() for rule, each in log_odds.items()}
+    assert away[expected_threshold] < 0.6 * away[threshold_at]
+    some = ham(800, 1)
+    levels = [expected_threshold(some, rate) for rate in (0.0, 0.001, 0.002, 0.01, 0.1, 0.5)]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[0] > some.max() or levels[0] == pytest.approx(some.max())
+    assert expected_threshold(some[:100], 0.01) == threshold_at(some[:100], 0.01), "too few for a tail"
+    assert expected_threshold(np.array([0.0, 1.0] * 300), 0.001) <= 1.0
+    assert expected_threshold(np.full(500, 0.2), 0.001) >= 0.2
 
 
 def test_calibration_error_of_a_worked_example() -> None:

@@ -153,7 +153,7 @@ def test_a_rate_of_false_alarms_holds_for_every_large_source() -> None:
         assert (hard >= probability).mean() <= rate
         assert (easy >= probability).mean() <= rate
     few = thresholds(np.concatenate([easy, [0.99]]), ["easy"] * 1000 + ["rare"])
-    assert few[1][1] < 0.6, "one mail is no source"
+    assert few[1][1] < 0.7, "one mail is no source"
 
 
 def beside(count: int, rng: random.Random) -> list[dict[str, object]]:

@@ -8,6 +8,8 @@ import numpy as np
 
 FALSE_ALARMS = 0.001
 BINS = 15
+TAIL = 0.1  # the share of honest mails that a tail is fitted on
+ENOUGH_IN_TAIL, COUNTED = 20, 10  # mails that this has to be; and mails above a threshold that are enough to count
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,22 @@ def threshold_at(ham: np.ndarray, rate: float) -> float:
         return 1.0
     allowed = int(rate * len(ham) + 1e-9)
     return float(np.nextafter(np.sort(ham)[::-1][min(allowed, len(ham) - 1)], 2.0))
+
+
+def expected_threshold(ham: np.ndarray, rate: float) -> float:
+    """The probability that a share `rate` of honest mail will reach, judging by those `ham` [N] of some. Where too few
+    would reach it to be counted, log-odds above that of the TAIL most like spam are taken for exponential (peaks over
+    threshold: Pickands 1975, with shape 0), since of some hundred mails the highest alone, which stands for 0.1 %, is
+    chance. A rate of 0 is the highest seen, or the threshold of one in N where that is higher."""
+    tail = int(TAIL * len(ham))
+    if tail < ENOUGH_IN_TAIL or rate * len(ham) >= COUNTED:
+        return threshold_at(ham, rate)
+    clipped = np.sort(ham).astype(np.float64).clip(1e-12, 1 - 1e-12)[-tail - 1 :]
+    log_odds = np.log(clipped / (1 - clipped))
+    excess = log_odds[1:] - log_odds[0]
+    level = log_odds[0] + excess.mean() * np.log(TAIL / max(rate, 1 / len(ham)))
+    found = float(1 / (1 + np.exp(-level)))
+    return max(found, threshold_at(ham, 0.0)) if rate == 0 else found
 
 
 def calibration_error(probabilities: np.ndarray, spam: np.ndarray, bins: int = BINS) -> float:

@@ -28,7 +28,7 @@ from training.spam.card import card
 from training.spam.classical import write
 from training.spam.extra import sklearn
 from training.spam.fitting import BESIDE, FOLDS, Fitted, Rows, abroad, calibrated_on, fit_hashed, joined, to_leave_out
-from training.spam.measures import Measures, measure, threshold_at
+from training.spam.measures import Measures, expected_threshold, measure
 from training.spam.network import HELD, RECIPE, says, tuned
 
 # What the network's log-odds count beside the hashed scorer's. From 0.2 to 0.5 it is much the same at home and abroad;
@@ -160,11 +160,12 @@ def fit_stack(home: tuple[np.ndarray, np.ndarray], strange: Sequence[tuple[np.nd
 def thresholds(ham: np.ndarray, sources: Sequence[str]) -> list[list[float]]:
     """[rate, probability] rows for held-out honest mail's probabilities `ham` and where each mail is from.
 
-    A rate holds for every source that has enough mail to say so, not only over all of them: whose mail it will be is
-    not known.
+    A rate is to hold for every source that has enough mail to say so, not only over all of them: whose mail it will be
+    is not known.
     """
     groups = [ham, *(ham[places] for source in set(sources) if (places := np.array(sources) == source).sum() >= ENOUGH)]
-    return [[rate, min(max(threshold_at(group, rate) for group in groups), 1.0)] for rate in RATES]
+    found = [max(expected_threshold(group, rate) for group in groups) for rate in RATES]
+    return [[rate, min(max(found[place:]), 1.0)] for place, rate in enumerate(RATES)]  # a lower rate asks for no less
 
 
 def publish(network: Path, out: Path, config: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
