@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.text import printable
+from assistant.verdicts.findings import together
 from assistant.verdicts.settings import per_cent
 from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item, total_size
@@ -79,7 +80,8 @@ def as_details(judged: Judged) -> str:
         words = [f"{' '.join(w.split())} {weight:+.2f}" for w, weight in evidence(judged) if weight * sign > 0]
         if words:
             lines.append(f"  What speaks {title}: {', '.join(words[:8])}")
-    lines += [f"  - {finding.told}" for finding in judged.email.findings[:12]]
+    found = together((finding.told, finding.weight) for finding in judged.email.findings)
+    lines += [f"  - {sentence}" for sentence, _ in found[:12]]
     notes = [judged.item.note] if judged.item.note else []
     lines += [f"  ({note})" for note in [*notes, *judged.email.notes]]
     return "\n".join(lines)

@@ -5,12 +5,11 @@ Colours are the theme's variables. Everything here is bounded: of a long mail th
 
 from __future__ import annotations
 
-from typing import Any
-
 from textual.content import Content
 
 from assistant.storage.verdicts import SPAM_TASK, Kept, Listed
 from assistant.text import ago
+from assistant.verdicts.findings import together
 from assistant.verdicts.settings import per_cent
 
 HEAD_SHOWN, TAIL_SHOWN = 8000, 2600  # characters of a long mail; a little more than the classifier reads
@@ -89,7 +88,7 @@ def reasons(kept: Kept, again: str = "") -> Content:
     lines += [Content.styled(f"! {note}", "$text-warning") for note in notes]
     lines += [Content.styled(note, MUTED) for note in told if not _warns(note)]
     if kept.task == SPAM_TASK:
-        findings = together(details.get("findings", []))
+        findings = together((sentence, weight) for _, sentence, weight, *_ in details.get("findings", []))
         lines += [Content.assemble(_dots(weight), " ", sentence) for sentence, weight in findings[:MOST_FINDINGS]]
         if len(findings) > MOST_FINDINGS:
             lines.append(Content.styled(f"    and {len(findings) - MOST_FINDINGS} more findings", MUTED))
@@ -103,20 +102,6 @@ def reasons(kept: Kept, again: str = "") -> Content:
 def _warns(note: str) -> bool:
     """Whether a note on labels is about something left out, not about how they were found."""
     return note.startswith("It is long")
-
-
-def together(findings: list[list[Any]]) -> list[tuple[str, float]]:
-    """(sentence, weight) of findings; those that differ only in the words they quote share a sentence."""
-    quoted: dict[str, list[str]] = {}
-    weights: dict[str, float] = {}
-    for _, sentence, weight, *_ in findings:
-        start, colon, words = sentence.partition(": “")
-        key = start if colon else sentence
-        quoted.setdefault(key, [])
-        if colon:
-            quoted[key].append("“" + words.removesuffix("."))
-        weights.setdefault(key, weight)
-    return [(f"{key}: {', '.join(words)}." if words else key, weights[key]) for key, words in quoted.items()]
 
 
 def _dots(weight: float) -> Content:

@@ -11,7 +11,7 @@ from textual.widgets import Input, Label, OptionList, Static
 
 from assistant.screens.path import PathScreen
 from assistant.screens.spam.screen import SpamScreen
-from assistant.verdicts.shown import together
+from assistant.verdicts.findings import together
 from assistant.widgets.mail_prompt import MailPrompt
 from tests.assistant.test_learning import FAKE
 
@@ -265,6 +265,6 @@ async def test_retraining_is_compared_and_adopted_only_on_yes(checking) -> None:
 
 
 def test_findings_of_a_kind_share_a_line() -> None:
-    rows = [["urgency", "It presses for haste: “now”.", 0.3, 1, 2], ["form", "It has a form to fill in.", 0.4, -1, -1]]
-    rows.append(["urgency", "It presses for haste: “call: “me””.", 0.3, 3, 4])
+    rows = [("It presses for haste: “now”.", 0.3), ("It has a form to fill in.", 0.4)]
+    rows += [("It presses for haste: “call: “me””.", 0.3), ("It presses for haste: “Now”.", 0.3)]
     assert together(rows) == [("It presses for haste: “now”, “call: “me””.", 0.3), ("It has a form to fill in.", 0.4)]
