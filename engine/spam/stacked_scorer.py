@@ -30,7 +30,7 @@ from engine.spam.judge import (
 from engine.spam.occlusion import occlude
 
 NEURAL, CLASSICAL = "neural", "classical"  # folders of the two, and names of their weights
-LONGEST_READ = 3000  # characters of a text's beginning, and of its end, that the network's tokenizer is given
+LONGEST_READ = 3000  # characters of a text's beginning that the network's tokenizer is given
 CLEAR = 12.0  # log-odds of one scorer count at most so much
 
 
@@ -95,13 +95,13 @@ def log_odds(network: TextClassifier, texts: Sequence[str]) -> np.ndarray:
     """[texts], float64: of the label "spam" by `network`, which is given both ends of a long text."""
     if not texts:
         return np.empty(0)
-    logits = network.logits([ends(text) for text in texts]).double().numpy() / network.config.temperature
+    logits = network.logits([beginning(text) for text in texts]).double().numpy() / network.config.temperature
     place = network.labels.index("spam")
     others = np.delete(logits, place, axis=1)
     most = others.max(axis=1)
     return np.asarray(logits[:, place] - most - np.log(np.exp(others - most[:, None]).sum(axis=1)))
 
 
-def ends(text: str) -> str:
-    """`text` without a middle that the network would not read in any case."""
-    return text if len(text) <= 2 * LONGEST_READ else f"{text[:LONGEST_READ]}\n{text[-LONGEST_READ:]}"
+def beginning(text: str) -> str:
+    """`text` without what the network would not read in any case."""
+    return text[:LONGEST_READ]

@@ -18,7 +18,7 @@ import torch
 
 import training
 from engine.run.classifier import TextClassifier
-from engine.spam.stacked_scorer import ends, log_odds
+from engine.spam.stacked_scorer import beginning, log_odds
 from training.errors import TrainingError
 from training.recipe import load_recipe
 from training.spam.fitting import BESIDE, Rows, corpora_of
@@ -72,7 +72,7 @@ def learned(rows: Rows, seed: int = 0) -> np.ndarray:
 def _write(rows: Rows, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         for text, spam in zip(rows.texts, rows.spam.tolist(), strict=True):
-            file.write(json.dumps({"text": ends(text), "label": LABELS[spam]}, ensure_ascii=False) + "\n")
+            file.write(json.dumps({"text": beginning(text), "label": LABELS[spam]}, ensure_ascii=False) + "\n")
 
 
 def says(network: Path, texts: Sequence[str]) -> np.ndarray:

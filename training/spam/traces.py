@@ -14,7 +14,7 @@ import torch
 
 from engine.spam.features import Features, features
 from engine.spam.hashed_scorer import HashedScorer
-from engine.spam.stacked_scorer import CLEAR, StackedScorer, ends, log_odds
+from engine.spam.stacked_scorer import CLEAR, StackedScorer, beginning, log_odds
 from training.spam.refit import DenseRows, SparseRows, refit
 
 Scorer = StackedScorer | HashedScorer
@@ -58,7 +58,7 @@ def trace(
     found = [kept(text, hashed.bits) for text in texts]
     pooled, neural = np.zeros((len(texts), 0), dtype=np.float32), np.zeros(len(texts))
     if isinstance(scorer, StackedScorer) and texts:
-        pooled = scorer.network.pooled([ends(text) for text in texts]).cpu().numpy()
+        pooled = scorer.network.pooled([beginning(text) for text in texts]).cpu().numpy()
         neural = log_odds(scorer.network, texts) + scorer.head_bias  # beyond what counts of it, too
     return Traces(
         spam=spam,
