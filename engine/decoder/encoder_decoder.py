@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.decoder.backward import multiplied_out, multiplies_out
+
 
 @dataclass(frozen=True)
 class TransformerConfig:
@@ -65,7 +67,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False) -> Tensor:
         """[B, T, C] → [B, T, C]; `mask` is True where a key may be looked at."""
-        y = F.scaled_dot_product_attention(self._heads(self.q(x)), k, v, attn_mask=mask, is_causal=causal)
+        q = self._heads(self.q(x))
+        if (causal or mask is not None) and multiplies_out(q, k):
+            y = multiplied_out(q, k, v, mask=mask)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return self.out(y.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:

@@ -6,10 +6,13 @@ D head size, C model width.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.decoder.backward import RMSNormed, multiplied_out, multiplies_out, norms_itself, up_to_own
 from engine.decoder.config import GPTConfig
 from engine.decoder.kv_cache import LayerCache
 from engine.decoder.rope import rotate
@@ -40,6 +43,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
+        if norms_itself(x):
+            return cast(Tensor, RMSNormed.apply(x, self.weight, self.eps))
         return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
 
 
@@ -104,6 +109,8 @@ def attend(
         k, v = k[:, :, -(window + length - 1) :], v[:, :, -(window + length - 1) :]
         mask = mask[..., -(window + length - 1) :] if mask is not None else None
     n_kv_head, total = k.shape[1], k.shape[2]
+    if length == total and multiplies_out(q, k):
+        return multiplied_out(q, k, v, scale, window, mask)
     if length == 1:
         # One query sees everything, so a group's query heads can stand where T stands: no copies of k and v.
         grouped = q.reshape(batch, n_kv_head, -1, head_dim)
@@ -115,7 +122,7 @@ def attend(
     if mask is None and length == total and not (window and total > window):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     if mask is None:
-        mask = torch.ones(length, total, dtype=torch.bool, device=q.device).tril(total - length)
+        mask = up_to_own(length, total, q.device)
     if window:
         mask = mask.triu(total - length - window + 1)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
