@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from engine.email_text.destinations import linked_hosts
 from engine.email_text.finding import Finding
 from engine.email_text.html_text import Link, Rendered
 from engine.email_text.letters import UNSEEN, Spot
@@ -63,7 +64,7 @@ def find(
     found = [
         *_of_letters(shown, body, spots),
         *_of_words(shown, body, end),
-        *of_sender(parsed.fields, shown[body:end], shown),
+        *of_sender(parsed.fields, shown[body:end], shown, linked_hosts(shown[body:end], renders)),
     ]
     found += _of_attachments(shown, parsed.attachments)
     for rendered in renders:

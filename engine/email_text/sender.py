@@ -10,7 +10,9 @@ had not learned from it (training/LOG.md, 2026-12-01); the others are guesses.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from engine.email_text.destinations import elsewhere, of_destinations
 from engine.email_text.finding import Finding
 from engine.email_text.mime import Fields
 from engine.email_text.tokens import IN_WORDS, domain_of
@@ -18,7 +20,10 @@ from engine.email_text.tokens import IN_WORDS, domain_of
 # Log-odds. Of what writes as a service does: its sender's domain is named, also confirmed by the server that received
 # it, not named, refuted by that server. Of any mail: its sender's name is the recipient's own domain.
 NAMED, CONFIRMED, UNNAMED, REFUTED, POSES = -1.1, -0.5, 0.4, 1.0, 1.5
+# The same where no link leads to the sender: it is named by others' leave, or nothing in it is the sender's.
+NAMED_AWAY, UNNAMED_AWAY = -0.5, 1.5
 ENOUGH = 3  # different words of SERVICE that make a mail write as a service does
+DENSE, BEGINNING = 0.04, 1000  # and the share of them in so many characters that makes it speak of nothing else
 READ = 4000  # characters of a text's beginning, and of its end
 SHORT = 4  # letters of a name that has to stand as a word of its own
 _SERVICE = """
@@ -46,14 +51,20 @@ _WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
 _LINKS = re.compile(r"(?:https?://|www\.)\S+|(?<![\w.+-])[\w.+-]{1,64}@[\w.-]{1,200}")
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@([\w-][\w.-]{0,200})")
 _ODD = re.compile(r"[^a-z0-9]+")
+# An answer, something passed on, a list's mail: its links and its words are not all of one hand.
+_MANY_HANDS = re.compile(
+    r"^[ \t]{0,9}[>|]|wrote:|forwarded message|mailing list|\A(?:re|fwd?|aw|wg):|\A\S{0,20} ?\[[^\]\n]{1,40}\]",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
-def of_sender(fields: Fields, text: str, shown: str) -> list[Finding]:
+def of_sender(fields: Fields, text: str, shown: str, hosts: Sequence[str]) -> list[Finding]:
     """What is found of a mail's sender.
 
     Args:
         text: subject and body.
         shown: the text for people, which begins with headers where there are any.
+        hosts: that its links lead to.
     """
     sender, found = _domain(fields.from_address), []
     reply = _domain(fields.reply_to)
@@ -66,12 +77,19 @@ def of_sender(fields: Fields, text: str, shown: str) -> list[Finding]:
         found.append(Finding("no-sender", "It does not say whom it is from.", 0.3))
     if "xn--" in sender or not fields.from_address.isascii():
         found.append(Finding("look-alike-domain", f"The sender's domain is written in other letters: {sender}.", 0.6))
-    return found + _standing(fields, sender, text if len(text) <= 2 * READ else f"{text[:READ]}\n{text[-READ:]}", shown)
-
-
-def _standing(fields: Fields, sender: str, text: str, shown: str) -> list[Finding]:
-    """Whether the domain `sender` is the one that the mail speaks of, and what the server that received it says."""
+    text = text if len(text) <= 2 * READ else f"{text[:READ]}\n{text[-READ:]}"
     serves = len(SERVICE.intersection(_WORD.findall(text.lower()))) >= ENOUGH
+    found += of_destinations(sender, hosts, serves)
+    away = elsewhere(sender, hosts) if serves and _speaks_of_nothing_else(text) else ""
+    return found + _standing(fields, sender, text, shown, serves, away)
+
+
+def _standing(fields: Fields, sender: str, text: str, shown: str, serves: bool, away: str) -> list[Finding]:
+    """Whether the domain `sender` is the one that the mail speaks of, and what the server that received it says.
+
+    Args:
+        away: the domain that links of a service's mail lead to instead; "" where that does not show.
+    """
     houses = {domain_of(house) for house in _ADDRESS.findall(fields.to.lower())}
     failed = sorted(kind for kind, result in fields.authentication.items() if result in _FAILED)
     found = []
@@ -91,14 +109,24 @@ def _standing(fields: Fields, sender: str, text: str, shown: str) -> list[Findin
     if not serves or not sender or sender in houses:  # its own house's mail, or somebody pretends that: nothing tells
         return found
     if not names(f"{fields.from_name} {text}", sender):
-        sentence = f"It writes as a service does, and nothing in it names what it is from, {sender}."
-        found.append(Finding("unnamed-sender", sentence, 0.3, log_odds=UNNAMED))
+        sentence, counts = f"It writes as a service does, and nothing in it names what it is from, {sender}.", UNNAMED
+        if away and _owner(sender) not in ANYBODY:
+            sentence, counts = f"{sentence[:-1]}; its links lead to {away[:80]}.", UNNAMED_AWAY
+        found.append(Finding("unnamed-sender", sentence, 0.3 if counts == UNNAMED else 0.7, log_odds=counts))
     elif not failed:
         passed = fields.authentication.get("dmarc") == "pass"  # RFC 7489
         seal = ", which the server that received it confirmed" if passed else ""
-        counts = NAMED + (CONFIRMED if passed else 0.0)
-        found.append(Finding("named-sender", f"It names what it is from: {sender}{seal}.", counts / 2, log_odds=counts))
+        counts = (NAMED_AWAY if away else NAMED) + (CONFIRMED if passed else 0.0)
+        lead = f"; no link leads there, but to {away[:80]}" if away else ""
+        sentence = f"It names what it is from: {sender}{seal}{lead}."
+        found.append(Finding("named-sender", sentence, counts / 2, log_odds=counts))
     return found
+
+
+def _speaks_of_nothing_else(text: str) -> bool:
+    """Whether a mail is one hand's and its beginning is full of the words of services."""
+    words = _WORD.findall(text[:BEGINNING].lower())
+    return sum(word in SERVICE for word in words) >= DENSE * len(words) and _MANY_HANDS.search(text) is None
 
 
 def names(text: str, sender: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from engine.email_text.destinations import CHEAP, COSTS_NOTHING, COUNTS_CLICKS, HOSTED, elsewhere
 from engine.email_text.findings import LEAST, MOST, beside
 from engine.email_text.normalise import EmailText, normalise
-from engine.email_text.sender import CONFIRMED, NAMED, POSES, REFUTED, UNNAMED, names
+from engine.email_text.sender import CONFIRMED, NAMED, NAMED_AWAY, POSES, REFUTED, UNNAMED, UNNAMED_AWAY, names
 
 RECEIPT = "Thank you for your order with Quillstone. Invoice 4471: total 24.90, paid by card. Your parcel has shipped."
 ALARM = "Your mailbox password expires today. Please verify your account to avoid suspension."
@@ -84,3 +85,66 @@ def test_findings_never_count_without_end() -> None:
     assert worst.beside == MOST
     assert beside([]) == 0.0
     assert LEAST <= NAMED + CONFIRMED < 0
+
+
+def page(sender: str, text: str, *links: str, subject: str = "News", checked: str = "") -> EmailText:
+    """A mail in HTML with links that do not show where they lead."""
+    results = f"Authentication-Results: {checked}\n" if checked else ""
+    head = f"{results}From: {sender}\nTo: jo@homestead.org\nSubject: {subject}\nContent-Type: text/html\n\n"
+    return normalise(head + f"<p>{text}</p>" + " ".join(f'<a href="{link}">See more</a>' for link in links))
+
+
+OWN, OTHERS = "https://click.quillstone.com/?a=1", "https://sunny-valley.org/login"
+
+
+@pytest.mark.parametrize(
+    ("email", "adds"),
+    [
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OWN), NAMED),
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OTHERS, OWN), NAMED),  # a bank links to others as well
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OTHERS), NAMED_AWAY),
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OTHERS, checked=PASSED), NAMED_AWAY + CONFIRMED),
+        (page("Quillstone <a@quillstonemail.com>", RECEIPT, OWN), UNNAMED),  # the same house, and still not named
+        (page("Quillstone <a@fuse.net>", RECEIPT, OTHERS), UNNAMED_AWAY),
+        (page("Quillstone <a@fuse.net>", RECEIPT, "https://u1.ct.sendgrid.net/x"), UNNAMED),  # it may lead anywhere
+        (page("Quillstone <a@fuse.net>", RECEIPT, "mailto:b@sunny-valley.org"), UNNAMED),
+        (page("Quillstone <a@gmail.com>", RECEIPT, OTHERS), UNNAMED),  # somebody without a shop of his own
+        (page("Quillstone <a@fuse.net>", RECEIPT, OTHERS, subject="Re: News"), UNNAMED),  # whose words and links?
+        (page("Quillstone <a@fuse.net>", RECEIPT, OTHERS, subject="[users] News"), UNNAMED),
+        (page("Quillstone <a@fuse.net>", RECEIPT + " It goes on about cakes and kites." * 40, OTHERS), UNNAMED),
+        (page("Ann <ann@fuse.net>", PERSONAL, OTHERS), 0.0),
+        (page("Ann <ann@bunny.quest>", PERSONAL), COSTS_NOTHING),
+        (page("Ann <ann@fuse.net>", PERSONAL, "http://bunny.icu/a", "http://honey.autos/b"), COSTS_NOTHING),
+        (page("Ann <ann@fuse.net>", PERSONAL, "https://ann.web.app/"), 0.0),  # a page of one's own is nothing bad
+        (page("Quillstone <a@fuse.net>", RECEIPT, "https://quill.web.app/"), UNNAMED_AWAY + COSTS_NOTHING),
+        (
+            page("Quillstone <a@quillstone.com>", RECEIPT, OWN, "https://storage.googleapis.com/q/x"),
+            NAMED + COSTS_NOTHING,
+        ),
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OWN, "https://maps.googleapis.com/q"), NAMED),
+        (page("Weebly <a@weebly.com>", RECEIPT, "https://ann.weebly.com/"), NAMED),
+    ],
+)
+def test_where_links_lead_adds_to_what_a_sender_does(email: EmailText, adds: float) -> None:
+    assert email.beside == pytest.approx(adds)
+    assert all((finding.log_odds > 0) == (finding.weight > 0) for finding in email.findings if finding.log_odds)
+
+
+def test_links_of_a_plain_text_without_headers_are_looked_at() -> None:
+    bare = normalise(f"{ALARM} https://mailbox.r2.dev/a or hxxps://sunny.xyz/b")
+    assert {f.kind for f in bare.findings if f.log_odds} == {"cheap-domain", "hosted-page"}
+    assert bare.beside == pytest.approx(2 * COSTS_NOTHING)
+    assert normalise("See notes.zip and the end.top of it, www.sunny.org").beside == 0.0  # words are no links
+
+
+def test_the_lists_of_domains_are_of_domains() -> None:
+    assert all(ending.isalpha() and ending.islower() for ending in CHEAP)
+    assert all(domain.count(".") == 1 for domain in HOSTED | COUNTS_CLICKS)
+    assert not HOSTED & COUNTS_CLICKS
+
+
+def test_most_links_tell_where_they_lead() -> None:
+    assert elsewhere("quillstone.com", ["a.sunny.org", "b.fuse.net", "c.fuse.net"]) == "fuse.net"
+    assert elsewhere("facebookmail.com", ["www.facebook.com"]) == ""
+    assert elsewhere("pay-quillstone.com", ["quillstone.com"]) == "quillstone.com"  # who only begins like it is another
+    assert elsewhere("quillstone.com", []) == ""
