@@ -52,31 +52,40 @@ def linked_hosts(text: str, renders: Iterable[Rendered]) -> list[str]:
 
 
 def elsewhere(sender: str, hosts: Sequence[str]) -> str:
-    """The domain that most links lead to, if none leads to the domain `sender`; "" if one does, or none tells."""
-    domains = [domain for domain in map(domain_of, hosts) if domain not in COUNTS_CLICKS]
-    if not domains or any(_same(sender, domain) for domain in domains):
+    """A host of the domain that most links lead to, if none leads to the domain `sender`; "" if one does, or none
+    tells."""
+    told = {host: domain_of(host) for host in hosts if domain_of(host) not in COUNTS_CLICKS}
+    if not told or any(_same(sender, domain) for domain in told.values()):
         return ""
-    return max(domains, key=domains.count)
+    domains = [domain_of(host) for host in hosts]
+    return max(told, key=lambda host: domains.count(told[host]))
 
 
-def of_destinations(sender: str, hosts: Sequence[str], serves: bool) -> list[Finding]:
+def of_destinations(sender: str, hosts: Sequence[str], serves: bool, shown: str) -> list[Finding]:
     """What is found of where links lead.
 
     Args:
         sender: the domain it is from, "" if that is not known.
         serves: whether the mail writes as a service does.
+        shown: the text for people, in which a place is looked for.
     """
     found = []
     cheap = [domain for domain in dict.fromkeys([sender, *map(domain_of, hosts)]) if domain.rpartition(".")[2] in CHEAP]
     if cheap:
         what = "It is from" if cheap[0] == sender else "A link leads to"
         sentence = f"{what} {cheap[0][:80]}: addresses with this ending cost next to nothing, and much spam has them."
-        found.append(Finding("cheap-domain", sentence, 0.6, log_odds=COSTS_NOTHING))
+        found.append(Finding("cheap-domain", sentence, 0.6, *_place(cheap[0], shown), log_odds=COSTS_NOTHING))
     hosted = [host for host in hosts if domain_of(host) in HOSTED or host in _HOSTED_AT]
     if hosted and serves and sender != domain_of(hosted[0]):
         sentence = f"It writes as a service does, and a link leads to {hosted[0][:80]}, where anybody can put a page."
-        found.append(Finding("hosted-page", sentence, 0.6, log_odds=COSTS_NOTHING))
+        found.append(Finding("hosted-page", sentence, 0.6, *_place(hosted[0], shown), log_odds=COSTS_NOTHING))
     return found
+
+
+def _place(host: str, shown: str) -> tuple[int, int]:
+    """Where `shown` has `host`; (-1, -1): nowhere."""
+    found = re.search(re.escape(host), shown, re.IGNORECASE)
+    return found.span() if found else (-1, -1)
 
 
 def _same(sender: str, domain: str) -> bool:

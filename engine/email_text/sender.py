@@ -79,7 +79,7 @@ def of_sender(fields: Fields, text: str, shown: str, hosts: Sequence[str]) -> li
         found.append(Finding("look-alike-domain", f"The sender's domain is written in other letters: {sender}.", 0.6))
     text = text if len(text) <= 2 * READ else f"{text[:READ]}\n{text[-READ:]}"
     serves = len(SERVICE.intersection(_WORD.findall(text.lower()))) >= ENOUGH
-    found += of_destinations(sender, hosts, serves)
+    found += of_destinations(sender, hosts, serves, shown)
     away = elsewhere(sender, hosts) if serves and _speaks_of_nothing_else(text) else ""
     return found + _standing(fields, sender, text, shown, serves, away)
 
@@ -88,7 +88,7 @@ def _standing(fields: Fields, sender: str, text: str, shown: str, serves: bool, 
     """Whether the domain `sender` is the one that the mail speaks of, and what the server that received it says.
 
     Args:
-        away: the domain that links of a service's mail lead to instead; "" where that does not show.
+        away: a host that links of a service's mail lead to instead; "" where that does not show.
     """
     houses = {domain_of(house) for house in _ADDRESS.findall(fields.to.lower())}
     failed = sorted(kind for kind, result in fields.authentication.items() if result in _FAILED)
