@@ -72,7 +72,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("blocks = 3", "blocks = 1"),
         ("_tokens = 4096", "_tokens = 512"),
         ("adam_lr = 0.0008", "adam_lr = 0.003"),
-        ("epochs = 1.0", "epochs = 0.05"),
+        ("epochs = 1.0", "epochs = 0.025"),
     ):
         assert old in text
         text = text.replace(old, new)

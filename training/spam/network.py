@@ -30,7 +30,7 @@ HELD = 0  # the fold that no network learns
 LEARNED = ("plain", "accent", "passage", "disguised")  # kinds of rows of mail
 # English and mail by hand for one row of mail, where that is of one corpus and where it is of several.
 BESIDE_ONE, BESIDE_SEVERAL = 0.2, 0.7
-READ, READ_MORE = 14_000, 12_000  # rows that are read, again and again if need be; and so many more for each corpus
+READ, READ_MORE = 28_000, 24_000  # rows that are read, again and again if need be; and so many more for each corpus
 LABELS = ("not spam", "spam")
 
 
