@@ -101,11 +101,11 @@ def stack(
             "thresholds": thresholds(probabilities[~seen.spam], _honest_sources(seen)),
         }
         facts = {
+            **(figures or {}),
             "mails": int(plain.sum()),
             "texts": len(rows.texts),
             "held_out": asdict(measures),
             "alone": {name: asdict(each) for name, each in alone.items()},
-            **(figures or {}),
         }
         publish(network, out, config, facts)
     every, classical = rows.take(hashed.places[plain]), _probabilities(hashed.margins[plain])
