@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qs, urlsplit
 
 from engine.email_text.finding import Finding
 from engine.email_text.html_text import Rendered
@@ -34,12 +35,14 @@ _HOSTED_AT = (
     "storage.cloud.google.com",
     "sites.google.com",
 )
-# Who counts clicks for others: to lead there says nothing of where a mail leads.
-_COUNTS_CLICKS = """
-    awstrack.me cmail19.com cmail20.com exct.net hubspotlinks.com list-manage.com mailchi.mp mailchimp.com mailgun.org
-    mandrillapp.com mjt.lu rs6.net sendgrid.net sendibm1.com sparkpostmail.com
+# Who passes people on, counting clicks or checking links: to lead there says nothing of where a mail leads.
+_PASSES_ON = """
+    awstrack.me beehiiv.com benchurl.com cmail19.com cmail20.com convertkit-mail2.com createsend1.com cudasvc.com
+    customeriomail.com e2ma.net emlnk.com exct.net hubspotlinks.com intercom-mail.com kit-mail3.com klclick.com
+    klclick1.com list-manage.com mailchi.mp mailchimp.com mailgun.org mandrillapp.com mimecast.com mjt.lu outlook.com
+    proofpoint.com pstmrk.it rs6.net sendgrid.net sendibm1.com sparkpostmail.com urldefense.com
 """
-CHEAP, HOSTED, COUNTS_CLICKS = frozenset(_CHEAP.split()), frozenset(_HOSTED.split()), frozenset(_COUNTS_CLICKS.split())
+CHEAP, HOSTED, PASSES_ON = frozenset(_CHEAP.split()), frozenset(_HOSTED.split()), frozenset(_PASSES_ON.split())
 _URL = re.compile(r"(?:https?|hxxps?)://[^\s<>\"'\]|]{1,300}|(?<![\w.@/-])www\.[^\s<>\"'\]|]{3,300}", re.IGNORECASE)
 
 
@@ -48,13 +51,25 @@ def linked_hosts(text: str, renders: Iterable[Rendered]) -> list[str]:
     targets = [link.target for rendered in renders for link in rendered.links[:MOST]]
     targets = [target for target in targets if re.match(r"\s*(?:https?|hxxps?):", target, re.IGNORECASE)]
     targets += [match[0] for _, match in zip(range(MOST), _URL.finditer(text), strict=False)]
-    return [host for host in map(host_of, targets) if "." in host]
+    return [host for host in map(host_of, map(passed_on, targets)) if "." in host]
+
+
+def passed_on(url: str) -> str:
+    """Where `url` ends, if a mailbox's own check of links stands before it and tells; else `url`."""
+    host = host_of(url)
+    if not (host.endswith(".safelinks.protection.outlook.com") or host in ("www.google.com", "google.com")):
+        return url
+    try:
+        fields = parse_qs(urlsplit(url).query)
+    except ValueError:  # what is no URL, or has too many fields
+        return url
+    return next((fields[name][0] for name in ("url", "q") if fields.get(name, [""])[0].startswith("http")), url)
 
 
 def elsewhere(sender: str, hosts: Sequence[str]) -> str:
     """A host of the domain that most links lead to, if none leads to the domain `sender`; "" if one does, or none
     tells."""
-    told = {host: domain_of(host) for host in hosts if domain_of(host) not in COUNTS_CLICKS}
+    told = {host: domain_of(host) for host in hosts if domain_of(host) not in PASSES_ON}
     if not told or any(_same(sender, domain) for domain in told.values()):
         return ""
     domains = [domain_of(host) for host in hosts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.email_text.destinations import CHEAP, COSTS_NOTHING, COUNTS_CLICKS, HOSTED, elsewhere
+from engine.email_text.destinations import CHEAP, COSTS_NOTHING, HOSTED, PASSES_ON, elsewhere, passed_on
 from engine.email_text.findings import LEAST, MOST, beside
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sender import CONFIRMED, NAMED, NAMED_AWAY, POSES, REFUTED, UNNAMED, UNNAMED_AWAY, names
@@ -140,8 +140,26 @@ def test_links_of_a_plain_text_without_headers_are_looked_at() -> None:
 
 def test_the_lists_of_domains_are_of_domains() -> None:
     assert all(ending.isalpha() and ending.islower() for ending in CHEAP)
-    assert all(domain.count(".") == 1 for domain in HOSTED | COUNTS_CLICKS)
-    assert not HOSTED & COUNTS_CLICKS
+    assert all(domain.count(".") == 1 for domain in HOSTED | PASSES_ON)
+    assert not HOSTED & PASSES_ON
+
+
+SAFE = "https://eur03.safelinks.protection.outlook.com/?url=https%3A%2F%2F{}%2Fa%3Fb%3D1&data=05%7C02&reserved=0"
+
+
+def test_what_a_mailbox_puts_before_links_is_looked_through() -> None:
+    assert passed_on(SAFE.format("click.quillstone.com")) == "https://click.quillstone.com/a?b=1"
+    assert passed_on("https://www.google.com/url?q=http://sunny.xyz/&sa=D") == "http://sunny.xyz/"
+    for other in (
+        "https://www.google.com/search?q=cats",
+        "https://sunny.org/?url=https://quillstone.com",
+        "http://[::1",
+    ):
+        assert passed_on(other) == other
+    assert page("Quillstone <a@quillstone.com>", RECEIPT, SAFE.format("quillstone.com")).beside == pytest.approx(NAMED)
+    assert page("Quillstone <a@fuse.net>", RECEIPT, SAFE.format("sunny.org")).beside == pytest.approx(UNNAMED_AWAY)
+    hidden = "https://urldefense.com/v3/__https://sunny.org__;!!abc"  # may lead anywhere
+    assert page("Quillstone <a@fuse.net>", RECEIPT, hidden).beside == pytest.approx(UNNAMED)
 
 
 def test_most_links_tell_where_they_lead() -> None:
