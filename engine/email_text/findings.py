@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from engine.email_text.destinations import linked_hosts
+from engine.email_text.destinations import PASSES_ON, linked_hosts, passed_on
 from engine.email_text.finding import Finding
 from engine.email_text.html_text import Link, Rendered
 from engine.email_text.letters import UNSEEN, Spot
@@ -153,16 +153,20 @@ def _of_links(shown: str, body: int, end: int, rendered: Rendered) -> list[Findi
 
 
 def _of_link(link: Link) -> list[tuple[str, str, float]]:
-    host = host_of(link.target)
+    target = passed_on(link.target)
+    host = host_of(target)
     found = []
     named = IN_WORDS.search(link.text) if "@" not in link.text else None
     if named and host and domain_of(named[1].lower().removeprefix("www.")) != domain_of(host):
-        found.append(("link-mismatch", f"A link says {named[1]} but leads to {host[:80]}.", 0.9))
+        if domain_of(host) in PASSES_ON:  # newsletters count clicks, mailboxes check links
+            found.append(("link-through", f"A link says {named[1]} and goes through {host[:80]}.", 0.2))
+        else:
+            found.append(("link-mismatch", f"A link says {named[1]} but leads to {host[:80]}.", 0.9))
     if re.fullmatch(r"[\d.]+", host):
         found.append(("link-in-figures", f"A link leads to a bare number, {host}.", 0.6))
     if "xn--" in host or not host.isascii():
         found.append(("look-alike-domain", f"A link leads to a domain in other letters: {host[:80]}.", 0.7))
-    if "@" in link.target.partition("://")[2].partition("/")[0]:
+    if "@" in target.partition("://")[2].partition("/")[0]:
         found.append(("link-with-name", f"A link hides where it leads behind an @: {host[:80]}.", 0.8))
     if domain_of(host) in SHORTENERS:
         found.append(("short-link", f"A link goes through {host}, so that its target cannot be seen.", 0.3))

@@ -162,6 +162,22 @@ def test_what_a_mailbox_puts_before_links_is_looked_through() -> None:
     assert page("Quillstone <a@fuse.net>", RECEIPT, hidden).beside == pytest.approx(UNNAMED)
 
 
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("https://www.quillstone.com/a", ""),
+        (SAFE.format("www.quillstone.com"), ""),
+        (SAFE.format("sunny.org"), "link-mismatch"),
+        ("https://sunny.org/quillstone.com", "link-mismatch"),
+        ("https://shop.us1.list-manage.com/track?u=1", "link-through"),
+    ],
+)
+def test_a_link_that_says_another_address_is_told_unless_it_only_passes_through(target: str, kind: str) -> None:
+    head = "From: Quillstone <a@quillstone.com>\nSubject: News\nContent-Type: text/html\n\n"
+    email = normalise(f'{head}<p>The new books: <a href="{target}">www.quillstone.com</a></p>')
+    assert {f.kind for f in email.findings if f.kind.startswith("link-")} == ({kind} if kind else set())
+
+
 def test_most_links_tell_where_they_lead() -> None:
     assert elsewhere("quillstone.com", ["a.sunny.org", "b.fuse.net", "c.fuse.net"]) == "b.fuse.net"
     assert elsewhere("facebookmail.com", ["www.facebook.com"]) == ""
