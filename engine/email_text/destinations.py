@@ -15,7 +15,8 @@ from engine.email_text.finding import Finding
 from engine.email_text.html_text import Rendered
 from engine.email_text.tokens import domain_of, host_of
 
-COSTS_NOTHING = 1.2  # log-odds: measured on 19 spams and one honest mail of 298 (training/LOG.md, 2026-12-01)
+# Log-odds. Of 298 mails 14 had such an ending and 12 such a page, all of them spam (training/LOG.md, 2026-12-01).
+COSTS_NOTHING = 1.2
 MOST = 500  # links that are looked at
 SHORTEST = 5  # letters of a name that may stand for a longer one: facebook for facebookmail
 _CHEAP = """
