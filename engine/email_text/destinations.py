@@ -67,11 +67,16 @@ def passed_on(url: str) -> str:
     return next((fields[name][0] for name in ("url", "q") if fields.get(name, [""])[0].startswith("http")), url)
 
 
+def leads_to(sender: str, hosts: Sequence[str]) -> bool:
+    """Whether one of `hosts` is of who writes from the domain `sender`."""
+    return bool(sender) and any(_same(sender, domain_of(host)) for host in hosts)
+
+
 def elsewhere(sender: str, hosts: Sequence[str]) -> str:
     """A host of the domain that most links lead to, if none leads to the domain `sender`; "" if one does, or none
     tells."""
     told = {host: domain_of(host) for host in hosts if domain_of(host) not in PASSES_ON}
-    if not told or any(_same(sender, domain) for domain in told.values()):
+    if not told or leads_to(sender, list(told)):
         return ""
     domains = [domain_of(host) for host in hosts]
     return max(told, key=lambda host: domains.count(told[host]))

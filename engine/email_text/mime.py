@@ -31,6 +31,9 @@ _KNOWN = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _AUTH = re.compile(r"\b(spf|dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"\bdkim\s*=\s*pass\b[^;]{0,300}?\bheader\.[di]\s*=\s*@?([\w.-]{1,200})", re.IGNORECASE
+)  # RFC 8601
 _ARMOUR = re.compile(r"-----BEGIN PGP MESSAGE-----.*?(?:-----END PGP MESSAGE-----|\Z)", re.DOTALL)
 _BASE64_LINES = re.compile(rb"(?:^[A-Za-z0-9+/=]{40,}\r?\n?)+", re.MULTILINE)
 
@@ -54,6 +57,7 @@ class Fields:
     subject: str = ""
     date: str = ""
     authentication: dict[str, str] = field(default_factory=dict)  # spf, dkim, dmarc → pass, fail, softfail, none, …
+    signed_by: tuple[str, ...] = ()  # hosts whose signatures (DKIM) the server that received it found right
 
 
 @dataclass
@@ -187,6 +191,7 @@ def _fields(message: EmailMessage) -> Fields:
         subject=_text_of(message, "subject"),
         date=_text_of(message, "date")[:100],
         authentication=authentication,
+        signed_by=tuple(host.lower() for host in _SIGNED.findall(results[:4000])),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from engine.email_text.destinations import elsewhere, of_destinations
+from engine.email_text.destinations import elsewhere, leads_to, of_destinations
 from engine.email_text.finding import Finding
 from engine.email_text.mime import Fields
 from engine.email_text.tokens import IN_WORDS, domain_of
@@ -20,6 +20,9 @@ from engine.email_text.tokens import IN_WORDS, domain_of
 # Log-odds. Of what writes as a service does: its sender's domain is named, also confirmed by the server that received
 # it, not named, refuted by that server. Of any mail: its sender's name is the recipient's own domain.
 NAMED, CONFIRMED, UNNAMED, REFUTED, POSES = -1.1, -0.5, 0.4, 1.0, 1.5
+# Of what does not (newsletters, offers, notes): its sender is named, linked to and confirmed. Without that server's
+# word nothing follows: advertisers named themselves and linked to themselves in 2002, and pretenders can.
+OWN_WORD = -1.5
 # The same where no link leads to the sender: it is named by others' leave, or nothing in it is the sender's.
 NAMED_AWAY, UNNAMED_AWAY = -0.5, 1.5
 ENOUGH = 3  # different words of SERVICE that make a mail write as a service does
@@ -80,8 +83,24 @@ def of_sender(fields: Fields, text: str, shown: str, hosts: Sequence[str]) -> li
     text = text if len(text) <= 2 * READ else f"{text[:READ]}\n{text[-READ:]}"
     serves = len(SERVICE.intersection(_WORD.findall(text.lower()))) >= ENOUGH
     found += of_destinations(sender, hosts, serves, shown)
+    if (
+        not serves
+        and leads_to(sender, hosts)
+        and confirmed(fields, sender)
+        and names(f"{fields.from_name} {text}", sender)
+    ):
+        sentence = f"It names what it is from, {sender}, links there, and the server that received it confirmed that."
+        found.append(Finding("own-word", sentence, OWN_WORD / 2, log_odds=OWN_WORD))
     away = elsewhere(sender, hosts) if serves and _speaks_of_nothing_else(text) else ""
     return found + _standing(fields, sender, text, shown, serves, away)
+
+
+def confirmed(fields: Fields, sender: str) -> bool:
+    """Whether the server that received a mail says that it is of the domain `sender`: by DMARC (RFC 7489), or where it
+    has no word on that, by a signature of that domain."""
+    if "dmarc" in fields.authentication:
+        return fields.authentication["dmarc"] == "pass"
+    return any(domain_of(host) == sender for host in fields.signed_by)
 
 
 def _standing(fields: Fields, sender: str, text: str, shown: str, serves: bool, away: str) -> list[Finding]:
@@ -114,7 +133,7 @@ def _standing(fields: Fields, sender: str, text: str, shown: str, serves: bool, 
             sentence, counts = f"{sentence[:-1]}; its links lead to {away[:80]}.", UNNAMED_AWAY
         found.append(Finding("unnamed-sender", sentence, 0.3 if counts == UNNAMED else 0.7, log_odds=counts))
     elif not failed:
-        passed = fields.authentication.get("dmarc") == "pass"  # RFC 7489
+        passed = confirmed(fields, sender)
         seal = ", which the server that received it confirmed" if passed else ""
         counts = (NAMED_AWAY if away else NAMED) + (CONFIRMED if passed else 0.0)
         lead = f"; no link leads there, but to {away[:80]}" if away else ""

@@ -7,12 +7,24 @@ import pytest
 from engine.email_text.destinations import CHEAP, COSTS_NOTHING, HOSTED, PASSES_ON, elsewhere, passed_on
 from engine.email_text.findings import LEAST, MOST, beside
 from engine.email_text.normalise import EmailText, normalise
-from engine.email_text.sender import CONFIRMED, NAMED, NAMED_AWAY, POSES, REFUTED, UNNAMED, UNNAMED_AWAY, names
+from engine.email_text.sender import (
+    CONFIRMED,
+    NAMED,
+    NAMED_AWAY,
+    OWN_WORD,
+    POSES,
+    REFUTED,
+    UNNAMED,
+    UNNAMED_AWAY,
+    names,
+)
 
 RECEIPT = "Thank you for your order with Quillstone. Invoice 4471: total 24.90, paid by card. Your parcel has shipped."
 ALARM = "Your mailbox password expires today. Please verify your account to avoid suspension."
+OFFER = "Last chance! Thirty percent off every kettle at Quillstone this weekend."
 PERSONAL = "Shall we meet at the station? I have the tickets and Ann brings the cake."
 PASSED, FAILED = "mx.homestead.org; spf=pass; dkim=pass; dmarc=pass", "mx.homestead.org; spf=pass; dmarc=fail"
+SIGNED = "mx.homestead.org; dkim=pass (2048-bit key) header.d=quillstone.com header.s=k1; spf=none"
 
 
 def mail(sender: str, text: str, checked: str = "", to: str = "jo@homestead.org") -> EmailText:
@@ -122,6 +134,14 @@ OWN, OTHERS = "https://click.quillstone.com/?a=1", "https://sunny-valley.org/log
             NAMED + COSTS_NOTHING,
         ),
         (page("Quillstone <a@quillstone.com>", RECEIPT, OWN, "https://maps.googleapis.com/q"), NAMED),
+        (page("Quillstone <a@quillstone.com>", OFFER, OWN, checked=PASSED), OWN_WORD),
+        (page("Quillstone <a@mail.quillstone.com>", OFFER, OTHERS, OWN, checked=SIGNED), OWN_WORD),
+        (page("Quillstone <a@quillstone.com>", OFFER, OWN), 0.0),  # anybody can write that
+        (page("Quillstone <a@quillstone.com>", OFFER, OTHERS, checked=PASSED), 0.0),
+        (page("Quillstone <a@sunny-valley.org>", OFFER, OTHERS, checked=PASSED), 0.0),  # a spammer's domain passes, too
+        (page("Quillstone <a@quillstone.com>", OFFER, OWN, checked=SIGNED.replace("quillstone", "fuse")), 0.0),
+        (page("Quillstone <a@quillstone.com>", OFFER, OWN, checked=f"{SIGNED}; dmarc=fail"), 0.0),
+        (page("Quillstone <a@quillstone.com>", RECEIPT, OWN, checked=SIGNED), NAMED + CONFIRMED),
         (page("Weebly <a@weebly.com>", RECEIPT, "https://ann.weebly.com/"), NAMED),
     ],
 )
