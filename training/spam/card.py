@@ -75,15 +75,16 @@ list that was written by hand. It ships by itself, too, as `homespun-spam-classi
 
 Trained on {mails:,} mails of SpamAssassin's public corpus, Enron-Spam and the SMS Spam Collection, on 3,000 pieces of
 ordinary English (blogs and conversations) and 600 headlines with a link, made of the same, as honest text, and on mails
-and messages that were written by hand for this: 3,997 kinds, spam and honest ones, of 1996 to 2026 and of many trades,
+and messages that were written by hand for this: 4,479 kinds, spam and honest ones, of 1996 to 2026 and of many trades,
 up to 8 variants of each (block by block, by the language models that help to build homespun: none is a real mail).
-1,809 of these kinds stand in pairs, spam beside the honest mail that is most like it (services' receipts, alerts and
-bookings, and who pretends to be a service), and count threefold. In {texts:,} texts: each as it is, with another accent
-(case, spacing, quoting, cutting, with and without a subject), in part, and the spam disguised as spammers do. What is
-calibrated takes three mails in five for honest, whatever the share was in training. How sure the scorer is comes from
-that fifth, and from what is said of each corpus by strangers to it: a hashed scorer without it, and a network that
-learned no corpus, only mail by hand. *Caught* is the share of spam above the threshold that at most 0.1 % of the honest
-mail reaches (0.1 % false alarms); *ECE* is the calibration error over 15 bins.
+2,291 of these kinds stand in pairs, spam beside the honest mail that is most like it (services' receipts, alerts and
+bookings, newsletters and offers that were signed up for, and who pretends to be any of them), and count threefold. In
+{texts:,} texts: each as it is, with another accent (case, spacing, quoting, cutting, with and without a subject), in
+part, and the spam disguised as spammers do. What is calibrated takes three mails in five for honest, whatever the share
+was in training. How sure the scorer is comes from that fifth, and from what is said of each corpus by strangers to it:
+a hashed scorer without it, and a network that learned no corpus, only mail by hand. *Caught* is the share of spam above
+the threshold that at most 0.1 % of the honest mail reaches (0.1 % false alarms); *ECE* is the calibration error over 15
+bins.
 
 {held[spam]:,} spam and {held[ham]:,} honest texts that neither part had seen (a fifth of all, which the network never
 learns; the hashed scorer was fitted without them for this):
@@ -100,11 +101,11 @@ On the splits of `python -m training spam-table`. On each a scorer is trained on
 
 {memory}## What it cannot do
 
-The corpora's mail is from 2001 to 2006, and nearly all is in English. On mail of other years, people and languages it
-is less sure and more often wrong than these numbers say; what it is wrong about can be corrected and learned from. The
-network reads the first 64 tokens of a mail, the other scorer up to 8,000 characters. Both judge the text; whose a mail
-is, and what it carries, is told beside the verdict as findings, a few of which add to its log-odds
-(engine/email_text/sender.py). All numbers above are of texts alone.
+The corpora's mail is from 2001 to 2006, and nearly all is in English; 128 kinds by hand are in eleven other languages.
+On mail of other years, people and languages it is less sure and more often wrong than these numbers say; what it is
+wrong about can be corrected and learned from. The network reads the first 64 tokens of a mail, the other scorer up to
+8,000 characters. Both judge the text; whose a mail is, and what it carries, is told beside the verdict as findings, a
+few of which add to its log-odds (engine/email_text/sender.py). All numbers above are of texts alone.
 
 ## Made by
 
