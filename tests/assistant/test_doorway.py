@@ -21,6 +21,31 @@ from tests.assistant.terminal import READY, Terminal
 TRUE_COLOUR = {"COLORTERM": "truecolor", "NO_COLOR": ""}
 
 
+HELD = """
+import sys, time
+from pathlib import Path
+
+class Held:
+    def find_spec(self, name, *_):
+        while name == "assistant.app" and not Path(__file__).with_name("go").exists():
+            time.sleep(0.01)
+
+sys.meta_path.insert(0, Held())
+"""
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH: with it the window is not imported before there is a file `go` in it.
+
+    However late a busy machine lets the test look, it finds the doorway still open.
+    """
+    folder = tmp_path / "held"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HELD)
+    return folder
+
+
 def attributes(terminal: Terminal) -> list[object]:
     return termios.tcgetattr(terminal._master)
 
@@ -71,13 +96,14 @@ def test_it_has_the_colours_of_the_theme(tmp_path: Path, monkeypatch: pytest.Mon
     assert "48;2" not in doorway.outline(80, 24, doorway._read(looks))
 
 
-def test_keys_are_not_echoed_and_the_terminal_is_left_as_it_was(data: Path) -> None:
-    with Terminal(data, **TRUE_COLOUR) as it:
+def test_keys_are_not_echoed_and_the_terminal_is_left_as_it_was(data: Path, held: Path) -> None:
+    with Terminal(data, PYTHONPATH=str(held), **TRUE_COLOUR) as it:
         before = attributes(it)
         it.shows("opening …")
         assert READY not in it.raw, "the outline comes before the window"
         outline = [row.find("─") for row in it.text.splitlines()]
         it.type("tea, please")
+        (held / "go").touch()
         it.shows("tea, please")
         assert READY in it.raw, "only the window shows what is typed"
         it.begin()
@@ -120,8 +146,8 @@ def test_what_is_wrong_is_said_where_it_stays(data: Path) -> None:
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_doorway_ends_it(data: Path, how: signal.Signals, status: int) -> None:
-    with Terminal(data) as it:
+def test_a_signal_in_the_doorway_ends_it(data: Path, held: Path, how: signal.Signals, status: int) -> None:
+    with Terminal(data, PYTHONPATH=str(held)) as it:
         before = attributes(it)
         it.shows("opening …")
         it.process.send_signal(how)
