@@ -186,6 +186,8 @@ def test_a_network_learns_mail_but_for_one_fold_and_is_kept(prepared: Path, reci
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert tuned(rows, tmp_path / "network", recipe) == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before, "one that is there is taken"
+    other = tuned(rows, tmp_path / "other", recipe, seed=1)
+    assert np.abs(says(other, held.texts) - says(folder, held.texts)).max() > 0.01, "another seed, another network"
 
 
 def test_how_much_lies_beside_mail_depends_on_its_corpora() -> None:

@@ -36,6 +36,7 @@ LABELS = ("not spam", "spam")
 
 def tuned(rows: Rows, folder: Path, recipe: Path = RECIPE, seed: int = 0) -> Path:
     """The folder of a network that has learned `rows` but for fold HELD; one that is in `folder` already is taken.
+    Another `seed` gives another one: other first weights, another order, other rows beside mail.
 
     Raises:
         TrainingError: there are rows of one label only, or too few.
@@ -52,7 +53,7 @@ def tuned(rows: Rows, folder: Path, recipe: Path = RECIPE, seed: int = 0) -> Pat
     _write(rows.take(held), folder / "valid.jsonl")
     read = load_recipe(recipe)
     epochs = read.classify.epochs * (READ + READ_MORE * max(len(corpora_of(rows)), 1)) / len(taken)
-    read = replace(read, classify=replace(read.classify, epochs=epochs))
+    read = replace(read, classify=replace(read.classify, epochs=epochs, seed=read.classify.seed + seed))
     if not classify(Job(read, folder / "run", folder, torch.device("cpu"))):
         raise TrainingError(f"The network in {folder} was stopped before it had learned all.")
     return made

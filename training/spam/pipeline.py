@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +19,20 @@ ACCENTS, DISGUISED, SEED = 1, 1.0, 1
 class Stacked:
     """The scorer of `examples`, made as the card says and kept in `folder`; one that is there already is opened."""
 
-    def __init__(self, examples: Sequence[Example], folder: Path) -> None:
-        """Raises TrainingError when the examples do not do."""
+    def __init__(self, examples: Sequence[Example], folder: Path, seed: int = 0) -> None:
+        """`seed`: of the accents and disguises that are added, and of the networks.
+
+        Raises:
+            TrainingError: the examples do not do.
+        """
         if not (folder / "scorer" / "config.json").is_file():
             from training.spam.stacking import stack
 
             if not (folder / "data" / "report.json").is_file():
-                write_files(
-                    examples, folder / "data", split=folder.name, accents=ACCENTS, disguised=DISGUISED, seed=SEED
-                )
-            stack(folder / "data", folder / "scorer", work=folder / "network", stranger=folder.parent / "stranger")
+                more: dict[str, Any] = {"accents": ACCENTS, "disguised": DISGUISED}
+                write_files(examples, folder / "data", split=folder.name, **more, seed=SEED + seed)
+            work, stranger = folder / "network", folder.parent / "stranger"
+            stack(folder / "data", folder / "scorer", work=work, stranger=stranger, seed=seed)
         self.scorer = load_judge(folder / "scorer")
 
     def probabilities(self, examples: Sequence[Example]) -> np.ndarray:

@@ -70,6 +70,7 @@ def stack(
     work: Path | None = None,
     stranger: Path | None = None,
     recipe: Path = RECIPE,
+    seed: int = 0,
 ) -> Measures:
     """Write the scorer of the rows in `prepared` into the folder `out`; its measures on mails as they were sent that
     neither of its parts had seen.
@@ -80,19 +81,21 @@ def stack(
         stranger: the same of the network that learns no corpus, which is the same for all that have the same English
             and mail by hand.
         recipe: of the networks.
+        seed: of the networks; what is hashed knows no chance.
 
     Raises:
         ModelFolderError, TrainingError: the base model cannot be opened, or the rows cannot be read.
     """
     rows = joined(read_rows(prepared / "train.jsonl"), read_rows(prepared / "valid.jsonl"))
     with tempfile.TemporaryDirectory() as temporary:
-        network = tuned(rows, work or Path(temporary) / "network", recipe)
+        network = tuned(rows, work or Path(temporary) / "network", recipe, seed)
         hashed = fit_hashed(rows)
         plain = rows.kinds[hashed.places] == "plain"  # mail as it was sent
         fresh = plain & (rows.folds[hashed.places] == HELD)
         seen = rows.take(hashed.places[fresh])
         members = _members(says(network, seen.texts), hashed.margins[fresh])
-        mix = fit_stack((members, seen.spam), _strange(rows, hashed, stranger or Path(temporary) / "stranger", recipe))
+        unknown = _strange(rows, hashed, stranger or Path(temporary) / "stranger", recipe, seed)
+        mix = fit_stack((members, seen.spam), unknown)
         probabilities = _probabilities(members @ mix)
         measures = measure(probabilities, seen.spam)
         alone = {name: measure(_probabilities(members[:, n]), seen.spam) for n, name in enumerate((NEURAL, CLASSICAL))}
@@ -116,13 +119,13 @@ def stack(
     return measures
 
 
-def _strange(rows: Rows, hashed: Fitted, folder: Path, recipe: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+def _strange(rows: Rows, hashed: Fitted, folder: Path, recipe: Path, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """(members, spam) of each corpus of `rows` that can be left out, as strangers to it judge its mail: a hashed scorer
     that was fitted without it, and a network, kept in `folder`, that learned no corpus at all."""
     beside = rows.take(np.isin(rows.kinds, BESIDE))
     if not (beside.spam.any() and to_leave_out(rows)):
         return []
-    network, sources, found = tuned(beside, folder, recipe), np.array(rows.sources), []
+    network, sources, found = tuned(beside, folder, recipe, seed), np.array(rows.sources), []
     for source, margins in abroad(rows, hashed).items():
         sent = rows.take((sources == source) & (rows.kinds == "plain"))
         found.append((_members(says(network, sent.texts), margins), sent.spam))

@@ -32,8 +32,9 @@ from training.spam.written import by_hand
 Train = Callable[[Split], baseline.Trained]
 
 
-def trainer(scorer: str, work: Path, plain: Sequence[Example] = ()) -> Train:
-    """What trains `scorer` on a split; a folder is opened once, whatever the split. Stacked ones are kept in `work`.
+def trainer(scorer: str, work: Path, plain: Sequence[Example] = (), seed: int = 0) -> Train:
+    """What trains `scorer` on a split; a folder is opened once, whatever the split. Stacked ones are kept in `work`;
+    how much of a row is chance, another `seed` shows.
 
     Ours also learn from `plain`, ordinary English and mail written by hand.
     """
@@ -44,7 +45,7 @@ def trainer(scorer: str, work: Path, plain: Sequence[Example] = ()) -> Train:
     if scorer == "stacked":
         from training.spam.pipeline import Stacked  # torch: late
 
-        return lambda split: Stacked([*split.train, *plain], work / split.name)
+        return lambda split: Stacked([*split.train, *plain], work / split.name, seed)
     if not Path(scorer).is_dir():
         raise TrainingError(f"There is no scorer {scorer!r}: words, characters, hashed, stacked, or a model folder.")
     ready = baseline.Folder(Path(scorer))
@@ -89,10 +90,11 @@ def run(
     work: Path,
     plain: Path | None = None,
     more: Sequence[Path] = (),
+    seed: int = 0,
 ) -> None:
     """Measure scorer `name`, print each row when it is there, and write all to `out` as JSON."""
     ordinary = [example(mail) for mail in (*english(plain), *by_hand(more))] if plain else []
-    corpora, train = Corpora(data), trainer(name, work, ordinary)
+    corpora, train = Corpora(data), trainer(name, work / f"seed-{seed}" if seed else work, ordinary, seed)
     click.echo(
         f"{name}\n{'split':22s} {'accuracy':>9s} {'caught':>10s} {'ECE':>9s} {'mails/s':>10s} {'spam':>7s} {'ham':>7s}"
     )
@@ -125,6 +127,7 @@ def run(
     multiple=True,
     help="A file or folder of more mail by hand, which joins --english.",
 )
+@click.option("--seed", default=0, show_default=True, help="Of a stacked scorer; another shows what is chance.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows here as JSON, too.")
 @click.option(
     "--work",
@@ -139,13 +142,14 @@ def main(
     splits: tuple[str, ...],
     plain: Path | None,
     more: tuple[Path, ...],
+    seed: int,
     out: Path | None,
     work: Path,
 ) -> None:
     """Measure spam scorers on the splits of the corpora."""
     try:
         for scorer in scorers:
-            run(data, scorer, splits, out, work, plain, more)
+            run(data, scorer, splits, out, work, plain, more, seed)
     except (TrainingError, EngineError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
