@@ -2,11 +2,15 @@
 
 Textual's parser goes on reading escape sequences inside a paste, and passes those that it does not know on as keys: a
 pasted log with a colour or a bell in it would press Ctrl+G. So escape characters are taken out before they get there.
+And its driver ends the app at a byte that is no UTF-8, which old mail is full of: such bytes are read as Windows-1252.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import codecs
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 
 from textual._xterm_parser import XTermParser  # Textual has no public place for this
 from textual.message import Message
@@ -51,11 +55,28 @@ class PasteFilter:
         return "", text[: len(text) - kept].replace("\x1b", "")
 
 
+def as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """What stands for bytes that cannot be decoded: the characters that they are in Windows-1252, which is Latin 1 and
+    more. A handler of errors; see `codecs.register_error`."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+def _decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+    return partial(codecs.getincrementaldecoder(encoding), errors=as_windows_1252.__name__)
+
+
 def install() -> None:
     """Have every terminal's input go through a filter of its own. To be called before the app runs; twice is once."""
     feed = XTermParser.feed
     if feed.__module__ == __name__:
         return
+    codecs.register_error(as_windows_1252.__name__, as_windows_1252)
+    with suppress(ImportError):  # Windows, whose driver reads characters
+        from textual.drivers import linux_driver
+
+        linux_driver.getincrementaldecoder = _decoder  # type: ignore[attr-defined]
 
     def filtered(self: XTermParser, data: str) -> Iterable[Message]:
         if data:

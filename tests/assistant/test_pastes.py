@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from textual._xterm_parser import XTermParser
 
 from assistant.prompting import pastes
 from assistant.prompting.pastes import END, START
+from tests.assistant.terminal import Terminal
 
 EVIL = st.lists(
     st.sampled_from(["word ", "\x1b", "\x1b]0;title\x07", "\x1b[5m", "\x1b[A", START, "\x1b[20", "é", "\n", "[201~"]),
@@ -49,3 +52,16 @@ def test_keys_are_passed_on_at_once() -> None:
     parser = XTermParser()
     assert list(parser.feed("\x1b")) == []  # Textual waits for what may follow; nothing of ours holds it back
     assert [e.key for e in parser.feed("[B")] == ["down"]
+
+
+def test_bytes_of_old_mail_are_letters_and_do_not_end_the_window(data: Path) -> None:
+    """A terminal passes on what was copied, whatever its encoding was."""
+    with Terminal(data) as it:
+        it.begin()
+        for piece in (b"\x1b[200~J\xfcrgen caf\xe9 \x80 5 \xc3", b"\xbcber \x81\xff\x1b[201~"):
+            os.write(it._master, piece)
+        it.shows("Jürgen café € 5 über")
+        it.type(" and on")
+        it.shows("and on")
+        assert it.leave() == 0
+        assert b"Traceback" not in it.raw
