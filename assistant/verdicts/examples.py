@@ -48,7 +48,7 @@ def read_examples(path: Path) -> list[Example]:
             )
             if text == label:
                 text, label = columns
-        words, name = printable(str(row[text] or "")).strip()[:LONGEST], clean_label(str(row[label] or ""))
+        words, name = printable(_told(row[text])).strip()[:LONGEST], clean_label(_told(row[label]))
         if words and name:
             found.setdefault(words, name)
         if len(found) >= MOST_ROWS:
@@ -56,6 +56,11 @@ def read_examples(path: Path) -> list[Example]:
     examples = [Example(words, name) for words, name in found.items()]
     check_labels(labels_of(examples), str(path))
     return examples
+
+
+def _told(value: Any) -> str:
+    """A cell's text; 0 and false are labels, too."""
+    return "" if value is None else str(value)
 
 
 def clean_label(text: str) -> str:
@@ -108,11 +113,17 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     ending = path.suffix.lower()
     if ending in (".csv", ".tsv"):
-        yield from _separated(text, "," if ending == ".csv" else "\t", path)
+        yield from _separated(text, _separator(text) if ending == ".csv" else "\t", path)
     elif ending in (".jsonl", ".json"):
         yield from _json(text, path)
     else:
         raise UsageError(f"{path} is neither .csv, .tsv, .jsonl nor .json.")
+
+
+def _separator(text: str) -> str:
+    """What stands between the columns: what the head has most of. Spreadsheets write semicolons in half of Europe."""
+    head = text.lstrip("\n").partition("\n")[0]
+    return max(",;\t", key=head.count)
 
 
 def _separated(text: str, separator: str, path: Path) -> Iterator[dict[str, Any]]:
@@ -128,7 +139,7 @@ def _json(text: str, path: Path) -> Iterator[dict[str, Any]]:
     if text.lstrip().startswith("["):
         numbered = [(1, text)]
     else:
-        numbered = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        numbered = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in numbered:
         try:
             data = json.loads(line)

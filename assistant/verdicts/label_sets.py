@@ -45,6 +45,11 @@ class LabelSet:
         return f"few-shot, {count} example{'s' * (count != 1)}" if count else "zero-shot"
 
 
+def name_of(text: str) -> str:
+    """What of `text` can be a set's name; "" where nothing can."""
+    return re.sub(r"^[\W_]+|[^\w .-]", "", text)[:40].strip()
+
+
 def held_out(model: Path) -> tuple[int, float | None]:
     """How many examples the classifier in folder `model` was measured on, and the share that it labelled right; None
     where its own record does not say."""
@@ -93,7 +98,10 @@ class LabelSets:
         """
         name = name.strip()
         if not NAME.fullmatch(name) or name == "spam":
-            raise UsageError("A name begins with a letter or figure, has at most 40 of them, and is not “spam”.")
+            raise UsageError(
+                "A name begins with a letter or figure and has only these, spaces, points, - and _, 40 at most; and it "
+                "is not “spam”."
+            )
         if (self.folder / name).exists():
             raise UsageError(f"There is a classifier called {name} already. Choose another name.")
         labels = list(dict.fromkeys([*map(clean_label, labels), *labels_of(examples)]))
@@ -120,6 +128,18 @@ class LabelSets:
         self._write(grown)
         return grown
 
+    def withdraw(self, made: LabelSet, example: Example) -> LabelSet:
+        """`made` without `example`: a correction that is taken back.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        left = tuple(old for old in made.examples if old != example)
+        shrunk = LabelSet(made.name, made.folder, made.labels, left, made.model)
+        if len(left) < len(made.examples):
+            self._write(shrunk)
+        return shrunk
+
     def remove(self, made: LabelSet) -> None:
         """Delete a set that was made here, its examples and its model.
 
@@ -133,8 +153,8 @@ class LabelSets:
     def _read(self, name: str, folder: Path) -> LabelSet:
         try:
             labels = tuple(str(label) for label in read_json(folder / "labels.json")["labels"])
-            lines = (folder / "examples.jsonl").read_text(encoding="utf-8").splitlines()
-            examples = tuple(Example(**json.loads(line)) for line in lines)
+            lines = (folder / "examples.jsonl").read_text(encoding="utf-8").split("\n")
+            examples = tuple(Example(**json.loads(line)) for line in lines if line)
         except (ModelFolderError, OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"The classifier {name} is damaged ({error}). Its folder is {folder}.") from None
         model = folder / "model"

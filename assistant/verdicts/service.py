@@ -94,7 +94,7 @@ class VerdictService:
         return self.store.begin_verdict(task, values, facts(email, item.note)), email
 
     async def judge(self, verdict: int, email: EmailText) -> None:
-        """Have the engine judge a kept mail, and keep what it says; of a failure, why.
+        """Have the engine judge a kept mail, and keep what it says; of a failure, why, unless it was judged before.
 
         Raises:
             EngineError, WorkerDied: it could not.
@@ -108,7 +108,8 @@ class VerdictService:
                 self._spam(email) if kept.task == SPAM_TASK else self._label(email, kept.task)
             )
         except (EngineError, AssistantError) as error:
-            self.store.finish_verdict(verdict, "", 0.0, {**kept.details, "error": str(error)})
+            if not kept.answer:  # what was said of it before is worth more than why it could not be said again
+                self.store.finish_verdict(verdict, "", 0.0, {**kept.details, "error": str(error)})
             raise
         self.store.finish_verdict(verdict, answer, probability, {**_without(kept.details), **found})
 
@@ -157,16 +158,20 @@ class VerdictService:
         return found.label, found.probability, {**details, "label_notes": list(found.notes)}
 
     def correct(self, kept: Kept, label: str) -> None:
-        """Keep what a person says it is; for labels other than spam it becomes one more example.
+        """Keep what a person says it is, "" for nothing; for labels other than spam it becomes one more example, or
+        is one no more.
 
         Raises:
             StorageError: it could not be written down.
         """
         self.store.label_verdict(kept.id, label)
-        if label and kept.task != SPAM_TASK:
+        if kept.task != SPAM_TASK:
             with suppress(UsageError):  # a model from elsewhere has no examples
-                example = Example(kept.shown[kept.details.get("offset", 0) :].strip(), label)
-                self.sets.add(self.sets.read(kept.task), example)
+                chosen, text = self.sets.read(kept.task), kept.shown[kept.details.get("offset", 0) :].strip()
+                if label:
+                    self.sets.add(chosen, Example(text, label))
+                else:
+                    self.sets.withdraw(chosen, Example(text, kept.label))
 
     async def _ask(
         self, email: EmailText, scorer: str, rate: float, *, evidence: bool

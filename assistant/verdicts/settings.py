@@ -143,6 +143,11 @@ def read_rate(text: str) -> float:
     return rate
 
 
+def written_rate(rate: float) -> str:
+    """A rate of false alarms as one types it, in per cent: 0.0015 → "0.15 %"."""
+    return f"{100 * rate:.6f}".rstrip("0").rstrip(".") + " %"
+
+
 def per_cent(share: float) -> str:
     """0.001 → "0.1 %"; 0.99995 → "99.99 %": what is not certain is never shown as 100 %."""
     value = 100 * share

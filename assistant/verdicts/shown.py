@@ -10,7 +10,7 @@ from textual.content import Content
 from assistant.storage.verdicts import SPAM_TASK, Kept, Listed
 from assistant.text import ago
 from assistant.verdicts.findings import together
-from assistant.verdicts.settings import per_cent
+from assistant.verdicts.settings import per_cent, written_rate
 
 HEAD_SHOWN, TAIL_SHOWN = 8000, 2600  # characters of a long mail; a little more than the classifier reads
 MOST_FINDINGS, MOST_PASSAGES = 14, 8
@@ -51,7 +51,7 @@ def under_the_bar(kept: Kept) -> Content:
     details = kept.details
     lines = []
     if "threshold" in details:
-        rate = per_cent(details["false_alarms"])
+        rate = written_rate(details["false_alarms"])
         lines.append(f"┃ spam from {per_cent(details['threshold'])} on, for at most {rate} false alarms")
     if "scorer" in details:
         by = f"by {details['scorer']} ({details['kind']})"

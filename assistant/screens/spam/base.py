@@ -14,7 +14,7 @@ from assistant.screens.keyed import Keyed
 from assistant.screens.keys import spelt
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts.service import VerdictService
-from assistant.verdicts.settings import per_cent
+from assistant.verdicts.settings import written_rate
 from assistant.widgets.verdict_view import QUESTION, VerdictView
 from engine.email_text.sources import Item
 
@@ -46,7 +46,7 @@ class SpamBase(Keyed[None]):
         if not self.is_attached:
             return  # closed, while something was being done for it
         self._state = self._state if state is None else state
-        rate = f"at most {per_cent(self._service.settings.rate)} false alarms ({spelt(self, 'spam-rate')})"
+        rate = f"at most {written_rate(self._service.settings.rate)} false alarms ({spelt(self, 'spam-rate')})"
         asked = rate if self.asked == SPAM_TASK else f"asked: {self.asked} ({spelt(self, 'spam-labels')})"
         parts = [self._state, self._retraining.line(), self._service.tuning.line, asked]
         self.query_one("#status", Static).update("  ·  ".join(part for part in parts if part))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from textual import work
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, UsageError
 from assistant.screens.dialogs import ChoiceScreen, ConfirmScreen, LineScreen
 from assistant.screens.path import PathScreen
 from assistant.screens.spam.base import SpamBase
 from assistant.storage.verdicts import SPAM_TASK
 from assistant.verdicts.examples import Example, labels_of, read_examples, read_labels
-from assistant.verdicts.label_sets import LabelSet
+from assistant.verdicts.label_sets import LabelSet, name_of
 
 TYPED, FROM_FILE = "New: labels that I type", "New: from a table of examples (.csv, .jsonl)"
 TRAIN, REMOVE = "Fine-tune it on its examples", "Remove it"
@@ -65,12 +65,18 @@ class OnLabels(SpamBase):
             if path is None:
                 return
             file = Path(os.path.expanduser(path))
-            examples, name = read_examples(file), file.stem[:40]
+            examples, name = read_examples(file), name_of(file.stem)
             labels = labels_of(examples)
         said = f"{len(labels)} labels, {len(examples)} examples. A name for them:"
-        if (given := await self.app.push_screen_wait(LineScreen(said, name, 40))) is None:
-            return
-        made = self._service.sets.create(given, labels, examples)
+        made: LabelSet | None = None
+        while made is None:
+            if (given := await self.app.push_screen_wait(LineScreen(said, name, 40))) is None:
+                return
+            try:
+                made = self._service.sets.create(given, labels, examples)
+            except UsageError as error:  # the name; what was typed before it is not lost
+                self.notify(str(error), severity="warning", timeout=12)
+                name = given
         self._ask_for(made.name)
         if made.can_learn:
             await self._offer(made)

@@ -10,7 +10,7 @@ from assistant.screens.dialogs import ConfirmScreen, LineScreen
 from assistant.screens.spam.base import SpamBase
 from assistant.screens.spam.retrain import RetrainScreen
 from assistant.storage.verdicts import SPAM_TASK
-from assistant.verdicts.settings import per_cent
+from assistant.verdicts.settings import written_rate
 
 
 class OnScorers(SpamBase):
@@ -40,15 +40,16 @@ class OnScorers(SpamBase):
 
     @work
     async def action_rate(self) -> None:
-        now = per_cent(self._service.settings.rate).removesuffix(" %")
+        typed = written_rate(self._service.settings.rate).removesuffix(" %")
         question = "Per cent of honest mail that may be called spam (0.1 is one in a thousand):"
-        text = await self.app.push_screen_wait(LineScreen(question, now))
-        if text is None:
-            return
-        try:
-            self._service.settings.set_rate(text)
-        except AssistantError as error:
-            self.notify(str(error), severity="warning")
+        while (text := await self.app.push_screen_wait(LineScreen(question, typed))) is not None:
+            try:
+                self._service.settings.set_rate(text)
+                break
+            except AssistantError as error:  # and what was typed can be put right
+                self.notify(str(error), severity="warning")
+                typed = text
+        else:
             return
         self.say("")
         if self.kept is not None and self.kept.task == SPAM_TASK and self.kept.raw is not None:
