@@ -76,7 +76,7 @@ def install() -> None:
     with suppress(ImportError):  # Windows, whose driver reads characters
         from textual.drivers import linux_driver
 
-        linux_driver.getincrementaldecoder = _decoder  # type: ignore[attr-defined]
+        linux_driver.getincrementaldecoder = _decoder  # type: ignore[assignment]
 
     def filtered(self: XTermParser, data: str) -> Iterable[Message]:
         if data:

@@ -24,6 +24,7 @@ from typing import Any
 from assistant.engine_client import EngineClient
 from assistant.errors import AssistantError, UsageError
 from assistant.paths import Paths
+from assistant.prompting.typed_path import typed_path
 from assistant.storage.store import Store
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.text import printable
@@ -60,7 +61,7 @@ class VerdictService:
         Raises:
             UsageError: it is neither; or it has more mails, after the first of them have come.
         """
-        path = Path(os.path.expanduser(name.strip()))
+        path = typed_path(name)
         if not (os.path.isfile(path) or os.path.isdir(path)):
             raise UsageError(f"{printable(name)} is not there, or neither a file nor a folder.")
         source = read_path(path)

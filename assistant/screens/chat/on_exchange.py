@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from textual import work
 
 from assistant.errors import AssistantError, UsageError
+from assistant.prompting.typed_path import typed_path
 from assistant.screens.chat.on_commands import OnCommands
 from assistant.screens.keys import spelt
 from assistant.storage.exchange import Exchange, Taken
@@ -30,7 +30,7 @@ class OnExchange(OnCommands):
         elif name == "import":
             if not rest:
                 raise UsageError("Say which file: /import FILE")
-            self._import(_path(rest))
+            self._import(typed_path(rest))
         else:
             await super().carry_out(name, rest)
 
@@ -40,7 +40,7 @@ class OnExchange(OnCommands):
 
         question = "Import chats from which file? An archive of homespun's, ChatGPT's export, or llm's logs.db"
         if name := await self.app.push_screen_wait(LineScreen(question, "")):
-            self._import(_path(name))
+            self._import(typed_path(name))
 
     @work
     async def action_export(self) -> None:
@@ -56,7 +56,7 @@ class OnExchange(OnCommands):
     def _export(self, name: str) -> None:
         from assistant.exchange.exporting import write_chat
 
-        path = _path(name)
+        path = typed_path(name)
         if path.suffix == ".zip":
             self._archive(path)
         elif self.chat is None:
@@ -127,7 +127,3 @@ class OnExchange(OnCommands):
             return work(store)
         finally:
             store.close()
-
-
-def _path(name: str) -> Path:
-    return Path(os.path.expanduser(name.strip()))

@@ -41,7 +41,9 @@ class OnLearning(ChatBase):
                 self._states[key] = run.state
                 if run.state == "done":
                     key = spelt(self, "train")
-                    self.app.notify(f"{run.wish.name} is done. {key} compares it with the old model.", timeout=12)
+                    if run.wish.kind == "spam":
+                        key += f", or {spelt(self, 'spam-retrain')} in the spam check,"
+                    self.app.notify(f"{run.wish.name} is done. {key} compares it with the old one.", timeout=12)
                 elif run.state == "failed":
                     self.app.notify(f"{run.wish.name}: {run.text}", severity="error", timeout=12)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator
 
 from textual.timer import Timer
@@ -16,6 +17,7 @@ from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.verdicts.service import VerdictService
 from assistant.verdicts.settings import written_rate
 from assistant.widgets.verdict_view import QUESTION, VerdictView
+from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item
 
 
@@ -28,6 +30,7 @@ class SpamBase(Keyed[None]):
         self.asked = SPAM_TASK
         self._state = ""  # what is going on
         self._judging: Worker[None] | None = None
+        self._waiting: deque[tuple[int, EmailText]] = deque()  # mails that are kept, and come after it
         self._draft_timer: Timer | None = None
         self._draft = ""  # what stands in the prompt, as of the last key
         self._sidebar = True

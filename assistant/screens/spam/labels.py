@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from textual import work
 
 from assistant.errors import AssistantError, UsageError
+from assistant.prompting.typed_path import typed_path
 from assistant.screens.dialogs import ChoiceScreen, ConfirmScreen, LineScreen
 from assistant.screens.path import PathScreen
 from assistant.screens.spam.base import SpamBase
@@ -64,7 +62,7 @@ class OnLabels(SpamBase):
             path = await self.app.push_screen_wait(PathScreen(question, (".csv", ".tsv", ".jsonl", ".json")))
             if path is None:
                 return
-            file = Path(os.path.expanduser(path))
+            file = typed_path(path)
             examples, name = read_examples(file), name_of(file.stem)
             labels = labels_of(examples)
         said = f"{len(labels)} labels, {len(examples)} examples. A name for them:"

@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import OptionList, Static, TextArea
 
 from assistant.errors import AssistantError, StorageError
+from assistant.prompting.typed_path import dropped_file
 from assistant.screens.keys import spelt
 from assistant.screens.path import PathScreen
 from assistant.screens.spam.keys import INTRO, SPAM_KEYS, TYPING
@@ -87,8 +88,54 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
             self.notify(
                 f"There is nothing to judge yet: paste a mail first, or open a file with {spelt(self, 'spam-open')}."
             )
-        elif self._may_judge():
+        elif self._judging is not None:
+            self._queue(event.text)
+        elif file := dropped_file(event.text):
+            self.prompt.fill("")
+            self.judge(self._service.read(file))
+        else:
             self.judge(_one(pasted(event.text)), typed=event.text)
+
+    @work
+    async def _queue(self, typed: str) -> None:
+        """Keep what came while another mail is being judged, and judge it afterwards."""
+        try:
+            self._waiting.append(await self._service.keep(pasted(typed), self.asked))
+        except AssistantError as error:
+            self.complain(error)
+            return
+        self._empty(typed)
+        self.refresh_list()
+        if self._judging is None:  # it was done meanwhile
+            self._next()
+        else:
+            self.notify("It is in the list, and is judged after the one before it.")
+
+    def _next(self) -> None:
+        """Judge what waits, if anything does."""
+        if self._waiting:
+            self._judging = self._judge_waiting()
+
+    @work(group="judge")
+    async def _judge_waiting(self) -> None:
+        verdict, email = self._waiting.popleft()
+        problem = ""
+        try:
+            self.show(verdict, waiting=True)
+            self.say(self._going_on(1))
+            await self._service.judge(verdict, email)
+            self.show(verdict)
+        except (EngineError, AssistantError) as error:
+            problem = str(error)
+        finally:
+            self._judging = None
+            self.call_later(self._judged, 1, problem)
+
+    def _empty(self, typed: str) -> None:
+        """Clear the prompt of what is stored now, unless more was typed since."""
+        if typed and typed.startswith(self.prompt.text):
+            self.prompt.fill("")
+            self._save_draft()
 
     @work
     async def action_open(self) -> None:
@@ -119,13 +166,11 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
                     problem = problem or str(error)
                     continue
                 count += 1
-                if typed and typed.startswith(self.prompt.text):  # and nothing was typed since
-                    self.prompt.fill("")
-                    self._save_draft()
+                self._empty(typed)
                 if count == 1:
                     self.show(verdict, waiting=True)
                 self.refresh_list()
-                self.say(self._waiting(count))
+                self.say(self._going_on(count))
                 await self._service.judge(verdict, email)
                 self.refresh_list()
                 if self.kept is not None and self.kept.id == verdict:
@@ -136,7 +181,7 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
             self._judging = None
             self.call_later(self._judged, count, problem)
 
-    def _waiting(self, count: int) -> str:
+    def _going_on(self, count: int) -> str:
         if self._service.client.answering:
             return "a reply is being made in a chat; the verdict follows"
         return "judging …" if count == 1 else f"judging mail {count} …"
@@ -149,9 +194,16 @@ class SpamScreen(OnVerdicts, OnScorers, OnLabels):
         self.say(f"{count} mails were judged; they are in the list" if count > 1 else "")
         if problem:
             self.notify(problem, severity="warning", timeout=12)
+        if self._judging is None:
+            self._next()
 
     def action_back(self) -> None:
-        if self._judging is not None:
+        search = self.query_one("#filter", LineInput)
+        if search.has_focus:
+            search.value = ""
+            self.prompt.focus()
+        elif self._judging is not None:
+            self._waiting.clear()  # they stay in the list
             self._judging.cancel()
         else:
             self.dismiss(None)

@@ -34,14 +34,16 @@ class OnVerdicts(SpamBase):
         except StorageError as error:
             self.complain(error)
             return
-        options, here = self.query_one("#verdicts", OptionList), self.kept
+        options, here = self.query_one("#verdicts", OptionList), str(self.kept.id) if self.kept is not None else None
+        if options.has_focus and options.highlighted is not None:  # somebody looks through it
+            here = options.get_option_at_index(options.highlighted).id
         options.clear_options()
         if not verdicts:
             wanted = self.query_one("#filter", Input).value.strip()
             options.add_option(Option("Nothing found." if wanted else "No verdicts yet.", disabled=True))
         options.add_options(Option(shown.line(verdict), id=str(verdict.id)) for verdict in verdicts)
-        ids = [verdict.id for verdict in verdicts]
-        options.highlighted = ids.index(here.id) if here is not None and here.id in ids else None
+        ids = [str(verdict.id) for verdict in verdicts]
+        options.highlighted = ids.index(here) if here in ids else None
 
     @on(Input.Changed, "#filter")
     def _filter(self) -> None:
