@@ -15,7 +15,7 @@ from assistant.errors import UsageError
 from assistant.paths import Paths
 from assistant.verdicts.examples import Example, read_examples, read_labels
 from assistant.verdicts.fine_tuning import recipe
-from assistant.verdicts.label_sets import LabelSet, LabelSets
+from assistant.verdicts.label_sets import LabelSet, LabelSets, name_of
 from assistant.verdicts.labelling import Labeller, in_turn, prompt
 from assistant.verdicts.prototypes import Prototypes, softmax
 from engine.errors import EngineError
@@ -33,12 +33,24 @@ MANY = [Example(f"text number {n}", "a" if n % 2 else "b") for n in range(60)]
         ("a.tsv", "id\tmessage\tcategory\n1\tbuy milk\tshop\n2\tcall, Tom\tcall\n"),
         ("a.jsonl", '{"text": "buy milk", "label": "shop"}\n\n{"text": "call, Tom", "label": "call"}\n'),
         ("a.json", '[{"sentence": "buy milk", "topic": "shop"}, {"sentence": "call, Tom", "topic": "call"}]'),
+        ("c.csv", "text;label\nbuy milk;shop\ncall, Tom;call\n"),
+        ("d.csv", "label\ttext\nshop\tbuy milk\ncall\tcall, Tom\n"),
         ("b.csv", 'what,kind\nbuy milk,shop\n"call, Tom",call\n'),
     ],
 )
 def test_tables_of_all_kinds(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     assert read_examples(tmp_path / name) == [Example("buy milk", "shop"), Example("call, Tom", "call")]
+
+
+def test_figures_and_odd_line_ends_are_examples_too(tmp_path: Path) -> None:
+    lines = [{"text": "bad", "label": 0}, {"text": "so\u2028so", "label": 1}, {"text": "good", "label": False}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    assert [each.label for each in read_examples(tmp_path / "a.jsonl")] == ["0", "1", "False"]
+
+
+def test_names_out_of_files() -> None:
+    assert [name_of(text) for text in ("data (1)", "_x/y", "…", "ä" * 50)] == ["data 1", "xy", "", "ä" * 40]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from assistant.learning.runs import Run, Runs
 from assistant.paths import Paths
 from assistant.storage.store import Store
 from assistant.storage.verdicts import SPAM_TASK
-from assistant.verdicts.settings import SpamSettings, per_cent, read_rate
+from assistant.verdicts.settings import SpamSettings, per_cent, read_rate, written_rate
 from engine.email_text.normalise import VERSION
 from tests.assistant.test_learning import FAKE
 
@@ -149,6 +149,13 @@ def test_rates() -> None:
     for text in ("-1", "101", "many", "nan"):
         with pytest.raises(UsageError):
             read_rate(text)
+    assert [written_rate(rate) for rate in (0.001, 0.0015, 0.00001, 0, 0.05)] == [
+        "0.1 %",
+        "0.15 %",
+        "0.001 %",
+        "0 %",
+        "5 %",
+    ]
     assert [per_cent(share) for share in (0.001, 0.97, 1.0, 0.99999, 0.00001)] == [
         "0.1 %",
         "97 %",

@@ -10,9 +10,11 @@ from textual import events
 from textual.widgets import Input, Label, OptionList, Static
 
 from assistant.screens.path import PathScreen
-from assistant.screens.spam.screen import SpamScreen
+from assistant.screens.spam.screen import SpamScreen, _one
 from assistant.verdicts.findings import together
+from assistant.verdicts.service import pasted
 from assistant.widgets.mail_prompt import MailPrompt
+from engine.errors import EngineError
 from tests.assistant.test_learning import FAKE
 
 LINK = b"""From: "Your Bank" <x@bank.example>
@@ -133,6 +135,10 @@ async def test_a_stricter_rate_judges_anew_and_is_remembered(checking, data: Pat
         await it.judge("this is spam")
         await it.pilot.press("f6")
         await it.pilot.pause()
+        it.it.app.screen.query_one(Input).value = "many"
+        await it.pilot.press("enter")
+        await it.it.until(lambda: "a number of per cent" in it.it.notified)
+        assert it.it.app.screen.query_one(Input).value == "many", "to be put right"
         it.it.app.screen.query_one(Input).value = "0,01 %"
         await it.pilot.press("enter")
         await it.it.until(lambda: it.part("heading").startswith("unsure"))
@@ -170,6 +176,71 @@ async def test_escape_stops_judging_and_then_leaves_and_the_draft_stays(checking
         await it.it.until(lambda: isinstance(it.it.app.screen, SpamScreen))
         await it.pilot.pause()
         assert it.it.app.screen.query_one(MailPrompt).text == "half a mail"
+
+
+async def test_what_comes_while_a_mail_is_judged_is_kept_and_judged_after_it(checking) -> None:
+    async with checking() as it:
+        it.screen.prompt.fill("SLOWLY, the first")
+        await it.pilot.press("enter")
+        await it.it.until(lambda: it.listed == ["SLOWLY, the first"])
+        long = "long spam " * 3000  # as long as one that never stands in the prompt
+        it.screen.prompt.post_message(events.Paste(long))
+        await it.it.until(lambda: len(it.listed) == 2)
+        assert it.it.app.store.verdicts()[0].answer == "", "on disk before its turn comes"
+        it.screen.prompt.fill("lunch on Friday")
+        await it.pilot.press("enter")
+        await it.it.until(lambda: len(it.listed) == 3)
+        assert it.screen.prompt.text == ""
+        await it.it.until(lambda: all(each.answer for each in it.it.app.store.verdicts()), 20)
+        assert [each.answer for each in it.it.app.store.verdicts()] == ["not spam", "spam", "not spam"]
+        assert it.part("heading").startswith("not spam")
+
+
+async def test_the_list_can_be_looked_through_while_mails_are_judged(checking) -> None:
+    async with checking() as it:
+        for text in ("one", "two", "three"):
+            await it.judge(text)
+        options = it.screen.query_one("#verdicts", OptionList)
+        options.focus()
+        await it.pilot.pause()
+        options.highlighted = 2
+        it.screen.judge(_one(pasted("four")))
+        await it.it.until(lambda: len(it.listed) == 4)
+        await it.done()
+        assert it.listed[options.highlighted] == "one"
+
+
+async def test_escape_leaves_the_search_first(checking) -> None:
+    async with checking() as it:
+        await it.judge("lunch on Friday")
+        await it.pilot.press("ctrl+f", *"nothing", "escape")
+        await it.pilot.pause()
+        assert it.it.app.screen is it.screen
+        assert it.listed == ["lunch on Friday"]
+        assert it.screen.prompt.has_focus
+
+
+@pytest.mark.parametrize("written", ["{}", "'{}'", '"{}"', "{}  \n"])
+async def test_a_file_that_is_dropped_on_the_prompt_is_opened(checking, tmp_path: Path, written: str) -> None:
+    (tmp_path / "a mail.eml").write_bytes(LINK)
+    async with checking() as it:
+        await it.judge(written.format(tmp_path / "a mail.eml"))
+        assert it.listed == ["this is spam"]
+        assert it.screen.prompt.text == ""
+
+
+async def test_a_second_try_that_fails_leaves_the_verdict(checking) -> None:
+    async with checking() as it:
+        await it.judge("this is spam")
+
+        async def fails(*_: object, **__: object) -> None:
+            raise EngineError("The engine stopped.")
+
+        it.screen._service._ask = fails
+        await it.pilot.press("f5")
+        await it.done()
+        assert "The engine stopped." in it.it.notified
+        assert it.part("heading").startswith("SPAM  97 %")
 
 
 async def test_a_long_paste_is_judged_at_once_and_bounded_on_screen(checking, tmp_path: Path) -> None:
@@ -214,6 +285,10 @@ async def test_labels_that_are_typed_are_scored_corrected_and_kept(checking, dat
         it.it.app.screen.query_one(Input).value = "praise, complaint"
         await it.pilot.press("enter")
         await it.pilot.pause()
+        it.it.app.screen.query_one(Input).value = "letters/2024"
+        await it.pilot.press("enter")
+        await it.it.until(lambda: "has only these" in it.it.notified)
+        assert it.it.app.screen.query_one(Input).value == "letters/2024", "and the labels are not lost"
         it.it.app.screen.query_one(Input).value = "letters"
         await it.pilot.press("enter")
         await it.it.until(lambda: it.screen.asked == "letters")
@@ -225,6 +300,11 @@ async def test_labels_that_are_typed_are_scored_corrected_and_kept(checking, dat
         await choose(it, "praise")
         assert it.part("heading").endswith("you said: praise")
         assert it.screen._service.sets.read("letters").method == "few-shot, 1 example"
+        await it.pilot.press("f2")
+        await it.pilot.pause()
+        assert it.screen._service.sets.read("letters").method == "zero-shot", "taken back, it is no example"
+        await it.pilot.press("f2")
+        await choose(it, "praise")
         await it.judge("some praise")
         assert "by letters (few-shot, 1 example)" in it.part("under")
         assert "1 of 1 examples were shown to the language model." in it.part("reasons")
