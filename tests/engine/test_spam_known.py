@@ -15,7 +15,8 @@ from engine.spam import features as feature_module
 from engine.spam.features import features
 from engine.spam.hashed_scorer import VIEWS, HashedScorer
 from engine.spam.known import ALL, FROM, NOTHING, Known, familiar, from_tensors
-from training.spam.marking import FEWEST, MARKS, marked
+from training.spam.marking import FEWEST, MARKS, marked, taught
+from training.spam.traces import Traces
 
 BITS = 16
 SPAM = (
@@ -70,6 +71,39 @@ def test_only_rare_columns_of_spam_are_marks_and_spam_sent_twice_has_them_once()
     many = marked([features(text, BITS) for text in (*SPAM, *(SPAM[0] for _ in range(9)))], np.ones(11, bool), BITS)
     assert len(many.sizes) == 1, "what stands in many mails is no mark"
     assert not len(marked(mails, ~spam, BITS).sizes[2:])
+
+
+def traces(texts: tuple[str, ...], spam: list[bool]) -> Traces:
+    """Old mail as a scorer remembers it: here nothing but columns counts."""
+    mails, none = [features(text, BITS) for text in texts], np.zeros(len(texts))
+    columns, values = (np.concatenate([getattr(mail, name) for mail in mails]) for name in ("columns", "values"))
+    sizes = np.array([len(mail.columns) for mail in mails])
+    return Traces(np.array(spam), sizes, columns.astype(np.int64), values, none, np.zeros((len(texts), 0)), none)
+
+
+NEW = "Raffle winner! Your voucher for a cruise around the fjords is ready, pay the harbour fee by Friday to board."
+
+
+def test_corrected_spam_is_known_when_it_comes_back(known: Known) -> None:
+    old, again = traces(HONEST, [False, False]), NEW.replace("Friday", "Monday").replace("voucher", "coupon")
+    grown = taught(known, [features(text, BITS) for text in (NEW, f"{NEW} Hurry")], np.array([True, True]), old)
+    assert len(grown.sizes) == len(known.sizes) + 1, "once"
+    assert share(known, NEW) < FROM < ALL < share(grown, again)
+    for text in SPAM:
+        assert share(grown, text) == share(known, text)
+    assert max(share(grown, text) for text in HONEST) < FROM
+
+
+def test_what_honest_mail_has_is_no_mark_of_corrected_spam(known: Known) -> None:
+    """Neither of old mail, of which a quarter of the letter groups is known, nor of what a person calls honest."""
+    mail = [features(NEW, BITS)]
+    old = traces((f"{NEW[:70]} {HONEST[0]}", *HONEST * 100), [False] * 201)
+    assert len(taught(known, mail, np.array([True]), old).sizes) == len(known.sizes)
+    assert len(taught(known, mail, np.array([True]), traces(HONEST, [False, False])).sizes) == len(known.sizes) + 1
+    honest = [features(SPAM[0], BITS)]
+    left = taught(known, honest, np.array([False]), traces(HONEST, [False, False]))
+    assert share(left, SPAM[0]) < FROM, "spam that is called honest is known no more"
+    assert share(left, SPAM[1]) == 1.0
 
 
 def test_known_spam_adds_its_weight(known: Known) -> None:

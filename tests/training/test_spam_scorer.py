@@ -373,6 +373,25 @@ def test_what_a_scorer_remembers_takes_the_place_of_old_mail(remembering: Path, 
     assert (said == np.array([row["label"] == "spam" for row in rows])).mean() > 0.97
 
 
+def test_spam_that_was_corrected_is_called_so_when_it_comes_back(remembering: Path, tmp_path: Path) -> None:
+    """Honest by all its words, so that a few corrections move their weights little."""
+    told = (
+        "Dear gardener, the greenhouse in our lane opens on Tuesday. Our plumber Alfonso mends watering cans, kettles "
+        "and copper pipes for nine crowns apiece, ring the brass bell twice and bring the lids along. Bicycles, too."
+    )
+    again = told.replace("Tuesday", "Saturday").replace("nine", "seven").replace("Alfonso", "Giacomo")
+    (tmp_path / "c.jsonl").write_text(json.dumps({"mail": told, "label": "spam"}))
+    found = retrain(remembering, tmp_path / "c.jsonl", None, tmp_path / "new", always=True)
+    assert found.plain_after == 1
+    old, new = load_judge(remembering), load_judge(tmp_path / "new")
+    assert isinstance(old, StackedScorer)
+    assert isinstance(new, StackedScorer)
+    texts = [for_model(told), for_model(again)]
+    np.testing.assert_array_equal(old.classical.views(texts)[:, -1], 0.0)
+    np.testing.assert_array_equal(new.classical.views(texts)[:, -1], 1.0)
+    assert len(new.classical.known.sizes) == len(old.classical.known.sizes) + 1
+
+
 def test_a_memory_holds_figures_of_chosen_mails_and_is_the_same_every_time(
     remembering: Path, made: Path, prepared: Path, tmp_path: Path
 ) -> None:

@@ -167,7 +167,8 @@ def test_corrections_change_the_shipped_scorer_where_they_should_and_nowhere_els
     assert note.startswith("1,000 old mails are mixed in, and old and new scorer are compared on 1,000 others.")
     assert Tuning(run).go() == "done"
     result = result_of(run)
-    (_, before, after, _), (name, general, kept, _) = result["rows"]
+    (_, before, after, _), (_, *plain, _), (name, general, kept, _) = result["rows"]
+    assert plain == [before, after], "what is honest is never unsure: that is below one half"
     assert before < after
     assert after >= 99
     assert name == "1,000 other mails judged right"
@@ -185,9 +186,15 @@ def test_corrections_that_are_lies_are_said_to_make_it_worse(tmp_path: Path) -> 
     talks = ["\n".join(turn["content"] for turn in json.loads(line)["messages"])[:800] for line in lines]
     run = corrected(tmp_path, [(for_model(talk), "spam") for talk in talks])
     assert Tuning(run).go() == "done"
-    _, (_, before, after, _) = result_of(run)["rows"]
+    *_, (_, before, after, _) = result_of(run)["rows"]
     assert after < before - 0.3
     assert result_of(run)["warnings"] == ["The new scorer is worse than the old one: better not adopt it."]
+
+
+def test_a_correction_that_changes_nothing_is_said_to(tmp_path: Path) -> None:
+    run = corrected(tmp_path, [(for_model(*SPAM), "spam")])
+    assert Tuning(run).go() == "done"
+    assert "answers all of them as before" in result_of(run)["warnings"][0]
 
 
 def corrected(folder: Path, rows: list[tuple[str, str]]) -> Path:

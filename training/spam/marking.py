@@ -1,7 +1,7 @@
 """Which columns of old spam are its marks: those that weigh most in it by TF-IDF, and that hardly any mail has.
 
-Spam of the corpora alone is marked: English and mail written by hand are nobody's. The share of marks that a text has
-is `engine/spam/known.py`'s.
+Spam of the corpora is marked, English and mail written by hand are nobody's; and spam that a person has called so. The
+share of marks that a text has is `engine/spam/known.py`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.spam.features import Features
-from engine.spam.known import NOTHING, Known
+from engine.spam.known import FROM, NOTHING, Known
+from training.spam.traces import Traces
 
 MARKS, FEWEST = 64, 24  # of one spam; one with fewer has none
 RARE, RARER = 3, 0.01  # a mark may stand in so many mails, or in such a share of all
@@ -23,21 +24,63 @@ def marked(mails: Sequence[Features], spam: np.ndarray, bits: int) -> Known:
     counts = np.zeros(2**bits, dtype=np.int64)
     for mail in mails:
         counts[mail.columns] += 1  # once, though words and letters may share a column
-    rarity, most = np.log((len(mails) + 1) / (counts + 1)), max(RARE, RARER * len(mails))
+    most = max(RARE, RARER * len(mails))
     kept: list[np.ndarray] = []
     holders: dict[int, list[int]] = {}  # of each mark, the spams that are kept
     for place in np.flatnonzero(spam).tolist():
-        mail = mails[place]
-        found, first = np.unique(mail.columns, return_index=True)
-        columns = found[counts[found] <= most].astype(np.int32)
-        values = mail.values[first][counts[found] <= most]
-        order = np.argsort(-(values * rarity[columns]), kind="stable")
-        marks = columns[order[:MARKS]]
+        columns, marks = _rare(mails[place], counts, len(mails), most)
         if len(marks) < FEWEST or _is_known(columns, holders, kept):
             continue
         for column in marks.tolist():
             holders.setdefault(column, []).append(len(kept))
         kept.append(marks)
+    return _together(kept)
+
+
+def taught(known: Known, mails: Sequence[Features], spam: np.ndarray, old: Traces, thinned: int = 1) -> Known:
+    """`known` with the marks of the spam among corrected `mails`, labelled by `spam` [N] bool, and without those of any
+    spam that an honest one among them is taken for.
+
+    Args:
+        old: other mail, by which a column is rare. What honest mail of it has a good part of is no spam's mark.
+        thinned: one in so many letter groups is in `old`.
+    """
+    counts = np.bincount(old.columns, minlength=max(int(m.columns.max(initial=0)) for m in mails) + 1)
+    most = RARER * len(old) / thinned
+    honest = [mail for mail, is_spam in zip(mails, spam, strict=True) if not is_spam]
+    kept = [marks for marks in _apart(known) if all(_share(marks, mail.columns) < FROM for mail in honest)]
+    for mail in (mail for mail, is_spam in zip(mails, spam, strict=True) if is_spam):
+        columns, marks = _rare(mail, counts, len(old), most)
+        if len(marks) < FEWEST or any(_share(each, columns) >= SAME for each in kept):
+            continue
+        found = np.bincount(old.places, np.isin(old.columns, marks), minlength=len(old))
+        strange = found[~old.spam].max(initial=0) * thinned < FROM * len(marks)
+        if strange and all(_share(marks, other.columns) < FROM for other in honest):
+            kept.append(marks)
+    return _together(kept)
+
+
+def _rare(mail: Features, counts: np.ndarray, of: int, most: float) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of `mail` that at most `most` of so many mails have, rising; and those of them that weigh most."""
+    found, first = np.unique(mail.columns, return_index=True)
+    columns = found[counts[found] <= most].astype(np.int32)
+    values = mail.values[first][counts[found] <= most]
+    order = np.argsort(-(values * np.log((of + 1) / (counts[columns] + 1))), kind="stable")
+    return columns, columns[order[:MARKS]]
+
+
+def _share(marks: np.ndarray, columns: np.ndarray) -> float:
+    return float(np.isin(marks, columns).mean())
+
+
+def _apart(known: Known) -> list[np.ndarray]:
+    """The marks of each spam that is known."""
+    order = np.argsort(known.spams, kind="stable")
+    ends = np.cumsum(known.sizes, dtype=np.int64)
+    return np.split(known.columns[order], ends[:-1]) if len(ends) else []
+
+
+def _together(kept: Sequence[np.ndarray]) -> Known:
     if not kept or len(kept) > np.iinfo(np.uint16).max:
         return NOTHING
     spams = np.repeat(np.arange(len(kept), dtype=np.uint16), [len(marks) for marks in kept])

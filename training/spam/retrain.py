@@ -2,7 +2,8 @@
 
 Owns what is learned from (corrections, and old mail played back: as text where there is any, else what the scorer
 remembers, `memory.py`) and the comparison before the new scorer is written (`successor.py`). Both scorers' linear
-layers are refitted from where they are (`traces.py`); the network's blocks stay.
+layers are refitted from where they are (`traces.py`); the network's blocks stay. Spam is marked as well (`marking.py`),
+so that it is known when it comes back.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import numpy as np
 
 from engine.email_text.normalise import normalise
 from engine.errors import ModelFolderError
+from engine.spam.features import features
 from engine.spam.hashed_scorer import HashedScorer
+from engine.spam.judge import DEFAULT_FALSE_ALARMS, decide, threshold_for
 from engine.spam.loading import BUNDLED, load_judge
 from engine.spam.stacked_scorer import StackedScorer
 from training.errors import TrainingError
 from training.spam.fitting import Rows
+from training.spam.marking import taught
 from training.spam.measures import measure
 from training.spam.memory import FILE, Memory, read_memory
+from training.spam.remembering import KEPT
 from training.spam.stacking import read_rows, thresholds
 from training.spam.successor import write_successor
 from training.spam.traces import Change, Scorer, Traces, apply, hashed_part, joined, learn, margins_of, moved, trace
@@ -40,8 +45,10 @@ class Comparison:
     """The old scorer and the new one, on the corrections and on old mail that nothing is learned from now."""
 
     corrections: int
-    right_before: int
+    right_before: int  # on the right side of one half
     right_after: int
+    plain_before: int  # answered as they were labelled: what is spam is not only likely to be
+    plain_after: int
     benchmark: int  # mails; 0: there was no old mail to compare on
     accuracy_before: float
     accuracy_after: float
@@ -52,6 +59,16 @@ class Comparison:
     def right(self) -> tuple[int, int]:
         """Corrections judged right, before and after."""
         return self.right_before, self.right_after
+
+    @property
+    def plain(self) -> tuple[int, int]:
+        """Corrections whose answer is their label and not “unsure”, before and after."""
+        return self.plain_before, self.plain_after
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is judged otherwise now."""
+        return self.right[0] == self.right[1] and self.plain[0] == self.plain[1]
 
     @property
     def worse(self) -> bool:
@@ -103,8 +120,16 @@ def retrain(
     learned = read_corrections(corrections)
     old, new = _open(folder), _open(folder)
     memory = recall(folder, old)
-    change = _learned(old, learned, data, memory)
+    replayed, thinned = (memory.replayed, KEPT) if memory else (None, 1)
+    if data:
+        rows = _sample(read_rows(data / "train.jsonl"), REPLAYED)
+        replayed, thinned = trace(old, rows.texts, rows.spam), 1
+    change = _learned(old, learned, replayed)
     apply(new, change)
+    if replayed is not None:
+        hashed = hashed_part(new)
+        found_in = [features(text, hashed.bits) for text in learned.texts]
+        hashed.known = taught(hashed.known, found_in, learned.spam, replayed, thinned)
     held = read_rows(data / "valid.jsonl") if data else None
     aged = Memory(moved(old, memory.replayed, change), moved(old, memory.benchmark, change)) if memory else None
     if held is not None:
@@ -142,13 +167,9 @@ def _open(folder: Path) -> Scorer:
     return judge
 
 
-def _learned(scorer: Scorer, learned: Rows, data: Path | None, memory: Memory | None) -> Change:
+def _learned(scorer: Scorer, learned: Rows, replayed: Traces | None) -> Change:
     """What the corrections change, with old mail, if there is any, played back."""
     traces = trace(scorer, learned.texts, learned.spam)
-    replayed: Traces | None = memory.replayed if memory else None
-    if data:
-        rows = _sample(read_rows(data / "train.jsonl"), REPLAYED)
-        replayed = trace(scorer, rows.texts, rows.spam)
     new = np.ones(len(traces))
     if replayed is None:
         return learn(scorer, traces, WEIGHT * new, SPRING_ALONE)
@@ -183,17 +204,28 @@ def _new_thresholds(scorer: Scorer, held: Rows) -> list[list[float]] | None:
     return thresholds(scorer.probabilities([held.texts[i] for i in places]), [held.sources[i] for i in places])
 
 
+def _right(scorer: Scorer, learned: Rows) -> tuple[int, int]:
+    """How many corrections are on the right side of one half, and how many get their label for an answer."""
+    probabilities = scorer.probabilities(learned.texts)
+    threshold = threshold_for(DEFAULT_FALSE_ALARMS, scorer.config["thresholds"])
+    answers = np.array([decide(each, threshold) for each in probabilities.tolist()])
+    labels = np.where(learned.spam, "spam", "not spam")
+    return int(((probabilities >= 0.5) == learned.spam).sum()), int((answers == labels).sum())
+
+
 def _compare(
     old: Scorer, new: Scorer, learned: Rows, others: tuple[int, float, float], always: bool
 ) -> Comparison:  # fmt: skip
     count, share_before, share_after = others
-    before, after = (int(((scorer.probabilities(learned.texts) >= 0.5) == learned.spam).sum()) for scorer in (old, new))
-    told = f"Of {len(learned.texts)} corrections {before} were right before and {after} are now."
+    (before, plain_before), (after, plain_after) = (_right(scorer, learned) for scorer in (old, new))
+    told = f"Of {len(learned.texts)} corrections {before} were right before and {after} are now"
+    told += f" ({plain_before} and {plain_after} without being unsure)."
     if count:
         told += f" On {count:,} other mails: {share_before:.2%} before, {share_after:.2%} now."
     else:
         told += " There was no old mail to compare on."
-    found = Comparison(len(learned.texts), before, after, count, share_before, share_after, True, told)
+    counts = len(learned.texts), before, after, plain_before, plain_after, count
+    found = Comparison(*counts, share_before, share_after, True, told)
     adopted = always or not found.worse
     told += " The new scorer is kept." if adopted else " That is worse: the old scorer stays."
     return replace(found, adopted=adopted, sentence=told)

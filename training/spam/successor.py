@@ -37,9 +37,11 @@ def write_successor(
         shutil.copytree(old, temporary, dirs_exist_ok=True)
         stacked = isinstance(scorer, StackedScorer)
         hashed = temporary / CLASSICAL if stacked else temporary
-        _replace(hashed / "model.safetensors", "weights", torch.from_numpy(hashed_part(scorer).weights))
+        part = hashed_part(scorer)
+        known = {name: torch.from_numpy(array) for name, array in part.known.tensors().items() if len(array)}
+        _replace(hashed / "model.safetensors", {"weights": torch.from_numpy(part.weights), **known})
         if isinstance(scorer, StackedScorer):
-            _replace(temporary / NEURAL / "model.safetensors", HEAD, scorer.network.head)
+            _replace(temporary / NEURAL / "model.safetensors", {HEAD: scorer.network.head})
         if memory is not None:
             write_memory(memory, temporary)
         config = json.loads((temporary / "config.json").read_text(encoding="utf-8"))
@@ -60,8 +62,9 @@ def write_successor(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace(path: Path, name: str, tensor: torch.Tensor) -> None:
-    """Put `tensor` in the place of the one called `name`, in that one's precision."""
+def _replace(path: Path, new: dict[str, torch.Tensor]) -> None:
+    """Put the `new` tensors in the place of those of their names, in these ones' precision, or beside the others."""
     tensors = load_file(path)
-    tensors[name] = tensor.to(tensors[name].dtype).contiguous()
+    for name, tensor in new.items():
+        tensors[name] = tensor.to(tensors.get(name, tensor).dtype).contiguous()
     save_file(tensors, path, metadata={"format": "pt"})

@@ -105,7 +105,7 @@ def correct(run: Path, wish: Wish) -> dict[str, Any]:
         "name": wish.name,
         "base": wish.scorer or "homespun-spam",
         "rows": _rows(found),
-        "warnings": [] if not found.worse else ["The new scorer is worse than the old one: better not adopt it."],
+        "warnings": _warnings(found),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     temporary = run / "result.tmp"
@@ -114,9 +114,18 @@ def correct(run: Path, wish: Wish) -> dict[str, Any]:
     return result
 
 
+def _warnings(found: Comparison) -> list[str]:
+    if found.worse:
+        return ["The new scorer is worse than the old one: better not adopt it."]
+    return ["It answers all of them as before: more corrections of the kind would help."] if found.idle else []
+
+
 def _rows(found: Comparison) -> list[list[Any]]:
     """Rows [what, before, after, unit], as `results.compared` makes them."""
-    rows = [["corrections judged right", *(round(100 * n / found.corrections, 1) for n in found.right), "%"]]
+    counted = (("corrections judged right", found.right), ("corrections answered right, not “unsure”,", found.plain))
+    rows: list[list[Any]] = [
+        [what, *(round(100 * n / found.corrections, 1) for n in counts), "%"] for what, counts in counted
+    ]
     if found.benchmark:
         shares = (round(100 * share, 2) for share in (found.accuracy_before, found.accuracy_after))
         rows.append([f"{found.benchmark:,} other mails judged right", *shares, "%"])
