@@ -45,19 +45,27 @@ def taught(known: Known, mails: Sequence[Features], spam: np.ndarray, old: Trace
         old: other mail, by which a column is rare. What honest mail of it has a good part of is no spam's mark.
         thinned: one in so many letter groups is in `old`.
     """
-    counts = np.bincount(old.columns, minlength=max(int(m.columns.max(initial=0)) for m in mails) + 1)
-    most = RARER * len(old) / thinned
-    honest = [mail for mail, is_spam in zip(mails, spam, strict=True) if not is_spam]
-    kept = [marks for marks in _apart(known) if all(_share(marks, mail.columns) < FROM for mail in honest)]
+    honest = [mail.columns for mail, is_spam in zip(mails, spam, strict=True) if not is_spam]
+    wrong = np.zeros(len(known.sizes), dtype=bool)
+    for columns in honest:
+        wrong |= _shares(known, columns) >= FROM
+    left = _together([marks for marks, is_wrong in zip(_apart(known), wrong, strict=True) if not is_wrong])
+    highest = 1 + max(int(columns.max(initial=0)) for columns in (old.columns, *(mail.columns for mail in mails)))
+    counts, most = np.bincount(old.columns, minlength=highest), RARER * len(old) / thinned
+    said = np.concatenate([np.empty(0, dtype=np.int64), *honest]).astype(np.int64)  # honest by a person
+    whose = np.repeat(np.arange(len(honest)), [len(columns) for columns in honest])
+    kept: list[np.ndarray] = []
     for mail in (mail for mail, is_spam in zip(mails, spam, strict=True) if is_spam):
         columns, marks = _rare(mail, counts, len(old), most)
-        if len(marks) < FEWEST or any(_share(each, columns) >= SAME for each in kept):
+        if len(marks) < FEWEST or left.share(columns) >= SAME or any(_share(one, columns) >= SAME for one in kept):
             continue
-        found = np.bincount(old.places, np.isin(old.columns, marks), minlength=len(old))
-        strange = found[~old.spam].max(initial=0) * thinned < FROM * len(marks)
-        if strange and all(_share(marks, other.columns) < FROM for other in honest):
+        is_mark = np.zeros(highest, dtype=bool)
+        is_mark[marks] = True
+        found = np.bincount(old.places, is_mark[old.columns], minlength=len(old))[~old.spam].max(initial=0) * thinned
+        found = max(found, np.bincount(whose, is_mark[said], minlength=1).max(initial=0))
+        if found < FROM * len(marks):
             kept.append(marks)
-    return _together(kept)
+    return _together([*_apart(left), *kept])
 
 
 def _rare(mail: Features, counts: np.ndarray, of: int, most: float) -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +79,13 @@ def _rare(mail: Features, counts: np.ndarray, of: int, most: float) -> tuple[np.
 
 def _share(marks: np.ndarray, columns: np.ndarray) -> float:
     return float(np.isin(marks, columns).mean())
+
+
+def _shares(known: Known, columns: np.ndarray) -> np.ndarray:
+    """[S]: the share of each spam's marks that are among `columns`."""
+    there = np.zeros(1 + max(int(known.columns.max(initial=0)), int(columns.max(initial=0))), dtype=bool)
+    there[columns] = True
+    return np.bincount(known.spams, there[known.columns], minlength=len(known.sizes)) / known.sizes
 
 
 def _apart(known: Known) -> list[np.ndarray]:
