@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +34,23 @@ class Group(click.Group):
         except Exception as error:
             from assistant.errors import ending
 
-            if (end := ending(error)) is None:
+            end = ending(error)
+            if end is None and isinstance(error, OSError):  # a disk that is full, below a file or a pipe
+                end = f"{error.strerror or error}.", 2
+            if end is None:
                 raise
-            click.echo(f"Error: {end[0]}", err=True)
+            with suppress(OSError, ValueError):
+                click.echo(f"Error: {end[0]}", err=True)
+            _let_go()
             sys.exit(end[1])
+
+
+def _let_go() -> None:
+    """Write nowhere from here on: what standard output could not take would be tried again at the process's end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @click.group(cls=Group, context_settings=HELP, invoke_without_command=True)

@@ -48,7 +48,8 @@ def end() -> None:
     """Close the log."""
     for handler in list(LOG.handlers):
         LOG.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # its last lines, on a disk that is full
+            handler.close()
 
 
 def rotate(path: Path) -> None:

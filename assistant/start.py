@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from assistant.paths import find_paths
 
 def main() -> None:
     """The command `homespun`."""
+    _fill_streams()
     options = doorway.options(sys.argv[1:])
     try:
         if options is not None and doorway.possible():
@@ -25,6 +28,15 @@ def main() -> None:
         sys.exit(130)
     finally:
         doorway.close()
+
+
+def _fill_streams() -> None:
+    """Have a stream that the caller closed read or write nothing; and no character be one that it cannot take."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good
+        elif name != "stdin" and isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _window(options: Mapping[str, str]) -> None:

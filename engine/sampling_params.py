@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HIGHEST = 2**63  # what a seed is below: the numbers that SQLite and torch take
+
 
 @dataclass(frozen=True)
 class SamplingParams:
@@ -26,6 +28,7 @@ class SamplingParams:
             (0 <= self.min_p <= 1, "min_p must be between 0 and 1"),
             (self.repetition_penalty > 0, "repetition_penalty must be above 0"),
             (self.max_tokens >= 1, "max_tokens must be 1 or more"),
+            (self.seed is None or 0 <= self.seed < HIGHEST, f"seed must be between 0 and {HIGHEST - 1}"),
         )
         for ok, sentence in checks:
             if not ok:

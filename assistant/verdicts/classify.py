@@ -24,6 +24,7 @@ from assistant.verdicts.fine_tuning import FineTuning
 from assistant.verdicts.label_sets import LabelSet, LabelSets
 from assistant.verdicts.labelling import Labelled, Labeller, readable
 from assistant.verdicts.settings import per_cent
+from assistant.waiting import beside, standard_input
 from engine.catalog import ModelInfo
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, read_all
@@ -65,8 +66,8 @@ async def run(wishes: ClassifyWishes, paths: Paths) -> int:
     failed = False
     try:
         labeller = Labeller(client, chosen)
-        items = read_all(wishes.names, sys.stdin.buffer)
-        while batch := await asyncio.to_thread(_batch, items):
+        items = read_all(wishes.names, standard_input)
+        while batch := await beside(lambda: _batch(items)):
             told = await labeller.label([readable(email) for _, email in batch if email is not None])
             failed |= _print(batch, told, wishes)
     finally:

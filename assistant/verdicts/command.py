@@ -21,11 +21,13 @@ from typing import Any
 
 from assistant.engine_client import EngineClient
 from assistant.errors import AssistantError, UsageError
+from assistant.logs import LOG
 from assistant.paths import find_paths
 from assistant.text import printable
 from assistant.verdicts import moves
 from assistant.verdicts.report import Bar, Judged, as_details, as_json, as_line
 from assistant.verdicts.settings import DEFAULT_RATE, SpamSettings
+from assistant.waiting import beside, standard_input
 from engine.email_text.normalise import EmailText, normalise
 from engine.email_text.sources import Item, is_maildir, read_all
 from engine.errors import EngineError
@@ -53,7 +55,11 @@ def batches(items: Iterator[Item]) -> Iterator[list[tuple[Item, EmailText | None
     batch: list[tuple[Item, EmailText | None]] = []
     size, most, began = 0, 1, time.monotonic()
     for item in items:
-        email = None if item.error else normalise(item.raw)
+        try:
+            email = None if item.error else normalise(item.raw)
+        except Exception as error:  # noqa: BLE001 - it never raises; and if it does, the other mails are judged
+            LOG.exception("%s", item.name)
+            email, item = None, replace(item, error=f"{item.name} cannot be read ({type(error).__name__}).")
         batch.append((item, email))
         size += len(email.text) if email else 0
         late = time.monotonic() - began > BATCH_SECONDS
@@ -74,7 +80,7 @@ async def judge(items: Iterator[Item], client: EngineClient, wishes: SpamWishes)
     waiting: tuple[list[tuple[Item, EmailText | None]], asyncio.Task[Any]] | None = None
     try:
         while True:
-            batch = await asyncio.to_thread(next, source, None)
+            batch = await beside(lambda: next(source, None))
             task = asyncio.create_task(_ask(client, batch, wishes)) if batch else None
             if waiting is not None:
                 for judged in _together(waiting[0], await waiting[1]):
@@ -117,8 +123,10 @@ def status(wishes: SpamWishes) -> int:
     """The command's exit status. Whatever goes wrong it is neither 0 nor 1: a filter would take that for a verdict."""
     try:
         return asyncio.run(run(_settled(wishes)))
-    except (BrokenPipeError, KeyboardInterrupt):
+    except KeyboardInterrupt:
         raise  # the command line's business
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nobody reads any more; nor was anything found to be no spam
     except (AssistantError, EngineError) as error:
         _tell(f"Error: {error}")
     except Exception as error:  # noqa: BLE001 - the process's edge, see above
@@ -152,9 +160,9 @@ async def run(wishes: SpamWishes) -> int:
     counts: Counter[str] = Counter()
     bar, stayed = Bar(names), 0
     try:
-        items = read_all(names, sys.stdin.buffer)
+        items = read_all(names, standard_input)
         if one:  # file, in which there may be many; a single mail is shown in full
-            first = await asyncio.to_thread(lambda: list(islice(items, 2)))
+            first = await beside(lambda: list(islice(items, 2)))
             wishes = replace(wishes, details=wishes.details or len(first) == 1)
             items = chain(first, items)
         async for judged in judge(items, client, wishes):
@@ -162,9 +170,9 @@ async def run(wishes: SpamWishes) -> int:
             bar.clear()
             _show(judged, wishes)
             if wishes.move is not None:
-                moved = _move(judged, wishes.move)
-                counts["moved"] += moved
-                stayed += judged.verdict.get("answer") == "spam" and not moved
+                gone = _move(judged, wishes.move)
+                counts["moved"] += bool(gone)
+                stayed += judged.verdict.get("answer") == "spam" and gone is None
             bar.step(judged.item.size)
     finally:
         bar.clear()
@@ -185,7 +193,8 @@ async def run(wishes: SpamWishes) -> int:
 
 def _tell(sentence: str) -> None:
     """A sentence beside the verdicts, on stderr."""
-    sys.stderr.write(printable(sentence) + "\n")
+    with contextlib.suppress(OSError, ValueError):  # a filter's verdict does not hang on it
+        sys.stderr.write(printable(sentence) + "\n")
 
 
 def _show(judged: Judged, wishes: SpamWishes) -> None:
@@ -203,21 +212,21 @@ def _show(judged: Judged, wishes: SpamWishes) -> None:
     sys.stdout.flush()
 
 
-def _move(judged: Judged, target: Path) -> int:
-    """Move the mail when it is spam and a Maildir's; 1 when it was."""
+def _move(judged: Judged, target: Path) -> bool | None:
+    """Move the mail when it is spam and a Maildir's; whether it was moved, None where it is not to be."""
     path = judged.item.path
     if judged.verdict.get("answer") != "spam" or path is None:
-        return 0
+        return None
     if not (path.parent.name in ("cur", "new") and is_maildir(path.parent.parent)):
-        return 0
+        return None
     if path.parent.parent.resolve() == target.resolve():
-        return 0  # it lies there already
+        return None  # it lies there already
     try:
         moves.move(path, target)
     except OSError as error:
         _tell(f"Error: {path} was not moved: {(error.strerror or str(error)).lower()}.")
-        return 0
-    return 1
+        return False
+    return True
 
 
 def undo(target: Path) -> None:

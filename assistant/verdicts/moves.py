@@ -51,20 +51,24 @@ def undo(target: Path) -> tuple[int, list[str]]:
     """
     journal = target / JOURNAL
     try:
-        rows = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [_row(line) for line in journal.read_text(encoding="utf-8").split("\n") if line.strip()]
     except FileNotFoundError:
         raise UsageError(f"Nothing was moved to {target} by homespun (it has no {JOURNAL}).") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{journal} cannot be read ({error}).") from error
     back, left, stays = 0, [], []
     for row in reversed(rows):
-        there, home = Path(row["to"]), Path(row["from"])
-        found = _renamed_since(there)
-        if found is None:
-            if not home.exists():
-                stays.append(f"{there} is not there any more.")
+        if row is None:
+            stays.append(f"A line of {journal} cannot be read; a mail may be left there.")
             continue
+        there, home = Path(row["to"]), Path(row["from"])
+        found: Path | None = there
         try:
+            found = _renamed_since(there)
+            if found is None:
+                if not home.exists():
+                    stays.append(f"{there} is not there any more.")
+                continue
             if home.exists():
                 raise FileExistsError(errno.EEXIST, "there is a mail of that name already")
             home.parent.mkdir(parents=True, exist_ok=True)
@@ -73,13 +77,25 @@ def undo(target: Path) -> tuple[int, list[str]]:
         except OSError as error:
             stays.append(f"{found} stays where it is: {(error.strerror or str(error)).lower()}.")
             left.append(row)
-    if left:
-        temporary = journal.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in reversed(left)), encoding="utf-8")
-        temporary.replace(journal)
-    else:
-        journal.unlink()
+    try:
+        if left:
+            temporary = journal.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in reversed(left)), encoding="utf-8")
+            temporary.replace(journal)
+        else:
+            journal.unlink()
+    except OSError as error:
+        stays.append(f"{journal} cannot be written: {(error.strerror or str(error)).lower()}.")
     return back, stays
+
+
+def _row(line: str) -> dict[str, str] | None:
+    """A move; None where the line is none: it may have been cut off."""
+    try:
+        row = json.loads(line)
+        return {"from": str(row["from"]), "to": str(row["to"])}
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _renamed_since(path: Path) -> Path | None:
@@ -115,9 +131,17 @@ def _rename(old: Path, new: Path) -> None:
     except OSError:
         # Another disk, or one without hard links.
         temporary = new.parent.parent / "tmp" / new.name if new.parent.parent.joinpath("tmp").is_dir() else new
-        shutil.copy2(old, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        if temporary != new:
-            os.rename(temporary, new)
-    os.unlink(old)
+        try:
+            shutil.copy2(old, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            if temporary != new:
+                os.rename(temporary, new)
+        except OSError:  # a full disk: no half of a mail stays
+            temporary.unlink(missing_ok=True)
+            raise
+    try:
+        os.unlink(old)
+    except OSError:  # its folder may not be written: then it is not moved, and not there twice
+        os.unlink(new)
+        raise

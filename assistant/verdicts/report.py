@@ -62,7 +62,8 @@ def as_line(judged: Judged) -> str:
     assert judged.email is not None
     subject = judged.email.fields.subject or " ".join(judged.email.shown.split())
     answer, probability = judged.verdict["answer"], judged.verdict["probability"]
-    return f"{LABELS[answer]:8s} {per_cent(probability):>7s}  {judged.item.name}  {subject[:60]}"
+    name = " ".join(judged.item.name.split("\n"))  # a verdict is one line
+    return f"{LABELS[answer]:8s} {per_cent(probability):>7s}  {name}  {subject[:60]}"
 
 
 def as_details(judged: Judged) -> str:
@@ -91,8 +92,8 @@ class Bar:
     """A line on a terminal's stderr that says how far the work is, after its first second."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._total = total_size(names) if sys.stderr.isatty() else 0
         self._active, self._shown = sys.stderr.isatty(), False
+        self._total = total_size(names) if self._active else 0
         self._done = self._mails = 0
         self._began = self._last = time.monotonic()
 

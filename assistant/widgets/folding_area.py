@@ -51,6 +51,25 @@ class FoldingArea(InOrder, TextArea):
         self.move_cursor(self.selection.end)
         self.scroll_cursor_visible()
 
+    def put_in(self, text: str) -> None:
+        self.replace(text, *self.selection)
+        self.move_cursor(self.selection.end)
+
+    def action_copy(self) -> None:
+        """As Textual's, but what is copied is what folds stand for."""
+        if not self.selected_text:
+            super().action_copy()  # which says that there is nothing
+        else:
+            self.app.copy_to_clipboard(self._folds.whole(self.selected_text))
+
+    def action_cut(self) -> None:
+        """As `action_copy` is; without a selection it is the line."""
+        line = self.document.get_line(self.cursor_location[0])
+        cut = self._folds.whole(self.selected_text or line)
+        super().action_cut()
+        if cut:
+            self.app.copy_to_clipboard(cut)
+
     def edit(self, edit: Edit) -> EditResult:
         """Textual's way for every change: one inside a fold's mark takes the mark as a whole, or goes behind it.
 

@@ -6,10 +6,13 @@ back with it later: of a burst of keys, as slow connections and busy moments mak
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 from textual import events
 from textual.widgets import Input
+
+from assistant.text import printable
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -25,7 +28,15 @@ class InOrder(Widget):
             event.stop()
             event.prevent_default()
             await self.run_action(action)
+        elif is_typed(event):
+            event.stop()
+            event.prevent_default()
+            self.put_in(event.character or "")
         # and if not, Textual calls the field's own handler next
+
+    def put_in(self, text: str) -> None:
+        """Type `text`."""
+        raise NotImplementedError
 
     def own_action(self, event: events.Key) -> str:
         """What a binding of the field itself does at this key now; "" where there is none."""
@@ -35,3 +46,14 @@ class InOrder(Widget):
 
 class LineInput(InOrder, Input):
     """A line to type into."""
+
+    def put_in(self, text: str) -> None:
+        self.insert_text_at_cursor(text)
+
+
+def is_typed(event: events.Key) -> bool:
+    """Whether a key is a blank or a joiner (Japanese and no-break spaces, joined emoji, Persian), which Python does not
+    call printable and Textual therefore leaves out."""
+    typed = event.character or ""
+    odd = len(typed) == 1 and not event.is_printable and unicodedata.category(typed) in ("Zs", "Cf")
+    return odd and printable(typed) == typed

@@ -56,7 +56,7 @@ class Prompt(FoldingArea):
     ) -> None:
         super().__init__(**options)
         self._asked, self._back = asked, 0  # how many messages one has gone back
-        self._typed = ""  # what stood here before going back
+        self._typed = self._recalled = ""  # what stood here before going back, and what stands here since
         self._popup, self._arguments = popup, arguments
         self._vim: VimKeys | None = None
         self.placeholder = HINT if popup else ""
@@ -100,6 +100,11 @@ class Prompt(FoldingArea):
             return True
         return bool(self._back) and self._go_back(-1)
 
+    @property
+    def unsent(self) -> str:
+        """The draft to be kept: what was typed, while one looks at what was sent before."""
+        return self._typed if self._back and self.draft == self._recalled else self.draft
+
     def action_send(self) -> None:
         self.post_message(self.Submitted(self, self.whole, self.draft))
 
@@ -118,7 +123,7 @@ class Prompt(FoldingArea):
         if self._back == 0:
             self._typed = self.draft
         self.fill(asked[to - 1] if to else self._typed)
-        self._back = to
+        self._back, self._recalled = to, self.draft
         return True
 
     def fill(self, draft: str) -> None:

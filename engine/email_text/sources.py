@@ -6,7 +6,9 @@ attachment only the beginning is kept. What cannot be read becomes an item with 
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import BinaryIO
 LONGEST = 8_000_000  # bytes of one mail that are kept
 LINE = 65_536  # bytes read as one line at most
 ENCODED_LINES = 6_000  # of base64 in a row that are kept (about 450 KB): enough for any text
-ENDINGS = (".eml", ".mbox", ".mbx", ".txt", ".msg", ".mail", ".html", ".htm")
+ENDINGS = (".eml", ".mbox", ".mbx", ".emlx", ".txt", ".msg", ".mail", ".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class Item:
     path: Path | None = None  # of the file that holds this mail alone
 
 
-def read_all(names: Iterable[str], stdin: BinaryIO) -> Iterator[Item]:
-    """The mails at `names`, each a path or "-" for `stdin`."""
+def read_all(names: Iterable[str], stdin: Callable[[], BinaryIO]) -> Iterator[Item]:
+    """The mails at `names`, each a path or "-" for what `stdin` opens."""
     for name in names:
         if name == "-":
-            yield from _guarded("-", lambda: _stream("-", stdin, None))
+            yield from _guarded("-", lambda: _stream("-", stdin(), None))
         else:
             yield from read_path(Path(os.path.expanduser(name)))
 
@@ -83,21 +85,29 @@ def _path(path: Path) -> Iterator[Item]:
 
 
 def _folder(path: Path) -> Iterator[Item]:
-    found = False
-    for file in _files(path):
+    found, unreadable = False, []  # type: bool, list[OSError]
+    for file in _files(path, unreadable.append):
         found = True
-        yield from read_path(file)
+        if file.is_fifo():  # somebody named it; in a folder nobody did, and it may never say a word
+            yield Item(str(file), error=f"{file} is no file.")
+        else:
+            yield from read_path(file)
+    for error in unreadable:
+        found = True
+        yield Item(
+            str(error.filename), error=f"{error.filename} cannot be read: {(error.strerror or str(error)).lower()}."
+        )
     if not found:
         yield Item(
             str(path), error=f"{path} has no mail in it: no Maildir (cur, new), and no {', '.join(ENDINGS[:3])}."
         )
 
 
-def _files(top: Path) -> Iterator[Path]:
+def _files(top: Path, unreadable: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     """The mail files below `top`: all of a Maildir's, and elsewhere those that are called like mail."""
-    for folder, below, names in os.walk(top):
-        below[:] = sorted(name for name in below if name != "tmp")
+    for folder, below, names in os.walk(top, onerror=unreadable):
         here = Path(folder)
+        below[:] = sorted(name for name in below if name != "tmp" or not is_maildir(here))
         maildir = here.name in ("cur", "new") and is_maildir(here.parent)
         for name in sorted(names):
             if maildir or name.lower().endswith(ENDINGS):
@@ -106,9 +116,11 @@ def _files(top: Path) -> Iterator[Path]:
 
 def _stream(name: str, file: BinaryIO, path: Path | None) -> Iterator[Item]:
     lines = iter(lambda: file.readline(LINE), b"")
-    first = next(lines, b"")
+    first = next(lines, b"").removeprefix(codecs.BOM_UTF8)
     while first and not first.strip():
         first = next(lines, b"")
+    if path is not None and path.suffix == ".emlx" and first.strip().isdigit():
+        first = next(lines, b"")  # Apple Mail writes how long the mail is
     if _is_envelope(first):
         yield from _mbox(name, lines)
     else:
@@ -125,9 +137,12 @@ def _chain(first: bytes, lines: Iterator[bytes]) -> Iterator[bytes]:
     yield from lines
 
 
+_ENVELOPE = re.compile(rb"From \S.{0,300}?\b\d\d?:\d\d(?::\d\d)?\b.{0,40}\b\d{4}\b")  # RFC 4155: with a time and a year
+
+
 def _is_envelope(line: bytes) -> bool:
-    """Whether `line` begins a mail in an mbox: "From address date"."""
-    return line.startswith(b"From ") and len(line.split()) >= 3 and (b":" in line or b"@" in line or b"MAILER" in line)
+    """Whether `line` begins a mail in an mbox: "From address date". A sentence that begins so is text."""
+    return bool(_ENVELOPE.match(line))
 
 
 def _mbox(name: str, lines: Iterator[bytes]) -> Iterator[Item]:

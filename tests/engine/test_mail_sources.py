@@ -53,7 +53,7 @@ def test_an_mbox_is_many(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", range(0, len(MBOX), 7))
 def test_an_mbox_that_is_cut_anywhere(end: int) -> None:
-    items = list(read_all(["-"], io.BytesIO(MBOX[:end])))
+    items = list(read_all(["-"], lambda: io.BytesIO(MBOX[:end])))
     assert len(items) in (1, 2)
     assert not any(item.error for item in items)
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_a_sentence_and_the_rest_goes_on(tmp_path: Path) 
     (tmp_path / "b.bin").write_bytes(BROKEN["a program"])
     (tmp_path / "empty").mkdir()
     names = [str(tmp_path / n) for n in ("none.eml", "b.bin", "empty", "a.eml")] + [os.devnull]
-    items = list(read_all(names, io.BytesIO()))
+    items = list(read_all(names, io.BytesIO))
     assert [bool(item.error) for item in items] == [True, True, True, False, True]
     assert "no such file" in items[0].error
     assert "neither text nor a mail" in items[1].error

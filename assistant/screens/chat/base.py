@@ -38,6 +38,7 @@ class ChatBase(LoadingScreen):
         self._replying: Worker[None] | None = None
         self._draft_timer: Timer | None = None
         self._draft = ""  # as of the last key
+        self._count_timer: Timer | None = None
         self._unsaved_drafts: dict[int | None, str] = {}  # those the store would not take, by chat
         self._sidebar = config.flag("chat_list")
         self._archived = False  # the list shows the archive

@@ -18,7 +18,7 @@ class Drafts(ChatBase):
 
     @on(TextArea.Changed, "#prompt")
     def _typed(self) -> None:
-        self._draft = self.prompt.draft
+        self._draft = self.prompt.unsent
         if self._draft_timer is None:
             self._draft_timer = self.set_timer(DRAFT_SECONDS, self.save_draft)
 
@@ -32,7 +32,7 @@ class Drafts(ChatBase):
             return  # what is typed here is not written either
         prompts = self.query("#prompt").results(Prompt)  # none any more when the app is closing
         waited = bool(self._unsaved_drafts)
-        self._unsaved_drafts[self.chat] = next((p.draft for p in prompts), self._draft)
+        self._unsaved_drafts[self.chat] = next((p.unsent for p in prompts), self._draft)
         try:
             for chat in list(self._unsaved_drafts):
                 self._service.store.save_draft(chat, self._unsaved_drafts[chat])

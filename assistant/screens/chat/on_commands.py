@@ -34,8 +34,8 @@ class OnCommands(OnChats, OnSpam):
         elif name == "spam":
             self.open_spam(rest)
         elif name == "rename":
-            if self.chat is not None and rest:
-                self.store.rename(self.chat, rest[:200])
+            if self.chat is not None and (title := " ".join(rest.split())):
+                self.store.rename(self.chat, title[:200])
                 self.refresh_list()
         elif name == "default":
             self.notify(self.settings.make_default(self.chat))

@@ -61,14 +61,15 @@ class OnPrompt(ChatBase):
 
     @on(TextArea.Changed, "#prompt")
     def _count_soon(self) -> None:
-        self._count()
+        if self._count_timer is not None:  # not one worker a key: two thousand keys may come at once
+            self._count_timer.stop()
+        self._count_timer = self.set_timer(COUNT_SECONDS, self._count)
 
     @work(group="count", exclusive=True)
     async def _count(self) -> None:
         """Say what the files and folds in the prompt cost; nothing where there are none."""
         from assistant.prompting.costs import Pieces, told
 
-        await asyncio.sleep(COUNT_SECONDS)
         line = self.query_one("#cost", Static)
         pieces = await asyncio.to_thread(Pieces.of, self.prompt.text, self.prompt.folds)
         if not pieces:
