@@ -64,10 +64,18 @@ class ChatService:
     def store_of(self, chat: int | None) -> Store:
         return self.temporary if is_temporary(chat) else self.store
 
-    def ask(self, chat: int | None, text: str, *, temporary: bool = False, wishes: Wishes | None = None) -> Turn:
+    def ask(
+        self,
+        chat: int | None,
+        text: str,
+        *,
+        temporary: bool = False,
+        wishes: Wishes | None = None,
+        draft: str | None = None,
+    ) -> Turn:
         """Store a question, in a new chat where `chat` is None; its reply is then made by `reply`.
 
-        A new chat is a temporary one or not, and begins with `wishes`.
+        A new chat is a temporary one or not, and begins with `wishes`. `draft`: as the question was typed.
 
         Raises:
             EmptyPromptError: there is nothing but white space.
@@ -77,7 +85,7 @@ class ChatService:
         store = self.temporary if temporary and chat is None else self.store_of(chat)
         wishes = wishes or Wishes()
         chat, _, reply = store.begin_turn(
-            chat, text, make_title(text), self.model.name, wishes.system, wishes.params_json()
+            chat, text, make_title(text), self.model.name, wishes.system, wishes.params_json(), draft
         )
         return Turn(chat, reply)
 

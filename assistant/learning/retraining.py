@@ -6,6 +6,8 @@ Owns what is decided about its scorer: adopted into `scorers/`, or discarded. Th
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +89,17 @@ class Retraining:
         """
         self._runs.cancel(run)
 
+    def forget(self, text: str) -> None:
+        """Take a mail's text out of what past runs have learned from, off the disk.
+
+        Raises:
+            LearningError: a file cannot be written.
+        """
+        for run in self._runs.all():
+            if run.wish.kind == "spam":
+                for path in run.folder.glob("*.jsonl"):  # and no file of the person's own
+                    _without(path, text)
+
     def line(self) -> str:
         """What it is doing, for a status line; "" when nothing goes on."""
         run = self.run
@@ -95,6 +108,26 @@ class Retraining:
     def comparison(self, run: Run) -> str:
         """Old and new scorer in a sentence."""
         return result_sentence(run)
+
+
+def _without(path: Path, text: str) -> None:
+    """Overwrite the lines of `text` in a file of corrections, where it is one."""
+    try:
+        with path.open("r+b") as file:
+            lines = file.read().split(b"\n")
+            kept = [line for line in lines if not line.strip() or json.loads(line).get("text") != text]
+            if len(kept) == len(lines):
+                return
+            for content in (b"\0" * sum(len(line) + 1 for line in lines), b"\n".join(kept)):
+                file.seek(0)
+                file.write(content)
+                file.truncate()
+                file.flush()
+                os.fsync(file.fileno())
+    except (FileNotFoundError, ValueError, AttributeError):
+        return
+    except OSError as error:
+        raise LearningError(f"{path} still holds the mail: {error.strerror or error}.") from error
 
 
 def completed(wish: Wish, settings: SpamSettings) -> Wish:

@@ -64,7 +64,11 @@ class Chats(Base):
         text = str(rows[0]["text"]) if rows else ""
         return SEPARATOR.join(map(printable, text.split(SEPARATOR)))  # what is around folds stays
 
-    def save_draft(self, chat: int | None, text: str) -> None:
+    def save_draft(self, chat: int | None, text: str, instead_of: str | None = None) -> None:
+        """Keep `text`. An empty one only takes the place of `instead_of`, where that is given: another window may have
+        kept something else meanwhile."""
+        if not text and instead_of is not None and self.draft(chat) != instead_of:
+            return
         if chat is None:
             self._run(
                 "INSERT INTO settings (key, value) VALUES ('draft', ?) "

@@ -18,6 +18,7 @@ from assistant.text import printable
 
 # Those of a Message that are columns, in its order.
 COLUMNS = ", ".join(f"messages.{name}" for name in Message._fields[:-3])
+_OURS = "(:draft IS NULL OR substr(:draft, 1, length({0})) = {0})"  # a stored draft, as far as it was saved
 STALE_SECONDS = 30.0  # a reply nobody has given a sign of life for this long has been abandoned
 
 
@@ -42,11 +43,19 @@ class Messages(Base):
         return len(gone)
 
     def begin_turn(
-        self, chat: int | None, text: str, title: str, model: str, system: str = "", params: str = "{}"
+        self,
+        chat: int | None,
+        text: str,
+        title: str,
+        model: str,
+        system: str = "",
+        params: str = "{}",
+        draft: str | None = None,
     ) -> tuple[int, int, int]:
         """In one transaction: the chat, if new, the question and an empty reply; the draft is done with.
 
-        `title`, `system` and `params` are for a new chat. Returns the ids of chat, question and reply.
+        `title`, `system` and `params` are for a new chat. Returns the ids of chat, question and reply. A stored draft
+        that `draft`, where it is given, does not begin with is another window's, and stays.
         """
         with self._writing():
             execute = self._db.conn.execute
@@ -55,11 +64,12 @@ class Messages(Base):
                     "INSERT INTO chats (title, model, system, params, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
                     (title, model, system, params, now(), now()),
                 ).lastrowid
-                execute("DELETE FROM settings WHERE key = 'draft'")
+                execute(f"DELETE FROM settings WHERE key = 'draft' AND {_OURS.format('value')}", {"draft": draft})
             assert chat is not None
             (leaf,) = execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
             question, reply = self._turn(chat, leaf, text, model)
-            execute("UPDATE chats SET draft = '' WHERE id = ?", (chat,))
+            ours = _OURS.format("draft")
+            execute(f"UPDATE chats SET draft = '' WHERE id = :chat AND {ours}", {"chat": chat, "draft": draft})
         return chat, question, reply
 
     def begin_edit(self, message: int, text: str, model: str) -> tuple[int, int, int]:

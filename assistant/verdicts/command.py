@@ -101,11 +101,12 @@ async def _ask(
     mails = [email for _, email in batch if email is not None]
     if not mails:
         return None
-    texts, beside = tuple(mail.text for mail in mails), tuple(mail.beside for mail in mails)
+    texts, known = tuple(mail.text for mail in mails), tuple(mail.beside for mail in mails)
+    others = tuple(tuple(other.text for other in mail.others) for mail in mails)
     scorer = str(wishes.scorer) if wishes.scorer else ""
     rate = DEFAULT_RATE if wishes.false_alarms is None else wishes.false_alarms
     wanted = wishes.as_json or wishes.details
-    answer = await client.ask(Classify("", texts, scorer, rate, wanted, wishes.details, beside))
+    answer = await client.ask(Classify("", texts, scorer, rate, wanted, wishes.details, known, others))
     assert isinstance(answer, Verdicts)
     return answer
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.email_text.normalise import EmailText
 
 
 def together(findings: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -19,3 +22,11 @@ def together(findings: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
             known.append(words)
         weights.setdefault(key, weight)
     return [(f"{key}: {', '.join(words)}." if words else key, weights[key]) for key, words in quoted.items()]
+
+
+def decisive(email: EmailText, verdict: Mapping[str, Any]) -> str:
+    """A sentence about what decided the `verdict` (a row of Verdicts), where that is not the mail's text; else ""."""
+    place = verdict.get("reading")
+    if not isinstance(place, int) or not 0 <= place < len(email.others):
+        return ""
+    return f"What decided is {email.others[place].what}. By itself that is more like spam than the text you see marked."

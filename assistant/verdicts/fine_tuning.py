@@ -61,11 +61,16 @@ class FineTuning:
     def __init__(self, tell: Callable[[str], None], command: Sequence[str] = COMMAND) -> None:
         self._tell, self._command = tell, list(command)
         self._task: asyncio.Task[str] | None = None
+        self._name = ""  # of the set
         self.line = ""  # how far it is; "" when nothing goes on
 
     @property
     def busy(self) -> bool:
         return self._task is not None and not self._task.done()
+
+    def is_training(self, name: str) -> bool:
+        """Whether it is the set called `name` that is being trained on."""
+        return self.busy and self._name == name
 
     def start(self, chosen: LabelSet, base: Path, context: int | None) -> asyncio.Task[str]:
         """Begin to train on `chosen`, from the language model in folder `base`, which reads `context` tokens.
@@ -82,7 +87,7 @@ class FineTuning:
                 f"{chosen.name} has {len(chosen.examples)} examples; fine-tuning needs {ENOUGH}. Until then the "
                 "language model tells the labels apart by itself."
             )
-        self.line = f"training {chosen.name}: starting …"
+        self._name, self.line = chosen.name, f"training {chosen.name}: starting …"
         self._task = asyncio.get_running_loop().create_task(self._run(chosen, base, min(TOKENS, context or TOKENS)))
         return self._task
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.text import printable
-from assistant.verdicts.findings import together
+from assistant.verdicts.findings import decisive, together
 from assistant.verdicts.settings import per_cent
 from engine.email_text.normalise import EmailText
 from engine.email_text.sources import Item, total_size
@@ -44,7 +44,7 @@ def as_json(judged: Judged) -> dict[str, Any]:
         "evidence": [{"text": words, "weight": weight} for words, weight in evidence(judged)],
         "findings": [{key: getattr(found, key) for key in TOLD} for found in email.findings],
         "attachments": [{"name": a.name, "type": a.type} for a in email.attachments],
-        "notes": [*([judged.item.note] if judged.item.note else []), *email.notes],
+        "notes": notes(judged),
         "normaliser": email.version,
     }
 
@@ -55,6 +55,14 @@ def evidence(judged: Judged) -> list[tuple[str, float]]:
         return []
     rows = judged.verdict["evidence"]
     return [(judged.email.shown[slice(*judged.email.where(start, end))], weight) for start, end, weight in rows]
+
+
+def notes(judged: Judged) -> list[str]:
+    """What was left out, and what decided where that is not the mail's text."""
+    if judged.email is None:
+        return []
+    first = (judged.item.note, decisive(judged.email, judged.verdict))
+    return [*filter(None, first), *judged.email.notes]
 
 
 def as_line(judged: Judged) -> str:
@@ -83,8 +91,7 @@ def as_details(judged: Judged) -> str:
             lines.append(f"  What speaks {title}: {', '.join(words[:8])}")
     found = together((finding.told, finding.weight) for finding in judged.email.findings)
     lines += [f"  - {sentence}" for sentence, _ in found[:12]]
-    notes = [judged.item.note] if judged.item.note else []
-    lines += [f"  ({note})" for note in [*notes, *judged.email.notes]]
+    lines += [f"  ({note})" for note in notes(judged)]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@
     findings     [kind, sentence, weight, start, end] rows; start is -1 where a finding has no place
     notes        sentences: what was cut, or could not be read
     beside       {"scorer", "kind", "answer", "probability"} of the classical scorer, where another one judged
+    reading      a sentence about what decided, where that is not the mail's text; else ""
     labels       [label, probability] rows, the likeliest first, for a task other than spam; `scorer` is then its name
     label_notes  sentences about how they were found
     offset       where in `shown` subject and body begin
@@ -29,6 +30,7 @@ from assistant.storage.store import Store
 from assistant.storage.verdicts import SPAM_TASK, Kept
 from assistant.text import printable
 from assistant.verdicts.examples import Example
+from assistant.verdicts.findings import decisive
 from assistant.verdicts.fine_tuning import FineTuning
 from assistant.verdicts.label_sets import LabelSets
 from assistant.verdicts.labelling import Labeller, readable
@@ -144,6 +146,7 @@ class VerdictService:
         }
         if using.note:
             found["scorer_note"] = using.note
+        found["reading"] = decisive(email, row)
         if answer.scorer_kind != "classical" and CLASSICAL.is_dir():
             beside, by = await self._ask(email, str(CLASSICAL), rate, evidence=False)
             found["beside"] = {key: beside[key] for key in ("answer", "probability")}
@@ -174,10 +177,22 @@ class VerdictService:
                 else:
                     self.sets.withdraw(chosen, Example(text, kept.label))
 
+    def delete(self, kept: Kept) -> None:
+        """Delete a verdict with its mail for good, also where that has become an example.
+
+        Raises:
+            StorageError: it could not be.
+        """
+        if kept.label:
+            self.correct(kept, "")
+        self.store.delete_verdict(kept.id)
+
     async def _ask(
         self, email: EmailText, scorer: str, rate: float, *, evidence: bool
     ) -> tuple[dict[str, Any], Verdicts]:
-        answer = await self.client.ask(Classify("", (email.text,), scorer, rate, evidence, beside=(email.beside,)))
+        others = (tuple(other.text for other in email.others),)
+        asked = Classify("", (email.text,), scorer, rate, evidence, beside=(email.beside,), others=others)
+        answer = await self.client.ask(asked)
         assert isinstance(answer, Verdicts)
         return answer.verdicts[0], answer
 

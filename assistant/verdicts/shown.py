@@ -81,7 +81,8 @@ def reasons(kept: Kept, again: str = "") -> Content:
     if details.get("error"):
         tries = f" {again} tries again." if again else ""
         lines.append(Content.styled(f"It could not be judged: {details['error']}{tries}", "$text-error"))
-    notes = [*([details["scorer_note"]] if details.get("scorer_note") else []), *details.get("notes", [])]
+    first = [details[name] for name in ("scorer_note", "reading") if details.get(name)]
+    notes = [*first, *details.get("notes", [])]
     told = details.get("label_notes", [])
     if kept.task != SPAM_TASK:
         notes = [*(note for note in notes if "the classifier has learned" not in note), *filter(_warns, told)]

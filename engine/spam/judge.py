@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 DEFAULT_FALSE_ALARMS = 0.001  # one honest mail in a thousand
 MOST_EVIDENCE = 12
+# Log-odds that another reading of a mail loses: nobody may ever see it, and of several one is the worst by chance. Of
+# 178 long honest mails, whose middles are such readings, 3 were likelier spam than not without them and 18, 5, 3 with
+# them at 0, 1 and 2; spam that is hidden, attached or beside honest text is 6 to 10 log-odds from that.
+OTHER = 2.0
 
 Answer = Literal["spam", "not spam", "unsure"]
 
@@ -41,6 +45,7 @@ class Verdict:
     probability: float  # that it is spam, calibrated
     threshold: float  # from this probability on it is called spam
     evidence: tuple[Evidence, ...] = ()  # the heaviest first
+    reading: int | None = None  # which of the mail's other readings the probability is of; None: of its text
 
 
 class SpamJudge(Protocol):
@@ -58,20 +63,27 @@ class SpamJudge(Protocol):
         evidence: bool = True,
         honest: bool = True,
         beside: Sequence[float] = (),
+        others: Sequence[Sequence[str]] = (),
     ) -> list[Verdict]:
         """A verdict on each of `texts`, at a false-alarm rate (0 … 1) measured on held-out mail.
 
         With `evidence`; on mail that is not spam only if `honest`. `beside`, where there is any, are log-odds a text
-        that what is known besides the text adds: `EmailText.beside`.
+        that what is known besides the text adds: `EmailText.beside`. `others`, where there are any, are what else each
+        mail says, `EmailText.others`: the one that is most like spam counts where it is OTHER more so than the text.
         """
         threshold = threshold_for(false_alarms, self.config["thresholds"])
         verdicts = []
         found = self.probabilities(texts).tolist()
-        for text, alone, added in zip(texts, found, beside or [0.0] * len(texts), strict=True):
-            probability = moved(alone, added)
+        more = iter(self.probabilities(every).tolist() if (every := [one for each in others for one in each]) else ())
+        rows = zip(texts, found, beside or [0.0] * len(texts), others or [()] * len(texts), strict=True)
+        for text, alone, added, beyond in rows:
+            likely = [alone, *(moved(next(more), -OTHER) for _ in beyond)]
+            place = likely.index(max(likely))
+            probability = moved(likely[place], added)
             answer = decide(probability, threshold)
             wanted = evidence and (honest or answer != "not spam")
-            verdicts.append(Verdict(answer, probability, threshold, self.evidence(text) if wanted else ()))
+            passages = self.evidence(text) if wanted else ()
+            verdicts.append(Verdict(answer, probability, threshold, passages, place - 1 if place else None))
         return verdicts
 
     def evidence(self, text: str) -> tuple[Evidence, ...]:

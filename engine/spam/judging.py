@@ -22,7 +22,7 @@ class Judges:
 
         Raises:
             ModelFolderError: the scorer cannot be opened.
-            ProtocolError: a false-alarm rate that cannot be, or not one number beside each text.
+            ProtocolError: a false-alarm rate that cannot be, or not one number beside each text, or one list of others.
         """
         if not (0 <= message.false_alarms <= 1) or math.isnan(message.false_alarms):
             raise ProtocolError("The rate of false alarms must be between 0 and 1.")
@@ -30,6 +30,8 @@ class Judges:
             len(message.beside) != len(message.texts) or not all(map(math.isfinite, message.beside))
         ):
             raise ProtocolError("There must be one number beside each text.")
+        if message.others and len(message.others) != len(message.texts):
+            raise ProtocolError("There must be one list of other readings for each text.")
         judge = self._judges.pop(message.scorer, None)
         if judge is None:
             judge = load_judge(Path(message.scorer) if message.scorer else None)
@@ -40,12 +42,14 @@ class Judges:
             evidence=message.evidence,
             honest=message.honest,
             beside=message.beside,
+            others=message.others,
         )
         rows = [
             {
                 "answer": verdict.answer,
                 "probability": verdict.probability,
                 "threshold": verdict.threshold,
+                "reading": verdict.reading,
                 "evidence": [[e.start, e.end, e.weight] for e in verdict.evidence],
             }
             for verdict in verdicts

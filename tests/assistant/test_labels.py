@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +16,7 @@ from assistant.engine_client import EngineClient
 from assistant.errors import UsageError
 from assistant.paths import Paths
 from assistant.verdicts.examples import Example, read_examples, read_labels
-from assistant.verdicts.fine_tuning import recipe
+from assistant.verdicts.fine_tuning import FineTuning, recipe
 from assistant.verdicts.label_sets import LabelSet, LabelSets, name_of
 from assistant.verdicts.labelling import Labeller, in_turn, prompt
 from assistant.verdicts.prototypes import Prototypes, softmax
@@ -123,6 +125,21 @@ def test_the_recipe_is_one_the_lab_takes(tmp_path: Path) -> None:
     (tmp_path / "base" / "config.json").write_text('{"num_hidden_layers": 7}', encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(recipe(chosen, tmp_path / "base", 1024))
     assert load_recipe(tmp_path / "recipe.toml").classify.blocks == 4
+
+
+async def test_fine_tuning_can_be_stopped(tmp_path: Path) -> None:
+    told: list[str] = []
+    made = LabelSets(Paths(tmp_path)).create("topics", ["a", "b"], MANY)
+    tuning = FineTuning(told.append, [sys.executable, "-c", "import time; time.sleep(60)"])
+    tuning.start(made, tmp_path, 256)
+    await asyncio.sleep(0.2)
+    assert tuning.is_training("topics")
+    assert not tuning.is_training("others")
+    await tuning.close()
+    assert not tuning.is_training("topics")
+    assert tuning.line == ""
+    assert not (made.folder / "run").exists()
+    assert told == []
 
 
 def test_prototypes_tell_what_lies_apart_and_say_when_nothing_does() -> None:

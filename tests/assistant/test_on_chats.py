@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
+import pytest
 from textual.widgets import Input, OptionList, Static
 
 from assistant.chat_groups import grouped
 from assistant.storage.rows import Chat
-from assistant.storage.store import TEMPORARY
+from assistant.storage.store import TEMPORARY, Store
 from assistant.text import title_of
 from assistant.widgets.chat_list import ChatList
 
@@ -81,6 +83,27 @@ async def test_a_temporary_chat_is_in_no_file(opened, data) -> None:
             assert b"anzibar" not in file.read_bytes(), file
     async with opened((120, 40)) as it:
         assert listed(it) == ["Written"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_what_another_window_sends_or_types_takes_nothing_typed_here_away(opened, data, begun: bool) -> None:
+    async with opened((120, 40)) as it:
+        if begun:
+            await it.ask("Mine")
+        here = it.screen.chat
+        it.prompt.fill("half a thought")
+        await it.until(lambda: it.app.store.draft(here) == "half a thought")
+        with closing(Store(data / "chats.db")) as other:
+            other.begin_turn(here, "theirs, sent", "Theirs", "m", draft="theirs, sent")
+            assert other.draft(here) == "half a thought"
+            other.save_draft(here, "", "theirs")
+            assert other.draft(here) == "half a thought"
+            other.save_draft(here, "theirs, typed")
+        await it.screen.open_chat(1)
+        await it.screen.open_chat(here)
+        assert it.prompt.text == "half a thought"
+        it.prompt.fill("")
+        await it.until(lambda: it.app.store.draft(here) == "")
 
 
 OTHER_WINDOW = """

@@ -135,6 +135,20 @@ def test_what_is_said_last_of_a_mail_counts_and_each_can_be_left_out(corrected, 
         corrections.write(tmp_path / "c.jsonl", {first.key, second.key})
 
 
+async def test_a_mail_that_is_deleted_is_in_no_run_any_more(
+    retraining, paths: Paths, corrected, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"text": "buy now", "label": "spam"}')
+    retraining.start(corrected("buy now", "lunch"))
+    await ended(retraining)
+    retraining.forget("buy now")
+    held = [path.read_bytes() for path in paths.runs.rglob("*") if path.is_file()]
+    assert any(b"lunch" in content for content in held)
+    assert not any(b"buy now" in content for content in held)
+    assert "buy now" in (tmp_path / "mine.jsonl").read_text()
+    retraining.forget("nothing")
+
+
 def test_an_older_scorer_is_left_aside_with_a_note(settings: SpamSettings) -> None:
     folder = settings.next_folder()
     folder.mkdir()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,8 @@ from assistant.errors import UsageError
 from assistant.paths import Paths
 from assistant.verdicts import command, moves
 from assistant.verdicts.settings import CLASSICAL, SpamSettings
+from engine.email_text.normalise import EmailText, normalise
+from engine.email_text.sources import Item
 from engine.questions import Classify, Verdicts
 
 SPAM = (
@@ -72,6 +76,23 @@ def test_whose_a_mail_is_counts_and_is_told(tmp_path: Path) -> None:
     text = run("--details", tmp_path / "other").stdout.decode()
     assert "nothing in it names what it is from, fuse.net.\xa0+0.4" in text
     assert "could not confirm the sender (DMARC).\xa0+1.0" in text
+
+
+def test_spam_that_is_attached_or_hidden_beside_an_honest_text_decides() -> None:
+    ham, spam = (text.partition("\n\n")[2] for text in (HAM, SPAM))
+    head = "From: a@b.example\nSubject: notes\nContent-Type: multipart/mixed; boundary=b\n\n"
+    part = "--b\nContent-Type: text/plain\nContent-Disposition: attachment; filename=a.txt\n\n"
+    attached = f"{head}--b\n\n{ham}\n{part}{spam}\n--b--\n"
+    done = run("-", "--json", stdin=attached.encode())
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["answer"] == "spam"
+    assert told["notes"][0].startswith("What decided is an attached text.")
+    assert [each["name"] for each in told["attachments"]] == ["a.txt"]
+    honest = attached.replace(
+        SPAM.partition("\n\n")[2], "Minutes of the project meeting: Tom moves it to the big room."
+    )
+    assert run("-", stdin=honest.encode()).returncode == 0
 
 
 def test_the_default_scorer_judges_and_says_which_it_is() -> None:
@@ -162,6 +183,56 @@ def test_bad_input_is_a_sentence(arguments: list[str], sentence: str) -> None:
     assert "Traceback" not in done.stderr.decode()
 
 
+@pytest.mark.parametrize(
+    ("redirected", "status"),
+    [
+        ("{ham} 2>&-", 0),
+        ("{ham} 2>/dev/full", 0),
+        ("{ham} <&-", 0),
+        ("{ham} >&-", 0),
+        ("{spam} 2>&-", 1),
+        ("{none} 2>/dev/full", 2),
+        ("{ham} >/dev/full", 2),
+        ("{spam} | true", 2),
+    ],
+)
+def test_a_filter_gets_its_status_whatever_becomes_of_the_streams(tmp_path: Path, redirected: str, status: int) -> None:
+    (tmp_path / "ham").write_text(HAM)
+    (tmp_path / "spam").write_text(SPAM)
+    names = {name: tmp_path / name for name in ("ham", "spam", "none")}
+    command = f"{sys.executable} -m assistant.start spam --false-alarms 1 --scorer homespun-spam-classical "
+    script = f"set -o pipefail; {command}{redirected.format(**names)}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=100, stdin=subprocess.DEVNULL)
+    assert done.returncode == status
+    assert b"Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_waiting_for_a_pipe_that_says_nothing() -> None:
+    silent, _ = os.pipe()
+    command = [sys.executable, "-m", "assistant.start", "spam", "-"]
+    process = subprocess.Popen(command, stdin=silent, stderr=subprocess.PIPE, start_new_session=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(4)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert process.stderr is not None
+    assert b"Fatal" not in process.stderr.read()
+
+
+def test_a_mail_that_cannot_be_normalised_is_told_and_the_rest_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(raw: bytes) -> EmailText:
+        if b"bad" in raw:
+            raise RecursionError
+        return normalise(raw)
+
+    monkeypatch.setattr(command, "normalise", broken)
+    pairs = [pair for batch in command.batches(iter([Item("a", b"bad"), Item("b", b"good")])) for pair in batch]
+    assert [(item.error, email is None) for item, email in pairs] == [
+        ("a cannot be read (RecursionError).", True),
+        ("", False),
+    ]
+
+
 def test_escape_sequences_never_reach_the_terminal() -> None:
     done = run("-", stdin=b"Subject: \x1b[2Jhello\n\nhi \x1b]0;evil\x07 there \xc2\x9b31m")
     assert b"\x1b" not in done.stdout + done.stderr
@@ -198,6 +269,42 @@ def test_moving_overwrites_nothing(maildir: Path, tmp_path: Path) -> None:
     assert "already" in stays[0]
     assert moved.read_text() == SPAM
     assert (junk / moves.JOURNAL).exists(), "what could not go back can be tried again"
+
+
+def test_half_a_move_is_none(maildir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full, and a folder that may not be written."""
+    target, mail = tmp_path / "junk", maildir / "new" / "3.host"
+    moves.prepare(target)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        patch.setattr(os, "fsync", lambda number: None)
+        patch.setattr(os, "rename", full)
+        with pytest.raises(OSError, match="No space"):
+            moves.move(mail, target)
+    with monkeypatch.context() as patch:
+        unlink = os.unlink
+        patch.setattr(os, "unlink", lambda path: full() if path == mail else unlink(path))
+        with pytest.raises(OSError, match="No space"):
+            moves.move(mail, target)
+    assert mail.is_file()
+    assert [path.name for path in target.rglob("*") if path.is_file()] == [moves.JOURNAL]
+
+
+def test_a_journal_that_was_cut_brings_back_the_rest(maildir: Path, tmp_path: Path) -> None:
+    target, mail = tmp_path / "junk", maildir / "new" / "3.host"
+    moves.prepare(target)
+    moves.move(mail, target)
+    with (target / moves.JOURNAL).open("a") as file:
+        file.write('{"from": "x"}\n{"from": "')
+    back, stays = moves.undo(target)
+    assert back == 1
+    assert mail.is_file()
+    assert len(stays) == 2
+    assert all("cannot be read" in each for each in stays)
 
 
 def test_a_folder_that_is_no_maildir_is_not_moved_into(tmp_path: Path) -> None:

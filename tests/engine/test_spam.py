@@ -23,7 +23,8 @@ from engine.questions import Classify, Verdicts
 from engine.spam import topics
 from engine.spam.features import GROUPS, features, features_of, letter_groups, mixed, part_of, read
 from engine.spam.hashed_scorer import GAPS, SHORT, VIEWS, HashedScorer, gaps, parts_of
-from engine.spam.judge import decide, threshold_for
+from engine.spam.judge import OTHER, decide, threshold_for
+from engine.spam.judge import moved as log_odds_added
 from engine.spam.loading import BUNDLED, CLASSICAL, load_judge
 from engine.spam.structure import structure
 from engine.spam.topics import about, mentions, subjects
@@ -289,6 +290,17 @@ def test_what_is_known_beside_a_text_moves_its_verdict() -> None:
     odds = [[p / (1 - p) for p in (verdict.probability for verdict in each)] for each in (alone, moved)]
     assert [math.log(after / before) for before, after in zip(*odds, strict=True)] == pytest.approx([-2.0, 3.0])
     assert judge.judge([SPAM, HAM], evidence=False, beside=(0.0, 0.0)) == alone
+
+
+def test_what_a_mail_says_elsewhere_counts_where_it_is_much_more_like_spam() -> None:
+    judge = load_judge(Path("homespun-spam-classical"))
+    alone = judge.judge([HAM, SPAM, HAM], 0.01, evidence=False)
+    found = judge.judge([HAM, SPAM, HAM], 0.01, evidence=False, others=((HAM, SPAM), (HAM, SPAM), ()))
+    assert [verdict.reading for verdict in found] == [1, None, None]
+    assert found[0].probability == pytest.approx(log_odds_added(alone[1].probability, -OTHER))
+    assert found[1:] == alone[1:]
+    added = judge.judge([HAM], evidence=False, beside=(1.0,), others=((SPAM,),))[0]
+    assert added.probability == pytest.approx(log_odds_added(found[0].probability, 1.0))
 
 
 def test_the_worker_refuses_numbers_that_belong_to_no_text() -> None:

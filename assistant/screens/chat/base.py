@@ -40,6 +40,7 @@ class ChatBase(LoadingScreen):
         self._draft = ""  # as of the last key
         self._count_timer: Timer | None = None
         self._unsaved_drafts: dict[int | None, str] = {}  # those the store would not take, by chat
+        self._stored_drafts: dict[int | None, str] = {}  # as this window last saw or wrote them
         self._sidebar = config.flag("chat_list")
         self._archived = False  # the list shows the archive
         self._removed: list[Removed] = []  # what can be brought back, the last at the end

@@ -22,20 +22,26 @@ class Drafts(ChatBase):
         if self._draft_timer is None:
             self._draft_timer = self.set_timer(DRAFT_SECONDS, self.save_draft)
 
-    def save_draft(self) -> None:
-        """Keep what is typed and not sent."""
+    def save_draft(self, *, leaving: bool = False) -> None:
+        """Keep what is typed and not sent. On `leaving` also what was kept before: another window in the same chat may
+        have kept its own instead."""
+        prompts = self.query("#prompt").results(Prompt)  # none any more when the app is closing
+        text = next((p.unsent for p in prompts), self._draft)
         if self._draft_timer is None:
-            return  # nothing was typed since
-        self._draft_timer.stop()
-        self._draft_timer = None
+            if not (leaving and text):
+                return  # nothing was typed since
+        else:
+            self._draft_timer.stop()
+            self._draft_timer = None
         if self.temporary:
             return  # what is typed here is not written either
-        prompts = self.query("#prompt").results(Prompt)  # none any more when the app is closing
         waited = bool(self._unsaved_drafts)
-        self._unsaved_drafts[self.chat] = next((p.unsent for p in prompts), self._draft)
+        self._unsaved_drafts[self.chat] = text
         try:
             for chat in list(self._unsaved_drafts):
-                self._service.store.save_draft(chat, self._unsaved_drafts[chat])
+                text = self._unsaved_drafts[chat]
+                self._service.store.save_draft(chat, text, self._stored_drafts.get(chat))
+                self._stored_drafts[chat] = text
                 del self._unsaved_drafts[chat]
         except StorageError as error:
             if not waited:  # once is enough, until it works again
@@ -50,4 +56,7 @@ class Drafts(ChatBase):
             StorageError: it cannot be read.
         """
         kept = self._unsaved_drafts.get(self.chat)
-        return kept if kept is not None else self.store.draft(self.chat)
+        if kept is not None:
+            return kept
+        stored = self._stored_drafts[self.chat] = self.store.draft(self.chat)
+        return stored

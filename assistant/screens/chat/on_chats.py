@@ -21,7 +21,7 @@ class OnChats(Drafts):
 
     async def open_chat(self, chat: int | None) -> None:
         """Put `chat` on screen, an empty one where it is None."""
-        self.save_draft()
+        self.save_draft(leaving=True)
         self.chat, self.temporary = chat, is_temporary(chat)
         with self.app.batch_update():  # laid out and drawn once
             try:

@@ -38,7 +38,7 @@ class Replies(ChatBase):
         if not self.may_begin():
             return
         try:
-            turn = self._service.ask(self.chat, text, temporary=self.temporary, wishes=self.wishes)
+            turn = self._service.ask(self.chat, text, temporary=self.temporary, wishes=self.wishes, draft=event.draft)
         except (EngineError, StorageError) as error:  # what was typed stays in the prompt
             self.notify(str(error), severity="warning")
             return

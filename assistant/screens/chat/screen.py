@@ -84,7 +84,7 @@ class ChatScreen(Keyed[None], OnPrompt, OnInspect, OnMessages, OnLibrary, OnLear
         self.update_classes({"-narrow": narrow, "-short": short, "-tall": not short}, animate=False)
 
     async def on_unmount(self) -> None:
-        self.save_draft()
+        self.save_draft(leaving=True)
 
     def action_help(self) -> None:
         from assistant.screens.help import HelpScreen

@@ -14,7 +14,7 @@ from assistant.verdicts.examples import Example, labels_of, read_examples, read_
 from assistant.verdicts.label_sets import LabelSet, name_of
 
 TYPED, FROM_FILE = "New: labels that I type", "New: from a table of examples (.csv, .jsonl)"
-TRAIN, REMOVE = "Fine-tune it on its examples", "Remove it"
+TRAIN, STOP, REMOVE = "Fine-tune it on its examples", "Stop its fine-tuning", "Remove it"
 ASK = "Ask for it"
 
 
@@ -81,18 +81,22 @@ class OnLabels(SpamBase):
 
     async def _use(self, chosen: LabelSet) -> None:
         own = chosen.folder.parent == self._service.sets.folder
-        choices = [ASK, *([TRAIN] if chosen.can_learn else []), *([REMOVE] if own else [])]
+        training = self._service.tuning.is_training(chosen.name)
+        choices = [ASK, *([STOP] if training else [TRAIN] if chosen.can_learn else []), *([REMOVE] if own else [])]
         todo: str | None = ASK
         if len(choices) > 1:
             question = f"{chosen.name}: {', '.join(chosen.labels)[:200]} ({chosen.method})"
             todo = await self.app.push_screen_wait(ChoiceScreen(question, choices))
+        if todo == STOP or (todo == REMOVE and training):
+            await self._service.tuning.close()
+            self.say()
         if todo == REMOVE:
             question = f"Remove {chosen.name} with its {len(chosen.examples)} examples? Its verdicts stay."
             if await self.app.push_screen_wait(ConfirmScreen(question, "Remove")):
                 self._service.sets.remove(chosen)
                 if self.asked == chosen.name:
                     self._ask_for(SPAM_TASK)
-        elif todo:
+        elif todo and todo != STOP:
             self._ask_for(chosen.name)
             if todo == TRAIN:
                 self._train(chosen)

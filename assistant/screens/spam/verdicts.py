@@ -111,8 +111,9 @@ class OnVerdicts(SpamBase):
         if not await self.app.push_screen_wait(ConfirmScreen(question, "Delete")):
             return
         try:
-            self._service.store.delete_verdict(kept.id)
-        except StorageError as error:
+            self._service.delete(kept)
+            self._retraining.forget(kept.text)
+        except AssistantError as error:
             self.complain(error)
             return
         self.action_new()
