@@ -25,7 +25,8 @@ def test_reading_and_completing() -> None:
 def test_values_of_settings() -> None:
     assert read_setting("temperature", "0,5") == 0.5
     assert read_setting("seed", " ") is None
-    for name, text in (("temperature", "-1"), ("top_k", "1.5"), ("top_p", "hot")):
+    assert read_setting("seed", str(2**63 - 1)) == 2**63 - 1
+    for name, text in (("temperature", "-1"), ("top_k", "1.5"), ("top_p", "hot"), ("seed", "-1"), ("seed", "9" * 23)):
         with pytest.raises(UsageError, match="must be"):
             read_setting(name, text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,51 @@ def test_keys_of_a_burst_take_effect_in_their_order(data: Path) -> None:
         terminal.type("\x1b")
         terminal.until(lambda: "one aYde." not in terminal.text)
         assert terminal.leave() == 0
+
+
+async def test_cutting_a_fold_keeps_its_text(opened) -> None:
+    async with opened() as it:
+        await it.pilot.press(*"see ")
+        paste(it, BOOK)
+        await it.until(lambda: "[pasted: 40 lines #1]" in it.prompt.text)
+        it.prompt.select_all()
+        await it.pilot.press("ctrl+x")
+        assert it.prompt.text == ""
+        assert it.app.clipboard == f"see {BOOK}"
+        it.prompt.fill("short")
+        it.prompt.select_all()
+        it.prompt.action_copy()
+        assert it.app.clipboard == "short"
+
+
+def test_blanks_and_joiners_of_other_scripts_are_typed(data: Path) -> None:
+    """Japanese and no-break spaces, joined emoji, Persian; what turns a line around is not."""
+    words = "A\u3000B\u00a0C \U0001f469\u200d\U0001f467 می\u200cروم"
+    with Terminal(data) as it:
+        it.begin()
+        it.type(f"{words}\u202e")
+        it.shows("A")
+        it.type("!")
+        it.until(lambda: "!" in it.text)
+        assert it.leave() == 0
+    with closing(Store(data / "chats.db")) as store:
+        assert store.draft(None) == f"{words}!"
+
+
+async def test_what_was_typed_stays_the_draft_while_one_looks_back(opened) -> None:
+    async with opened() as it:
+        await it.ask("The first")
+        it.prompt.fill("half a thought")
+        await it.pilot.press("up")
+        await it.until(lambda: it.prompt.text == "The first")
+        await it.screen.open_chat(None)
+        await it.screen.open_chat(1)
+        assert it.prompt.text == "half a thought"
+
+
+async def test_two_thousand_keys_start_no_two_thousand_workers(opened) -> None:
+    async with opened() as it:
+        before = len(it.app.workers)
+        for _ in range(2000):
+            it.screen._count_soon()
+        assert len(it.app.workers) <= before + 1
