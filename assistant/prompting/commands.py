@@ -46,7 +46,7 @@ def read_command(text: str) -> tuple[str, str] | None:
     """Name and argument of a command; None where `text` is an ordinary message (also one about /a/path).
 
     Raises:
-        UsageError: it looks like a command, but there is none of this name.
+        UsageError: it looks like a command, but there is none of this name, or it takes nothing and there is more.
     """
     head, _, rest = text.strip().partition(" ")
     name = head[1:]
@@ -54,6 +54,8 @@ def read_command(text: str) -> tuple[str, str] | None:
         return None
     if name not in COMMANDS:
         raise UsageError(f"There is no command /{name}. There are: {', '.join('/' + known for known in COMMANDS)}.")
+    if rest.strip() and not COMMANDS[name][0]:
+        raise UsageError(f"/{name} stands alone. As a message, this had better begin with another word.")
     return name, rest.strip()
 
 

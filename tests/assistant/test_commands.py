@@ -15,6 +15,8 @@ def test_reading_and_completing() -> None:
     assert read_command("/temp 0.5") == ("temp", "0.5")
     assert read_command("/usr/bin/env is a path") is None
     assert read_command("1/2") is None
+    with pytest.raises(UsageError, match="/help stands alone"):
+        read_command("/help me write a letter")
     with pytest.raises(UsageError, match="no command /tmep"):
         read_command("/tmep 1")
     assert completion("/sys") == "tem"

@@ -17,7 +17,7 @@ TYPING = (("Enter", "Judge what stands in the prompt"), ("Tab", "Go to the verdi
 _key = partial(key, group="spam-")
 
 SPAM_KEYS: tuple[Binding, ...] = (
-    _key("escape", "back", "Back", "Leave the search, or stop judging; else go back to the chat", show=True),
+    _key("escape", "back", "Back", "Leave the search, stop judging, or go back to the chat", show=True),
     _key("ctrl+o", "open", "Open", "Judge a file: a text, an .eml, an mbox or a Maildir", show=True, priority=True),
     _key("f2", "wrong", "Wrong!", "Say what it really is; again takes that back", show=True),
     _key("ctrl+f,f3", "search", "Search", "Search the verdicts given so far", show=True, priority=True),
