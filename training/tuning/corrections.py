@@ -122,7 +122,7 @@ def _warnings(found: Comparison) -> list[str]:
 
 def _rows(found: Comparison) -> list[list[Any]]:
     """Rows [what, before, after, unit], as `results.compared` makes them."""
-    counted = (("corrections judged right", found.right), ("corrections answered right, not “unsure”,", found.plain))
+    counted = (("corrections judged right", found.right), ("corrections answered right and not “unsure”", found.plain))
     rows: list[list[Any]] = [
         [what, *(round(100 * n / found.corrections, 1) for n in counts), "%"] for what, counts in counted
     ]
