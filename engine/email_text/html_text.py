@@ -1,58 +1,39 @@
 """HTML → the text a person would see, and what that person would not see.
 
-Owns visibility (hidden elements, tiny and same-coloured text), where links really lead, images, forms and scripts.
-Parsing is Lexbor's (selectolax), as a browser would. No network, no style sheets from elsewhere.
+Owns the order, lines and gaps of text, where links really lead, images, forms and scripts; what can be seen is
+`style`'s to say. Parsing is Lexbor's (selectolax), as a browser would. No network, no style sheets from elsewhere.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
+from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from engine.email_text.css import Attributes, Rules
 from engine.email_text.plain import clean
-from engine.email_text.style import Look, class_rules, look_of
+from engine.email_text.style import BLOCKS, Look, Style, gaps, look_of, overrides, pixels
 
 LONGEST = 1_000_000  # characters of one HTML part that are read
 MOST_TAGS = 15_000  # the parser's time grows with the square of how deep they nest
-_BLOCKS = frozenset(
-    [
-        *(
-            "p",
-            "div",
-            "br",
-            "tr",
-            "table",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "li",
-            "ul",
-            "ol",
-            "blockquote",
-            "pre",
-        ),
-        *(
-            "hr",
-            "section",
-            "article",
-            "header",
-            "footer",
-            "form",
-            "center",
-            "dl",
-            "dt",
-            "dd",
-        ),
-    ]
-)
-_UNREAD = frozenset(["script", "style", "head", "title", "template", "noscript", "iframe", "object", "svg", "-comment"])
+_UNREAD = frozenset(["script", "style", "head", "title", "template", "iframe", "svg", "-comment"])
+_NO_TEXT_FIELDS = frozenset(["checkbox", "radio"])  # whose value is not shown
+_DOT = 3  # pixels: an image no larger is none
 _LONG_TAG = re.compile(r"<[a-z][^<>]{10000,}>", re.IGNORECASE)  # time grows with the square of a tag's attributes, too
 _SPACE = re.compile(r"\s+")
+_WORD_GOES_ON = re.compile(r"(?:[\u00ad\u200b-\u200f\u2060-\u2064]*\w)*")
+_ENDS_WORD = re.compile(r"[\w.,;:!?%)\]]")  # a gap between these two is a space, and one before a comma is none
+_BEGINS_WORD = re.compile(r"[\w$€£(\[]")
+_MIRRORED = str.maketrans("()[]{}<>", ")(][}{><")
+# Of HTML that is not parsed: comments and what is no text, and other tags. Each match is final, so time is linear.
+_MARKUP = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(?:(style|script|title|template|iframe|svg)\b.*?(?:</\1\b[^<>]*>?|\Z)"
+    r"|/?([a-z][a-z0-9]{0,20})[^<>]*>?|[/!?][^<>]*>?)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass
@@ -90,9 +71,76 @@ class _Writer:
         self.pieces: list[str] = []
         self.length = 0
         self.ends = "\n"  # what the text ends with, as far as it matters: " ", "\n" or a letter
+        self._behind = ""  # to be written when the word has ended
+        self._gap = False  # whether the word has ended, though no space is there
+        self.held = False  # whether what is to be behind the word waits on
 
     def write(self, text: str) -> None:
         text = _SPACE.sub(" ", clean(text))  # "&#27;" is an escape, too
+        if not text:
+            return
+        if self._behind and not self.held:
+            more = _WORD_GOES_ON.match(text) if self.ends.isalnum() and not self._gap else None
+            word = more[0] if more else ""
+            self._put(word)
+            text = text[len(word) :]
+            if not text:
+                return
+            self.end_word()
+        elif self._gap and _ENDS_WORD.match(self.ends) and _BEGINS_WORD.match(text):
+            self._put(" ")
+        self._gap = False
+        self._put(text)
+
+    def behind(self, text: str) -> None:
+        """Write `text` behind the word that has been begun."""
+        if not self._behind.endswith(text):
+            self._behind += text
+
+    def goes_on_with(self, text: str) -> bool:
+        """Whether `text` is what will be written behind the word."""
+        return self._behind == text
+
+    def gap(self) -> None:
+        """A gap is seen here: two words are not one."""
+        self._gap = True
+
+    def end_word(self) -> None:
+        if self.held:
+            return
+        text, self._behind = self._behind, ""
+        self._put(text)
+
+    def line(self) -> None:
+        self.end_word()
+        self._gap = False
+        if self.ends != "\n":
+            self.pieces.append("\n")
+            self.length += 1
+            self.ends = "\n"
+
+    def since(self, start: int) -> str:
+        """What was written from `start` on."""
+        wanted, pieces = self.length - start, []
+        for piece in reversed(self.pieces):
+            if wanted <= 0:
+                break
+            pieces.append(piece)
+            wanted -= len(piece)
+        return "".join(reversed(pieces))
+
+    def turn(self, start: int) -> None:
+        """Write from right to left what was written from `start` on, if that changes how its letters stand: those of
+        Hebrew and Arabic do so by themselves."""
+        text = self.since(start)
+        if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text):
+            return
+        while self.length > start:
+            self.length -= len(self.pieces.pop())
+        self.ends = self.pieces[-1][-1] if self.pieces else "\n"
+        self._put("\n".join(line[::-1].translate(_MIRRORED) for line in text.split("\n")))
+
+    def _put(self, text: str) -> None:
         if self.ends in " \n":
             text = text.lstrip(" ")
         if text:
@@ -100,112 +148,174 @@ class _Writer:
             self.length += len(text)
             self.ends = text[-1]
 
-    def line(self) -> None:
-        if self.ends != "\n":
-            self.pieces.append("\n")
-            self.length += 1
-            self.ends = "\n"
+
+@dataclass
+class _Open:
+    """An element whose end has not been met."""
+
+    tag: str
+    attributes: Attributes
+    style: Style
+    look: Look
+    start: int  # where its text begins
+    images: int  # that came before it
+
+    @property
+    def takes_room(self) -> bool:
+        """Whether there is a place for it on the page, be it an empty one."""
+        return self.look.room or self.look.unseen is None
+
+    @property
+    def breaks_line(self) -> bool:
+        in_line = self.style.get("display") in ("inline", "contents") and self.tag != "br"
+        return self.tag in BLOCKS and self.takes_room and not in_line
 
 
 def render(html: str) -> Rendered:
-    """What a person sees of `html`. Time is linear in its length, memory too."""
+    """What a person sees of `html`. Time is linear in its length, memory too. Never raises."""
     result = Rendered(cut=len(html) > LONGEST)
-    html = _LONG_TAG.sub("", html[:LONGEST])
+    html, rest = _LONG_TAG.sub("", html[:LONGEST]), ""
     if html.count("<") > MOST_TAGS:
         place = -1
         for _ in range(MOST_TAGS):
             place = html.index("<", place + 1)
-        html, result.cut = html[:place], True
-    root = LexborHTMLParser(html).root
-    if root is None:
+        html, rest, result.cut = html[:place], html[place:], True
+    parser = LexborHTMLParser(html)
+    if parser.root is None:
         return result
-    rules = class_rules(html)
-    out = _Writer()
-    hidden: list[tuple[str, list[str]]] = []
-    open_links: list[tuple[LexborNode, str, int]] = []
-    # (node, look) to enter, or (node, None) to leave: a stack of our own, because mail may nest without end
-    stack: list[tuple[LexborNode, Look | None]] = [(root, Look())]
-    while stack:
-        node, look = stack.pop()
-        tag = node.tag or ""
-        if look is None:
-            _leave(tag, out, open_links, result)
-            continue
-        if tag == "-text":
-            _text(node.text_content or "", look, out, hidden)
-            continue
-        if tag in _UNREAD or tag.startswith(("-", "!")):
-            result.scripts += tag == "script"
-            continue
-        look = look_of(node, look, rules)
-        _enter(node, tag, look, out, open_links, result)
-        stack.append((node, None))
-        stack.extend((child, look) for child in reversed(list(node.iter(include_text=True))))
-    result.text = "".join(out.pieces).rstrip()
-    result.hidden = [Hidden(why, text) for why, parts in hidden if (text := _SPACE.sub(" ", " ".join(parts)).strip())]
+    reader = _Reader(result)
+    for sheet in parser.css("style"):
+        reader.rules.add(sheet.text(), sheet.attributes.get("media") or "", sheet.attributes.get("type") or "")
+    reader.read(parser.root)
+    reader.out.line()
+    for line in unescape(_MARKUP.sub(_without_tag, rest.replace("\n", " "))).split("\n"):
+        reader.out.write(line)
+        reader.out.line()
+    result.text = "".join(reader.out.pieces).rstrip()
     return result
 
 
-def _text(text: str, look: Look, out: _Writer, hidden: list[tuple[str, list[str]]]) -> None:
-    if look.unseen is None:
-        out.write(text)
-    elif text.strip():
-        if not hidden or hidden[-1][0] != look.unseen:
-            hidden.append((look.unseen, []))
-        hidden[-1][1].append(clean(text))
+def _without_tag(markup: re.Match[str]) -> str:
+    tag = (markup[2] or "").lower()
+    return "\n" if tag in BLOCKS else " " if tag in ("td", "th") else ""
 
 
-def _enter(
-    node: LexborNode,
-    tag: str,
-    look: Look,
-    out: _Writer,
-    open_links: list[tuple[LexborNode, str, int]],
-    result: Rendered,
-) -> None:
-    if tag in _BLOCKS and look.unseen is None:
-        out.line()
-    elif tag in ("td", "th"):
-        out.write(" ")
-    if tag == "a":
-        open_links.append((node, clean(node.attributes.get("href") or "").strip(), out.length))
-    elif tag == "img" and look.unseen is None:
-        if _tracker(node):
+class _Reader:
+    """Walks through a document and fills in what became of it."""
+
+    def __init__(self, result: Rendered) -> None:
+        self.result = result
+        self.out = _Writer()
+        self.rules = Rules()
+        self._hidden: list[tuple[str, list[str]]] = []
+        self._turned: _Open | None = None  # the outermost element that is written from right to left
+
+    def read(self, root: LexborNode) -> None:
+        # Nodes to enter, with the look of what they are in, and elements to leave: a stack of our own, because mail may
+        # nest without end.
+        stack: list[tuple[LexborNode, Look] | _Open] = [(root, Look())]
+        while stack:
+            top = stack.pop()
+            if isinstance(top, _Open):
+                self._leave(top)
+                continue
+            node, outer = top
+            tag = node.tag or ""
+            if tag == "-text":
+                self._text(node.text_content or "", outer)
+            elif tag in _UNREAD or tag.startswith(("-", "!")):
+                self.result.scripts += tag == "script"
+            else:
+                attributes = node.attributes
+                style = self.rules.style_of(tag, attributes)
+                look = look_of(tag, style, outer)
+                opened = _Open(tag, attributes, style, look, self.out.length, self.result.images)
+                self._enter(opened)
+                stack.append(opened)
+                stack.extend((child, look) for child in reversed(list(node.iter(include_text=True))))
+        pieces = ((why, _SPACE.sub(" ", " ".join(parts)).strip()) for why, parts in self._hidden)
+        self.result.hidden = [Hidden(why, text) for why, text in pieces if text]
+
+    def _text(self, text: str, look: Look) -> None:
+        if look.unseen is None:
+            self.out.write(text)
+        elif text.strip():
+            if not self._hidden or self._hidden[-1][0] != look.unseen:
+                self._hidden.append((look.unseen, []))
+            self._hidden[-1][1].append(clean(text))
+
+    def _enter(self, opened: _Open) -> None:
+        tag, attributes, result = opened.tag, opened.attributes, self.result
+        if tag == "form":
+            result.forms += 1
+        elif tag == "input":
+            result.password |= (attributes.get("type") or "").lower() == "password"
+        elif tag == "a" and not self.out.goes_on_with(_behind(opened)):
+            self.out.end_word()
+        if opened.breaks_line:
+            self.out.line()
+        elif tag in ("td", "th") and opened.takes_room:
+            self.out.write(" ")
+        if opened.look.unseen is None:
+            self._enter_seen(opened)
+        opened.start = self.out.length
+
+    def _enter_seen(self, opened: _Open) -> None:
+        tag, attributes = opened.tag, opened.attributes
+        if gaps(tag, opened.style)[0]:
+            self.out.gap()
+        if overrides(opened.style) and opened.look.reversed and self._turned is None:
+            self._turned = opened
+            self.out.held = True
+        if tag == "img":
+            self._image(opened)
+        elif tag == "input" and (attributes.get("type") or "").lower() not in _NO_TEXT_FIELDS:
+            self.out.write(f" {attributes.get('value') or ''} ")
+
+    def _image(self, opened: _Open) -> None:
+        sizes = [pixels(opened.style.get(side) or _as_css(opened.attributes.get(side))) for side in ("width", "height")]
+        dots = [size is not None and size <= _DOT for size in sizes]
+        if all(dots):  # it only counts readers
             return
-        result.images += 1
-        if alt := (node.attributes.get("alt") or "").strip():
-            out.write(f" [image: {alt[:200]}] ")
-    elif tag == "form":
-        result.forms += 1
-    elif tag == "input":
-        result.password |= (node.attributes.get("type") or "").lower() == "password"
-        out.write(f" {node.attributes.get('value') or ''} " if look.unseen is None else "")
+        self.result.images += 1
+        if (alt := (opened.attributes.get("alt") or "").strip()) and not any(dots):
+            self.out.write(f" [image: {alt[:200]}] ")
+        else:
+            self.out.gap()
+
+    def _leave(self, opened: _Open) -> None:
+        out = self.out
+        if opened is self._turned:
+            self._turned, out.held = None, False
+            out.turn(opened.start)
+        if opened.tag == "a":
+            self._leave_link(opened)
+        if opened.breaks_line and opened.tag not in ("br", "hr"):
+            out.line()
+        elif opened.look.unseen is None and gaps(opened.tag, opened.style)[1] and out.length - opened.start > 1:
+            out.gap()  # but for one letter: the first of a text, set large, is part of its word
+
+    def _leave_link(self, opened: _Open) -> None:
+        target = _target(opened)
+        if not target.lower().startswith(("http", "//", "ftp", "www.")):
+            return
+        text = self.out.since(opened.start)
+        self.result.links.append(Link(text.strip(), target, opened.start, self.out.length))
+        seen = text.strip() or self.result.images > opened.images
+        if seen and target.strip("/") not in text:
+            self.out.behind(_behind(opened))
 
 
-def _leave(tag: str, out: _Writer, open_links: list[tuple[LexborNode, str, int]], result: Rendered) -> None:
-    if tag == "a" and open_links:
-        _, target, start = open_links.pop()
-        text = _since(out, start)
-        if target.lower().startswith(("http", "//", "ftp", "www.")):
-            result.links.append(Link(text.strip(), target, start, out.length))
-            if target.strip("/") not in text:
-                out.write(f" ({target[:500]})")
-    elif tag in _BLOCKS and tag not in ("br", "hr"):
-        out.line()
+def _target(link: _Open) -> str:
+    return clean(link.attributes.get("href") or "").strip()
 
 
-def _since(out: _Writer, start: int) -> str:
-    """What was written from `start` on."""
-    wanted, pieces = out.length - start, []
-    for piece in reversed(out.pieces):
-        if wanted <= 0:
-            break
-        pieces.append(piece)
-        wanted -= len(piece)
-    return "".join(reversed(pieces))
+def _behind(link: _Open) -> str:
+    """What is written behind the text of `link`."""
+    return f" ({_SPACE.sub(' ', _target(link)[:500])})"
 
 
-def _tracker(image: LexborNode) -> bool:
-    """Whether `image` is a dot that only counts readers."""
-    sizes = [(image.attributes.get(side) or "").rstrip("px").strip() for side in ("width", "height")]
-    return all(size in ("0", "1", "2") for size in sizes)
+def _as_css(size: str | None) -> str:
+    """The attribute `size` of an image, such as "3", in CSS."""
+    size = (size or "").strip().lower()
+    return f"{size}px" if size.isdecimal() else size

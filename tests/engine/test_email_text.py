@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.email_text.colours import parse_colour
 from engine.email_text.edits import lead_back, substitute
 from engine.email_text.normalise import EmailText, for_model, normalise
 from engine.email_text.plain import ESCAPE
-from engine.email_text.style import parse_colour
 from engine.email_text.tokens import domain_of, host_of, url_token
 from tests.engine.broken_mails import BROKEN, HTML, mail
 
