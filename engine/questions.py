@@ -63,9 +63,7 @@ class Classify(Question):
     evidence: bool = True  # whether the passages that moved a verdict are wanted, at the price of a dozen verdicts
     honest: bool = True  # and of mail that is not spam, too
     beside: tuple[float, ...] = ()  # log-odds that findings add to each text's; empty: nothing
-    others: tuple[
-        tuple[str, ...], ...
-    ] = ()  # what else each mail says (`EmailText.others`); empty: nothing
+    others: tuple[tuple[str, ...], ...] = ()  # what else each mail says (`EmailText.others`); empty: nothing
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from engine.email_text.finding import Finding
 from engine.email_text.html_text import Link, Rendered
 from engine.email_text.letters import UNSEEN, Spot
 from engine.email_text.mime import Attachment, Parsed
+from engine.email_text.parts import PROGRAM
 from engine.email_text.plain import ESCAPE
 from engine.email_text.sender import of_sender
 from engine.email_text.tokens import IN_WORDS, SHORTENERS, domain_of, host_of
@@ -36,11 +37,9 @@ _SECRETS = re.compile(
     r"|(?:gift cards?|wire transfer|western union|next of kin|seed phrase|bitcoin wallet))\b",
     re.IGNORECASE,
 )
-_PROGRAM = re.compile(
-    r"\.(?:exe|scr|bat|cmd|com|pif|js|jse|vbs|vbe|wsf|hta|msi|ps1|jar|lnk|apk|cpl|reg)$", re.IGNORECASE
-)
 _WRAPPED = re.compile(r"\.(?:html?|shtml|svg|iso|img|vhd|one|docm|xlsm|pptm|xll|zip|rar|7z|ace|gz|cab)$", re.IGNORECASE)
 _DOUBLE = re.compile(r"\.(?:pdf|docx?|xlsx?|jpe?g|png|txt|gif|mp[34])\s*\.\w{2,4}$", re.IGNORECASE)
+_IMAGE = re.compile(r"\[image:[^\]]{0,210}\]")  # as `html_text` writes it
 _LETTER_SENTENCES = {
     "look-alike": ("Letters of another alphabet stand in for Latin ones", 0.8),
     "zero-width": ("Invisible characters stand inside a word", 0.8),
@@ -70,7 +69,7 @@ def find(
     for rendered in renders:
         found += [*_of_links(shown, body, end, rendered), *_of_html(shown, end, rendered)]
     pictures = sum(r.images for r in renders) + sum(a.type.startswith("image/") for a in parsed.attachments)
-    if pictures and len(re.findall(r"[^\W\d_]{2,}", re.sub(r"\[image:[^\]]*\]", "", shown[body:end]))) < 12:
+    if pictures and len(re.findall(r"[^\W\d_]{2,}", _IMAGE.sub("", shown[body:end]))) < 12:
         found.append(Finding("image-only", "It says almost nothing in text: what it says is in a picture.", 0.6))
     if overrides:
         found.append(Finding("direction", "Characters that reverse the direction of reading were in it.", 0.7))
@@ -123,11 +122,12 @@ def _of_attachments(shown: str, attachments: list[Attachment]) -> list[Finding]:
     found = []
     for attachment in attachments:
         name = attachment.name
+        ending = name.rstrip(". ")  # Windows leaves these out
         at = shown.find(f"[attachment: {name}") if name else -1
         span = (at + 13, at + 13 + len(name)) if at >= 0 else (-1, -1)
-        if _PROGRAM.search(name) or attachment.type in ("application/x-msdownload", "application/x-dosexec"):
+        if PROGRAM.search(name) or attachment.type in ("application/x-msdownload", "application/x-dosexec"):
             found.append(Finding("program", f"The attachment “{name}” is a program.", 0.9, *span, log_odds=HARMFUL))
-        elif _DOUBLE.search(name):
+        elif _DOUBLE.search(ending):
             found.append(
                 Finding(
                     "double-ending",
@@ -137,7 +137,7 @@ def _of_attachments(shown: str, attachments: list[Attachment]) -> list[Finding]:
                     log_odds=HARMFUL,
                 )
             )
-        elif _WRAPPED.search(name):
+        elif _WRAPPED.search(ending):
             found.append(Finding("wrapped", f"The attachment “{name}” can hold a program or a false page.", 0.3, *span))
     return found
 

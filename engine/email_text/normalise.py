@@ -10,20 +10,22 @@ import re
 from dataclasses import dataclass, field
 
 from engine.email_text import findings as finder
+from engine.email_text.body import Body, read
 from engine.email_text.edits import Edits, lead_back
 from engine.email_text.finding import Finding
-from engine.email_text.html_text import Rendered, render
+from engine.email_text.html_text import Rendered
 from engine.email_text.letters import Spot, fold, respell
-from engine.email_text.mime import Attachment, Fields, Parsed, Part, parse
-from engine.email_text.plain import OVERRIDES
+from engine.email_text.mime import Attachment, Fields, Parsed, parse
+from engine.email_text.plain import OVERRIDES, squeeze
+from engine.email_text.readings import Reading, beyond
 from engine.email_text.tokens import tokenise
+
+__all__ = ["VERSION", "EmailText", "Reading", "for_model", "normalise", "squeeze"]
 
 VERSION = 1
 HEAD, TAIL = 6000, 2000  # characters of subject and body that the classifier is given of a long mail
 LONGEST_SHOWN = 200_000  # characters
 LONGEST_HIDDEN = 2000  # characters of hidden text that are shown
-_GAPS = re.compile(r"[ \t\xa0\u3000\u2000-\u200a]+")
-_LINES = re.compile(r" ?\n(?: ?\n)+ ?")
 _FREQUENT = "the to and of a in is you for it that this on your with are be we have not or at from as i my me"
 _ENGLISH = frozenset(_FREQUENT.split())
 
@@ -43,6 +45,7 @@ class EmailText:
     version: int = VERSION
     passes: tuple[Edits, ...] = field(default=(), repr=False)
     offset: int = field(default=0, repr=False)  # where in `shown` the classifier's text begins
+    others: tuple[Reading, ...] = field(default=(), repr=False)  # what else it says, where `text` leaves it out
 
     @property
     def beside(self) -> float:
@@ -58,8 +61,9 @@ class EmailText:
 def normalise(mail: bytes | str) -> EmailText:
     """`mail`, an RFC 5322 message or a text without headers, as EmailText."""
     parsed = parse(mail.encode("utf-8", "replace") if isinstance(mail, str) else mail)
-    body, renders = _body(parsed)
-    notes = list(parsed.notes)
+    whole = read(parsed.parts)
+    body, renders = whole.text, whole.renders
+    notes = [*parsed.notes, *whole.notes]
     if len(body) > LONGEST_SHOWN:
         notes.append(f"Only the first {LONGEST_SHOWN:,} characters are shown and read.")
         body = body[:LONGEST_SHOWN]
@@ -92,18 +96,20 @@ def normalise(mail: bytes | str) -> EmailText:
         cut=cut,
         passes=tuple(passes),
         offset=len(head),
+        others=_others(parsed, whole, subject, source[HEAD:-TAIL] if cut else ""),
     )
+
+
+def _others(parsed: Parsed, whole: Body, subject: str, middle: str) -> tuple[Reading, ...]:
+    """The other readings of a mail, as the classifier gets them, the same way as the mail itself."""
+    found = beyond(whole, parsed.asides, middle, HEAD)
+    return tuple(Reading(what, _for_model(OVERRIDES.sub("", subject + text))[0]) for what, text in found)
 
 
 def for_model(text: str, subject: str = "") -> str:
     """What `normalise` gives a classifier of a mail whose text and subject have been taken apart already."""
     source = (f"{' '.join(subject.split())}\n\n" if subject.strip() else "") + squeeze(text)
     return _for_model(OVERRIDES.sub("", source))[0]
-
-
-def squeeze(text: str) -> str:
-    """`text` with single spaces and at most one empty line in a row."""
-    return _LINES.sub("\n\n", _GAPS.sub(" ", text)).strip()
 
 
 def _for_model(source: str) -> tuple[str, list[Edits], list[Spot]]:
@@ -122,36 +128,6 @@ def _for_model(source: str) -> tuple[str, list[Edits], list[Spot]]:
     text, more, found = respell(text)
     spots += [(kind, *lead_back(passes, start, end)) for kind, start, end in found]
     return text, [*passes, *more], spots
-
-
-def _body(parsed: Parsed) -> tuple[str, list[Rendered]]:
-    """The readable text, and what became of its HTML parts. Of alternatives the HTML one is what people see."""
-    renders: list[Rendered] = []
-    pieces: list[str] = []
-    chosen: dict[int, tuple[Part, str]] = {}
-    for part in parsed.parts:
-        text = part.text
-        if part.html:
-            rendered = render(text)
-            text = rendered.text
-            renders.append(rendered)
-            if rendered.cut:
-                parsed.notes.append("Its HTML is unusually large; only its beginning was read.")
-            hidden = " ".join(piece.text for piece in rendered.hidden)
-            # Nearly all of it unseen: then it is the way it is judged that is wrong, or the mail. Read it all.
-            if len(text.split()) < 8 and len(hidden.split()) > 3 * len(text.split()) + 8:
-                text = f"{text}\n{hidden}"
-        if part.group is not None and part.group in chosen and text.strip():
-            old, old_text = chosen[part.group]
-            better = part.html and not old.html and len(text.split()) * 4 >= len(old_text.split())
-            if better or not old_text.strip():
-                pieces[pieces.index(old_text)] = squeeze(text)
-                chosen[part.group] = part, squeeze(text)
-            continue
-        pieces.append(squeeze(text))
-        if part.group is not None:
-            chosen[part.group] = part, pieces[-1]
-    return "\n\n".join(piece for piece in pieces if piece), renders
 
 
 def _head_lines(fields: Fields) -> str:
@@ -175,6 +151,9 @@ def _appendix(renders: list[Rendered], attachments: list[Attachment]) -> str:
 def _language(text: str) -> str:
     tokens = re.findall(r"[^\W\d_]+", re.sub(r"<[^>]*>", "", text[:4000].lower()))
     letters = sum(map(len, tokens))
+    strange = sum(letter > "\u024f" for token in tokens for letter in token)  # no Latin letters
+    if letters >= 12 and strange > 0.5 * letters:
+        return "not en"
     if len(tokens) < 40 and letters < 120:
         return ""
     if sum(len(t) for t in tokens if t.isascii()) < 0.7 * letters:

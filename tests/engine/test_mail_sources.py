@@ -51,6 +51,51 @@ def test_an_mbox_is_many(tmp_path: Path) -> None:
     assert all(item.path is None for item in items), "a part of an mbox must not be moved as a file"
 
 
+@pytest.mark.parametrize(
+    "line", ["From today: buy cheap pills", "From the desk of: Ann, ann@b.example", "From 10:30 on I am at the lake"]
+)
+def test_sentences_are_no_envelopes(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.mbox").write_bytes(MBOX + b"\n" + line.encode() + b"\nand more\n")
+    items = list(read_path(tmp_path / "a.mbox"))
+    assert len(items) == 2
+    assert line.encode() in items[1].raw
+    (tmp_path / "b.txt").write_text(f"{line}\n\nHello")
+    assert [item.raw for item in read_path(tmp_path / "b.txt")] == [f"{line}\n\nHello".encode()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From ann@b.example Thu Dec 24 10:30 2026",
+        "From MAILER-DAEMON Tue Dec  1 09:00:00 2026",
+        "From - Tue Dec 01 09:00:00 2026",
+        '"From "me"@b.example Tue Dec  1 09:00:00 UTC 2026'[1:],
+        "From 1234@xxx Tue Dec 01 09:00:00 +0000 2026",
+    ],
+)
+def test_envelopes_as_programs_write_them(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.mbox").write_bytes(line.encode() + b"\n" + ONE + b"\n" + line.encode() + b"\n" + TWO)
+    assert subjects(read_path(tmp_path / "a.mbox")) == ["one", "two"]
+
+
+def test_marks_before_a_mail_are_none_of_it(tmp_path: Path) -> None:
+    for name, before, content in (
+        ("a.eml", b"\xef\xbb\xbf", ONE),
+        ("b.mbox", b"\xef\xbb\xbf", MBOX),
+        ("c.emlx", b"54\n", ONE),
+    ):
+        (tmp_path / name).write_bytes(before + content)
+    assert subjects(read_path(tmp_path)) == ["one", "one", "two", "one"]
+
+
+def test_what_says_nothing_in_a_folder_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.eml")
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "b.eml").write_bytes(ONE)
+    found = list(read_path(tmp_path))
+    assert [item.error for item in found] == [f"{tmp_path / 'a.eml'} is no file.", ""]
+
+
 @pytest.mark.parametrize("end", range(0, len(MBOX), 7))
 def test_an_mbox_that_is_cut_anywhere(end: int) -> None:
     items = list(read_all(["-"], lambda: io.BytesIO(MBOX[:end])))
