@@ -18,6 +18,7 @@ class Body:
 
     text: str = ""
     html: bool = False
+    seldom: bool = False  # see `Part`
     renders: list[Rendered] = field(default_factory=list)  # of every HTML part, read or not
     unread: list[Body] = field(default_factory=list)  # the alternatives that were not chosen
     notes: list[str] = field(default_factory=list)
@@ -25,7 +26,7 @@ class Body:
 
 def read(parts: Parts) -> Body:
     """The text of `parts` in their order."""
-    body = Body()
+    body = Body(seldom=bool(parts) and all(isinstance(part, Part) and part.seldom for part in parts))
     pieces = []
     for part in parts:
         piece = _choose(part) if isinstance(part, Choice) else _read(part)
@@ -48,7 +49,7 @@ def _read(part: Part) -> Body:
     if len(text.split()) < 8 and len(hidden.split()) > 3 * len(text.split()) + 8:
         text = f"{text}\n{hidden}"
     notes = ["Its HTML is unusually large; only its beginning was read."] if rendered.cut else []
-    return Body(squeeze(text), True, [rendered], notes=notes)
+    return Body(squeeze(text), True, renders=[rendered], notes=notes)
 
 
 def _choose(choice: Choice) -> Body:
@@ -56,7 +57,8 @@ def _choose(choice: Choice) -> Body:
     branches = [read(branch) for branch in choice.branches]
     said = [branch for branch in branches if branch.text]
     pages = [branch for branch in said if branch.html]
-    plain = [branch for branch in said if not branch.html]
+    texts = [branch for branch in said if not branch.html]
+    plain = [branch for branch in texts if not branch.seldom] or texts
     chosen = next(reversed(pages or plain), Body())
     if pages and plain:
         words = len(chosen.text.split())

@@ -19,6 +19,7 @@ MOST_ASIDES = 4  # texts beside what is shown that are looked into
 _HTML = ("text/html", "application/xhtml+xml")
 _CALENDAR = "text/calendar"
 _AMP = "text/x-amp-html"
+_SELDOM = ("text/enriched", "text/richtext", "text/markdown", "text/x-markdown", "text/watch-html")
 _OCTETS = "application/octet-stream"
 _ENDINGS = {
     **dict.fromkeys(("htm", "html", "xhtml", "shtml"), "web page"),
@@ -62,6 +63,7 @@ class Part:
 
     html: bool
     text: str
+    seldom: bool = False  # of a kind that hardly a mail program shows where it has another
 
 
 @dataclass
@@ -99,13 +101,13 @@ class Leaves:
     encrypted: bool = False
     room: int = LONGEST_PART  # bytes of what is attached that may still be read
 
-    def part(self, text: str, *, html: bool) -> Parts:
+    def part(self, text: str, *, html: bool, seldom: bool = False) -> Parts:
         """A part of `text` without what is encrypted in it; none where nothing is left."""
         text = clean(text)
         if "-----BEGIN PGP MESSAGE-----" in text:
             text, found = _ARMOUR.subn(" ", text)
             self.encrypted |= found > 0
-        return [Part(html, text)] if text.strip() else []
+        return [Part(html, text, seldom)] if text.strip() else []
 
 
 def looks_like_html(raw: bytes) -> bool:
@@ -190,7 +192,7 @@ def _leaf(part: Message, kind: str, into: Parts | None, leaves: Leaves, *, alone
             leaves.notes.append(f"Only the first {LONGEST_PART // 1000:,} KB of a part of its text were read.")
         if kind.startswith("multipart/"):  # without a boundary, or with one that does not occur
             raw = flattened(raw, LONGEST_PART)
-        into += leaves.part(_text(part, raw), html=_is_html(part, kind, raw))
+        into += leaves.part(_text(part, raw), html=_is_html(part, kind, raw), seldom=kind in _SELDOM)
 
 
 def _text(part: Message, raw: bytes) -> str:

@@ -440,3 +440,12 @@ def test_any_bytes_attached(raw: bytes) -> None:
 )
 def test_a_few_letters_of_another_script_are_enough_to_tell_its_language(text: str, language: str) -> None:
     assert normalise(text).language == language
+
+
+@pytest.mark.parametrize("kind", ["text/enriched", "text/markdown", "text/watch-html"])
+def test_what_is_seldom_shown_is_read_where_there_is_nothing_else(kind: str) -> None:
+    head = "MIME-Version: 1.0\nContent-Type: multipart/alternative; boundary=x\n\n"
+    plain = "--x\nContent-Type: text/plain\n\nThank you\n"
+    other = f"--x\nContent-Type: {kind}\n\n<bold>Thanks a lot</bold>\n--x--\n"
+    assert normalise(f"{head}{plain}{other}").text == "Thank you"
+    assert "Thanks a lot" in normalise(f"{head}{other}").text
