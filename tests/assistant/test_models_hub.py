@@ -351,7 +351,8 @@ def test_kill_minus_nine_leaves_nothing_listed_and_the_next_goes_on(hub: FakeHub
 
 
 def test_ctrl_c_says_what_is_kept(hub: FakeHub, shelf: Shelf) -> None:
-    hub.faults["model.safetensors"] = [Fault(stall=200_000) for _ in range(5)]  # never whole, however late
+    # Never whole, however late: what is asked for again gets nothing.
+    hub.faults["model.safetensors"] = [Fault(stall=200_000), *(Fault(stall=0) for _ in range(9))]
     environment = os.environ | {"HOMESPUN_DATA_DIR": str(shelf.paths.data)}
     process = subprocess.Popen(command("add", "org/tiny"), env=environment, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 30

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -208,11 +210,16 @@ def test_a_filter_gets_its_status_whatever_becomes_of_the_streams(tmp_path: Path
 
 
 def test_ctrl_c_ends_waiting_for_a_pipe_that_says_nothing() -> None:
-    silent, _ = os.pipe()
+    ours, theirs = os.pipe()
     command = [sys.executable, "-m", "assistant.start", "spam", "-"]
-    process = subprocess.Popen(command, stdin=silent, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(command, stdin=ours, stderr=subprocess.PIPE, start_new_session=True)
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"a line of a mail that does not end\n" * 100)
+    assert select.select([], [theirs], [], 60)[1], "it reads: there is room again"
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(4)
+        process.wait(0.5)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert process.stderr is not None
